@@ -1,0 +1,41 @@
+# One word per task. Each target does its own set-up in .venv from Python 3.11, pip and make alone.
+PYTHON ?= python3
+VENV   := .venv
+RUN    := $(VENV)/bin/python
+
+.PHONY: demo test check bench lock clean
+
+demo: $(VENV)/.runtime
+	$(RUN) -m bench demo
+
+test: $(VENV)/.dev
+	$(RUN) -m pytest -n 2 --dist loadgroup
+
+check: $(VENV)/.dev
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+	@! grep -nE 'https?://' requirements/*.lock
+
+bench: $(VENV)/.runtime
+	$(RUN) -m bench
+
+lock:
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		pyproject.toml -o requirements/runtime.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra dev pyproject.toml -o requirements/dev.lock
+
+$(VENV)/bin/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.runtime: $(VENV)/bin/python requirements/runtime.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/runtime.lock
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock pyproject.toml
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info

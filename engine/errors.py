@@ -1,0 +1,46 @@
+"""Everything that can go wrong and reach a person, with a code for programs and a sentence for people.
+
+The sentence says what happened, whose fault it is and what to do. Any other exception that leaves the engine is a
+bug in it.
+"""
+
+
+class ShoalError(Exception):
+    """Base of all expected failures. `code` is stable and part of the --json output; `str()` is the sentence."""
+
+    code = "error"
+
+    def __init__(self, message: str, code: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+
+
+class LocalError(ShoalError):
+    """This machine or this request: a bad path, a full disk, a command out of turn."""
+
+    code = "local"
+
+
+class StorageError(LocalError):
+    """A file could not be read, written, reserved or put in its place."""
+
+    code = "storage"
+
+
+class TrackerUnavailable(ShoalError):
+    """No tracker of the list answered."""
+
+    code = "tracker_unavailable"
+
+
+class RefusedByTracker(ShoalError):
+    """The tracker understood and said no; its code is passed on."""
+
+    code = "refused"
+
+
+class RemoteProtocolError(ShoalError):
+    """A peer broke the protocol. Its link is closed and it is named."""
+
+    code = "remote_protocol"

@@ -1,0 +1,454 @@
+"""What a client and a tracker say to each other: typed messages and their framing. Pure.
+
+A connection is TLS 1.3 from its first byte. Each side sends frames: four bytes of big-endian length, then one
+msgpack value. The tracker speaks first (`Welcome`); after that a client sends `Call`s and gets one `Reply` for each,
+matched by `seq`, with pushed `Event`s in between.
+
+Invariant: nothing is allocated for a frame before its length was checked against the limit in force, and no value
+reaches the service unless it fits its type and the bounds written here. A request that changes something durable
+carries a `request_id`; the tracker keeps the outcome beside the change, so that a retry never runs twice.
+
+Not here: what a request means (service), who may make it (permissions), sockets (server, client).
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta, Struct
+
+VERSION = 1
+FRAME_HEADER_BYTES = 4
+FRAME_BYTES_MAX_STRANGER = 64 << 10
+"""Before login: the largest honest request is a login."""
+FRAME_BYTES_MAX_MEMBER = 36 << 20
+"""After login: a manifest of PIECE_COUNT_MAX pieces and room for its frame."""
+
+LEAF_BYTES = 32
+PIECE_COUNT_MAX = 1 << 20
+PIECE_BYTES_MIN = 1 << 18
+PIECE_BYTES_MAX = 1 << 24
+SIZE_BYTES_MAX = PIECE_COUNT_MAX * PIECE_BYTES_MAX
+PEERS_WANTED_MAX = 50
+SHARES_PER_ANNOUNCE_MAX = 100_000
+
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+FileName = Annotated[str, Meta(min_length=1, max_length=255)]
+Password = Annotated[str, Meta(min_length=1, max_length=1024)]
+Root = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Nonce = Annotated[bytes, Meta(min_length=32, max_length=32)]
+PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Thumbprint = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seq = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+RequestId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+
+ErrorCode = Literal[
+    "bad_request",
+    "bad_name",
+    "not_logged_in",
+    "login_failed",
+    "session_ended",
+    "user_taken",
+    "no_such_user",
+    "group_taken",
+    "no_such_group",
+    "not_member",
+    "not_owner",
+    "already_member",
+    "already_requested",
+    "no_such_request",
+    "no_such_file",
+    "file_conflict",
+    "too_large",
+    "busy",
+    "internal",
+]
+
+
+class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Common shape of everything on the wire: immutable, positional, strict."""
+
+
+# ---------------------------------------------------------------- requests
+
+
+class CreateUser(Message, tag="create_user"):
+    user_id: Id
+    password: Password
+
+
+class Login(Message, tag="login"):
+    """`proof` signs `login_challenge(nonce, user_id)` with the key whose public half is `public_key` (raw Ed25519)."""
+
+    user_id: Id
+    password: Password
+    public_key: PublicKey
+    proof: Signature
+
+
+class Resume(Message, tag="resume"):
+    """A session on another tracker, or after a lost connection: the certificate and a proof of its key, no password."""
+
+    certificate_pem: Annotated[bytes, Meta(max_length=8192)]
+    proof: Signature
+
+
+class Renew(Message, tag="renew"):
+    """A fresh certificate for the session's key, before the old one ends."""
+
+
+class Logout(Message, tag="logout"):
+    pass
+
+
+class CreateGroup(Message, tag="create_group"):
+    group_id: Id
+
+
+class JoinGroup(Message, tag="join_group"):
+    group_id: Id
+
+
+class LeaveGroup(Message, tag="leave_group"):
+    group_id: Id
+
+
+class ListRequests(Message, tag="list_requests"):
+    group_id: Id
+
+
+class AcceptRequest(Message, tag="accept_request"):
+    group_id: Id
+    user_id: Id
+
+
+class RejectRequest(Message, tag="reject_request"):
+    group_id: Id
+    user_id: Id
+
+
+class ListGroups(Message, tag="list_groups"):
+    pass
+
+
+class ListFiles(Message, tag="list_files"):
+    group_id: Id
+
+
+class Publish(Message, tag="publish"):
+    """A file becomes known to a group. `leaves` is one 32-byte BLAKE3 per piece, in order, end to end."""
+
+    group_id: Id
+    name: FileName
+    size_bytes: Annotated[int, Meta(ge=0, le=SIZE_BYTES_MAX)]
+    piece_bytes: Annotated[int, Meta(ge=PIECE_BYTES_MIN, le=PIECE_BYTES_MAX)]
+    root: Root
+    leaves: Annotated[bytes, Meta(max_length=PIECE_COUNT_MAX * LEAF_BYTES)]
+
+
+class FetchManifest(Message, tag="fetch_manifest"):
+    group_id: Id
+    name: FileName
+
+
+class Withdraw(Message, tag="withdraw"):
+    """The caller stopped sharing this file. If it was theirs and nobody online has it, it leaves the group's list."""
+
+    group_id: Id
+    name: FileName
+
+
+class Share(Message):
+    """One file this client serves, or is fetching and already serves in part (`is_complete` false)."""
+
+    group_id: Id
+    root: Root
+    is_complete: bool
+
+
+class Announce(Message, tag="announce"):
+    """All this client serves, replacing what it said before. `host` is believed only from the tracker's own machine."""
+
+    host: Annotated[str, Meta(max_length=64)]
+    port: Port
+    shares: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
+
+
+class AnnounceChange(Message, tag="announce_change"):
+    """What changed since the last announce. `removed` entries match by group and root; their `is_complete` is ignored."""
+
+    added: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
+    removed: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
+
+
+class Heartbeat(Message, tag="heartbeat"):
+    """Keeps every share of this client alive. One covers all its files."""
+
+
+class FindPeers(Message, tag="find_peers"):
+    group_id: Id
+    root: Root
+    want: Annotated[int, Meta(ge=1, le=PEERS_WANTED_MAX)]
+
+
+class GetTicket(Message, tag="get_ticket"):
+    """A membership ticket for one group, which serving peers check offline."""
+
+    group_id: Id
+
+
+Request = (
+    CreateUser
+    | Login
+    | Resume
+    | Renew
+    | Logout
+    | CreateGroup
+    | JoinGroup
+    | LeaveGroup
+    | ListRequests
+    | AcceptRequest
+    | RejectRequest
+    | ListGroups
+    | ListFiles
+    | Publish
+    | FetchManifest
+    | Withdraw
+    | Announce
+    | AnnounceChange
+    | Heartbeat
+    | FindPeers
+    | GetTicket
+)
+
+
+class Call(Message):
+    """One request. `seq` matches the reply; `request_id` names the intent, and stays the same when it is retried."""
+
+    seq: Seq
+    request_id: RequestId
+    request: Request
+
+
+# ---------------------------------------------------------------- replies
+
+
+class Done(Message, tag="done"):
+    """It happened; there is nothing more to say."""
+
+
+class Refused(Message, tag="refused"):
+    """It did not happen. `message` is a sentence for the person who asked."""
+
+    code: ErrorCode
+    message: str
+
+
+class LoggedIn(Message, tag="logged_in"):
+    """`ticket_keys`: key id → raw Ed25519 public key, for checking the tickets of others."""
+
+    user_id: Id
+    certificate_pem: bytes
+    expires_at_s: float
+    ticket_keys: dict[str, PublicKey]
+
+
+class Left(Message, tag="left"):
+    """`new_owner` when the group passed on with this leave; `is_removed` when its last member left."""
+
+    new_owner: str | None
+    is_removed: bool
+
+
+class Requests(Message, tag="requests"):
+    user_ids: list[Id]
+
+
+class GroupEntry(Message):
+    group_id: Id
+    owner: Id
+    member_count: int
+    standing: Literal["owner", "member", "requested", "none"]
+
+
+class Groups(Message, tag="groups"):
+    groups: list[GroupEntry]
+
+
+class FileEntry(Message):
+    name: FileName
+    size_bytes: int
+    root: Root
+    publisher: Id
+    sharers_online: int
+
+
+class Files(Message, tag="files"):
+    files: list[FileEntry]
+
+
+class Published(Message, tag="published"):
+    """`was_known`: the same content already had this name in the group; the caller became another sharer."""
+
+    was_known: bool
+
+
+class Manifest(Message, tag="manifest"):
+    name: FileName
+    size_bytes: Annotated[int, Meta(ge=0, le=SIZE_BYTES_MAX)]
+    piece_bytes: Annotated[int, Meta(ge=PIECE_BYTES_MIN, le=PIECE_BYTES_MAX)]
+    root: Root
+    leaves: Annotated[bytes, Meta(max_length=PIECE_COUNT_MAX * LEAF_BYTES)]
+    publisher: Id
+
+
+class Withdrawn(Message, tag="withdrawn"):
+    is_removed: bool
+
+
+class Announced(Message, tag="announced"):
+    """`unknown`: shares the tracker does not take, because the file or the membership is gone."""
+
+    unknown: list[Share]
+
+
+class Peer(Message):
+    """Where somebody serves a file. `thumbprint` is SHA-256 of the raw public key its certificate must carry."""
+
+    user_id: Id
+    host: str
+    port: Port
+    thumbprint: Thumbprint
+    is_complete: bool
+
+
+class Peers(Message, tag="peers"):
+    peers: list[Peer]
+
+
+class Ticket(Message, tag="ticket"):
+    ticket: str
+    expires_at_s: float
+    epoch: int
+
+
+Result = (
+    Done
+    | Refused
+    | LoggedIn
+    | Left
+    | Requests
+    | Groups
+    | Files
+    | Published
+    | Manifest
+    | Withdrawn
+    | Announced
+    | Peers
+    | Ticket
+)
+
+
+class Reply(Message, tag="reply"):
+    seq: Seq
+    result: Result
+
+
+# ---------------------------------------------------------------- what the tracker says unasked
+
+
+class Welcome(Message, tag="welcome"):
+    """The first frame of every connection. `nonce` is fresh and is what a login signs."""
+
+    version: int
+    nonce: Nonce
+    authority_pem: bytes
+
+
+class GroupEpoch(Message, tag="group_epoch"):
+    """Membership shrank: tickets of `removed` are void now, everyone's tickets of older epochs soon."""
+
+    group_id: Id
+    epoch: int
+    removed: Id
+
+
+class OwnerChanged(Message, tag="owner_changed"):
+    group_id: Id
+    owner: Id
+
+
+class RequestArrived(Message, tag="request_arrived"):
+    """To a group's owner: somebody asks to be let in."""
+
+    group_id: Id
+    user_id: Id
+
+
+class RequestAnswered(Message, tag="request_answered"):
+    """To the one who asked."""
+
+    group_id: Id
+    is_accepted: bool
+
+
+class PeerJoined(Message, tag="peer_joined"):
+    """To those still fetching this file: one more place to get it from."""
+
+    group_id: Id
+    root: Root
+    peer: Peer
+
+
+Event = GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered | PeerJoined
+FromTracker = (
+    Welcome | Reply | GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered | PeerJoined
+)
+
+
+# ---------------------------------------------------------------- framing
+
+
+class ProtocolError(Exception):
+    """The other side sent something that is not this protocol; the connection is of no further use."""
+
+
+_encoder = msgspec.msgpack.Encoder()
+_call_decoder = msgspec.msgpack.Decoder(Call)
+_from_tracker_decoder = msgspec.msgpack.Decoder(FromTracker)
+
+
+def encode_frame(message: Call | FromTracker) -> bytes:
+    """The whole frame, header included."""
+    payload = _encoder.encode(message)
+    return len(payload).to_bytes(FRAME_HEADER_BYTES, "big") + payload
+
+
+def frame_length(header: bytes, limit_bytes: int) -> int:
+    """Payload length announced by a header; raises ProtocolError if it is over the limit in force."""
+    length = int.from_bytes(header, "big")
+    if length > limit_bytes:
+        raise ProtocolError(f"a frame of {length} bytes, {limit_bytes} is the limit here")
+    return length
+
+
+def decode_call(payload: bytes) -> Call:
+    """Raises ProtocolError for anything that is not a Call within its bounds."""
+    try:
+        return _call_decoder.decode(payload)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"not a request: {error}") from error
+
+
+def decode_from_tracker(payload: bytes) -> FromTracker:
+    """Raises ProtocolError for anything a tracker may not say."""
+    try:
+        return _from_tracker_decoder.decode(payload)
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+        raise ProtocolError(f"not a tracker's message: {error}") from error
+
+
+def login_challenge(nonce: bytes, user_id: str) -> bytes:
+    """The bytes a login or a resume signs: bound to this connection, this purpose and this account."""
+    return b"shoal login v1\0" + nonce + user_id.encode()
