@@ -1,0 +1,1 @@
+"""Sockets: TLS contexts, the listener, and the two ends of a link between peers."""

@@ -1,0 +1,232 @@
+"""The fetching end of a link: dials a server, opens files on it, asks for pieces and receives them.
+
+The bytes of a piece go from the socket into this link's own block, which stays in the core's cache, and from there to
+the sink (hash and write) once per block: no byte is touched by Python and no memory is taken per piece.
+
+Invariant (I2): after `cancel` returned, not one byte of that request reaches a sink.
+Not here: what to ask for (swarm.scheduler), what a sink does (storage), who decides (transfer).
+"""
+
+import asyncio
+import ssl
+import time
+from typing import Protocol
+
+from engine.errors import RemoteProtocolError
+from engine.net.tls import MEMBER_NAME, PeerIdentity, peer_of
+from engine.swarm.geometry import Geometry
+from engine.wire.codec import Decoder, encode
+from engine.wire.link_state import FetcherState, Slice
+from engine.wire.messages import (
+    PROTOCOL_VERSION,
+    Bye,
+    Cancel,
+    Close,
+    Closed,
+    Have,
+    Hello,
+    Message,
+    Open,
+    Opened,
+    PieceHeader,
+    Refused,
+    Reject,
+    Renew,
+    Request,
+    Role,
+)
+
+
+class PieceSink(Protocol):
+    """Where the bytes of one piece go, in order."""
+
+    def write(self, block: memoryview) -> None:
+        """Raises OSError."""
+
+    def finish(self) -> bool:
+        """Whether the piece is what it should be."""
+
+
+class FetchListener(Protocol):
+    """Who is told what happens on a link. `link_down` comes exactly once, and last."""
+
+    def link_up(self, link: "FetchLink", peer: PeerIdentity) -> None: ...
+    def opened(self, link: "FetchLink", channel: int, bitfield: bytes) -> None: ...
+    def refused(self, link: "FetchLink", channel: int, code: str, reason: str) -> None: ...
+    def has(self, link: "FetchLink", channel: int, pieces: tuple[int, ...]) -> None: ...
+    def sink_for(self, link: "FetchLink", channel: int, piece: int, begin: int) -> PieceSink | None:
+        """None if the file is gone meanwhile: the bytes are read and dropped."""
+
+    def granted(self, link: "FetchLink", request_id: int, channel: int, piece: int) -> None: ...
+    def received(self, link: "FetchLink", request_id: int, channel: int, piece: int, is_good: bool) -> None: ...
+    def rejected(self, link: "FetchLink", request_id: int) -> None: ...
+    def write_failed(self, link: "FetchLink", channel: int, error: OSError) -> None: ...
+    def link_down(self, link: "FetchLink", reason: str, is_fault: bool) -> None: ...
+
+
+class FetchLink(asyncio.BufferedProtocol):
+    """One link; made by `dial`."""
+
+    def __init__(self, listener: FetchListener, thumbprint: bytes, block_bytes: int) -> None:
+        self._listener = listener
+        self._thumbprint = thumbprint
+        self._block = memoryview(bytearray(block_bytes))
+        self._filled = 0
+        self._decoder = Decoder()
+        self._state = FetcherState()
+        self._transport: asyncio.Transport | None = None
+        self._slice: Slice | None = None
+        self._sink: PieceSink | None = None
+        self._sink_request: int | None = None
+        self._end_reason = "closed by the peer"
+        self._is_fault = False
+        self._heard_at_s = time.monotonic()
+
+    # ------------------------------------------------------------ what the worker orders
+
+    async def dial(self, host: str, port: int, context: ssl.SSLContext, timeout_s: float) -> None:
+        """Raises OSError (ssl.SSLError is one) or TimeoutError; otherwise `link_up` follows."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.timeout(timeout_s):
+            await loop.create_connection(lambda: self, host, port, ssl=context, server_hostname=MEMBER_NAME)
+
+    def open(self, channel: int, geometry: Geometry, group_id: str, root: bytes, ticket: str) -> None:
+        self._state.opening(channel, geometry)
+        self._send(Open(channel, group_id, root, ticket))
+
+    def renew(self, group_id: str, ticket: str) -> None:
+        self._send(Renew(group_id, ticket))
+
+    def ask(self, request_id: int, channel: int, candidates: tuple[int, ...]) -> None:
+        if not self._state.owes_answers:
+            self._heard_at_s = time.monotonic()
+        request = Request(request_id, channel, 0, 0, candidates)
+        self._state.asking(request)
+        self._send(request)
+
+    def cancel(self, request_id: int) -> None:
+        if self._sink_request == request_id:
+            self._sink = self._sink_request = None
+        if self._state.cancelling(request_id):
+            self._send(Cancel(request_id))
+
+    def close_channel(self, channel: int) -> None:
+        if self._slice is not None and self._slice.channel == channel:
+            self._sink = self._sink_request = None
+        self._state.closing(channel)
+        self._send(Close(channel))
+
+    def is_silent(self, timeout_s: float) -> bool:
+        """Whether the server owes an answer and nothing came for so long."""
+        return self._state.owes_answers and time.monotonic() - self._heard_at_s > timeout_s
+
+    def end(self, reason: str, *, is_fault: bool = False) -> None:
+        """Close at once; `link_down` follows."""
+        self._end_reason, self._is_fault = reason, is_fault
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ------------------------------------------------------------ what the event loop says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        try:
+            peer = peer_of(transport.get_extra_info("ssl_object"))
+            if peer.thumbprint != self._thumbprint:
+                raise RemoteProtocolError(f"{peer.user_id} answers there with another key than the tracker named")
+        except RemoteProtocolError as error:
+            self.end(str(error), is_fault=True)
+            return
+        self._send(Hello(PROTOCOL_VERSION, Role.FETCHER))
+        self._listener.link_up(self, peer)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        left = self._decoder.body_left
+        if left:
+            return self._block[self._filled : self._filled + left]
+        return self._decoder.buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._heard_at_s = time.monotonic()
+        try:
+            if self._decoder.body_left:
+                self._decoder.body_received(nbytes)
+                self._block_grew(nbytes)
+            else:
+                self._decoder.received(nbytes)
+            for message in self._decoder.messages():
+                self._handle(message)
+        except RemoteProtocolError as error:
+            self.end(str(error), is_fault=True)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._sink = None
+        if exc is not None and not self._is_fault:
+            self._end_reason = f"connection lost: {exc}"
+        self._listener.link_down(self, self._end_reason, self._is_fault)
+
+    # ------------------------------------------------------------ messages
+
+    def _send(self, message: Message) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode(message))
+
+    def _handle(self, message: Message) -> None:
+        arriving = self._state.received(message)
+        match message:
+            case PieceHeader() if arriving is not None:
+                self._begin_slice(arriving)
+            case Opened():
+                self._listener.opened(self, message.channel, message.bitfield)
+            case Refused():
+                self._listener.refused(self, message.channel, message.code, message.reason)
+            case Closed():
+                self._listener.refused(self, message.channel, "closed", message.reason)
+            case Have():
+                self._listener.has(self, message.channel, message.pieces)
+            case Reject():
+                if self._sink_request == message.request_id:
+                    self._sink = self._sink_request = None
+                self._listener.rejected(self, message.request_id)
+            case Bye():
+                self.end(message.reason)
+
+    # ------------------------------------------------------------ pieces
+
+    def _begin_slice(self, arriving: Slice) -> None:
+        self._slice, self._filled = arriving, 0
+        if arriving.is_first and not arriving.is_cancelled:
+            self._sink = self._listener.sink_for(self, arriving.channel, arriving.piece, arriving.begin)
+            self._sink_request = arriving.request_id
+            self._listener.granted(self, arriving.request_id, arriving.channel, arriving.piece)
+        while self._decoder.body_left:
+            taken = self._decoder.take_body(self._block[self._filled :])
+            if not taken:
+                break
+            self._block_grew(taken)
+
+    def _block_grew(self, count: int) -> None:
+        self._filled += count
+        if self._filled == len(self._block) or not self._decoder.body_left:
+            self._flush_block()
+        if not self._decoder.body_left:
+            self._end_slice()
+
+    def _flush_block(self) -> None:
+        block, self._filled = self._block[: self._filled], 0
+        if self._sink is None or self._slice is None:
+            return
+        try:
+            self._sink.write(block)
+        except OSError as error:
+            self._sink = self._sink_request = None
+            self._listener.write_failed(self, self._slice.channel, error)
+
+    def _end_slice(self) -> None:
+        arriving, self._slice = self._slice, None
+        if arriving is None or not arriving.is_last:
+            return
+        sink, self._sink, self._sink_request = self._sink, None, None
+        if sink is not None:
+            self._listener.received(self, arriving.request_id, arriving.channel, arriving.piece, sink.finish())

@@ -1,0 +1,63 @@
+"""The one socket others dial. Accepts in the client's process and hands each connection on, so that the workers get
+equal shares: with several processes accepting by themselves, two links of one peer land on the same worker half of
+the time.
+
+Not here: TLS, which the worker does.
+"""
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+
+from engine.errors import LocalError
+
+_BACKLOG = 128
+_PAUSE_WITHOUT_DESCRIPTORS_S = 0.5
+
+
+class Listener:
+    """Listening while it exists; `on_link` owns each accepted socket."""
+
+    def __init__(self, host: str, port: int, on_link: Callable[[socket.socket], None]) -> None:
+        """Raises LocalError if the address cannot be listened on."""
+        self._on_link = on_link
+        self._loop = asyncio.get_running_loop()
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self._socket = socket.socket(family, socket.SOCK_STREAM)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            self._socket.bind((host, port))
+            self._socket.listen(_BACKLOG)
+        except (OSError, OverflowError) as error:
+            self._socket.close()
+            raise LocalError(_sentence(host, port, error), "address_taken") from error
+        self._socket.setblocking(False)
+        self.port: int = self._socket.getsockname()[1]
+        self._loop.add_reader(self._socket, self._accept)
+
+    def close(self) -> None:
+        self._loop.remove_reader(self._socket)
+        self._socket.close()
+
+    def _accept(self) -> None:
+        try:
+            link, _ = self._socket.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                # The connection stays in the queue, so without a pause this would be called at once, for ever.
+                self._loop.remove_reader(self._socket)
+                self._loop.call_later(_PAUSE_WITHOUT_DESCRIPTORS_S, self._resume)
+            return
+        link.setblocking(False)
+        self._on_link(link)
+
+    def _resume(self) -> None:
+        if self._socket.fileno() != -1:
+            self._loop.add_reader(self._socket, self._accept)
+
+
+def _sentence(host: str, port: int, error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
+        return f"{host}:{port} is in use by another program; choose another port"
+    return f"cannot listen on {host}:{port}: {error}"

@@ -1,0 +1,329 @@
+"""The serving end of a link: somebody dialled us and proved to be a member; what may he have, and which piece first?
+
+Every OPEN is judged by the gate it is given (ticket, group, file), and every request again by the clock: a link whose
+ticket ran out gets nothing more. The server chooses among the candidates of a request the piece it has sent least,
+which spreads a new file over a swarm faster than any choice of the receiver could, since the receiver's view is
+always old.
+
+Invariant (I1, I4): bytes leave only for a piece whose have-bit is set, on a channel whose ticket is valid now, out of a
+file that is still the one that was shared.
+Not here: what a ticket must say (the gate), how many links send at a time (swarm.upload_slots).
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.errors import RemoteProtocolError
+from engine.net.tls import PeerIdentity, peer_of
+from engine.settings import Settings
+from engine.swarm.bitfield import Flags, pack
+from engine.swarm.geometry import Geometry
+from engine.swarm.upload_slots import UploadSlots
+from engine.wire.codec import Decoder, encode
+from engine.wire.link_state import ServerState
+from engine.wire.messages import (
+    HAVES_MAX,
+    PROTOCOL_VERSION,
+    REASON_LENGTH_MAX,
+    Bye,
+    Cancel,
+    Close,
+    Closed,
+    Have,
+    Hello,
+    Message,
+    Open,
+    Opened,
+    PieceHeader,
+    Refused,
+    Reject,
+    RejectReason,
+    Renew,
+    Request,
+    Role,
+)
+
+SLICE_BYTES = 256 << 10
+"""What is sent between two looks at cancellations and at other links."""
+_WRITE_BUFFER_BYTES = 2 * SLICE_BYTES
+
+
+class ServedFile(Protocol):
+    """A file as the serving side sees it."""
+
+    @property
+    def geometry(self) -> Geometry: ...
+    @property
+    def have(self) -> Flags: ...
+    @property
+    def sent(self) -> NDArray[np.uint32]:
+        """How often each piece was sent, shape (piece_count,); shared by all workers."""
+
+    def read(self, offset: int, length: int) -> memoryview | bytes:
+        """Raises OSError when the file is not what was shared any more."""
+
+
+class Refusal(Exception):
+    """The gate says no; `code` for programs, `str()` for people."""
+
+    def __init__(self, code: str, reason: str) -> None:
+        super().__init__(reason)
+        self.code = code
+
+
+class Gate(Protocol):
+    """Decides who may have what; told what was sent."""
+
+    def admit(self, peer: PeerIdentity, message: Open) -> tuple[ServedFile, float]:
+        """The file, and until when (time.time()) the ticket lasts. Raises Refusal."""
+
+    def renewed(self, peer: PeerIdentity, message: Renew) -> float:
+        """Until when the new ticket lasts. Raises Refusal."""
+
+    def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None: ...
+    def unreadable(self, file: ServedFile, error: OSError) -> None: ...
+    def link_lost(self, link: "ServeLink") -> None: ...
+
+
+@dataclass(slots=True)
+class _Channel:
+    group_id: str
+    file: ServedFile
+    valid_until_s: float
+
+
+@dataclass(slots=True)
+class _Sending:
+    request: Request
+    channel: _Channel
+    piece: int
+    begin: int
+    end: int
+
+
+class ServeLink(asyncio.BufferedProtocol):
+    """One accepted link."""
+
+    def __init__(self, gate: Gate, slots: "UploadSlots[ServeLink]", settings: Settings) -> None:
+        self._gate = gate
+        self._slots = slots
+        self._decoder = Decoder()
+        self._state = ServerState(settings.requests_queued_per_link, settings.channels_per_link)
+        self._channels: dict[int, _Channel] = {}
+        self._queue: deque[Request] = deque()
+        self._sending: _Sending | None = None
+        self._is_paused = False
+        self._paused_at_s = 0.0
+        self._next_slice: asyncio.Handle | None = None
+        self._transport: asyncio.Transport | None = None
+        self.peer: PeerIdentity | None = None
+
+    # ------------------------------------------------------------ what the worker orders
+
+    def announce(self, file: ServedFile, pieces: tuple[int, ...]) -> None:
+        """This client gained pieces: tell the fetcher, if it has this file open."""
+        for number, channel in self._channels.items():
+            if channel.file is file:
+                for start in range(0, len(pieces), HAVES_MAX):
+                    self._send(Have(number, pieces[start : start + HAVES_MAX]))
+
+    def withdraw(self, should_close: Callable[[str, ServedFile], bool], reason: str) -> None:
+        """Close every channel for which `should_close(group_id, file)`; not one more slice of it is sent."""
+        for number, channel in list(self._channels.items()):
+            if should_close(channel.group_id, channel.file):
+                self._close_channel(number, reason)
+
+    def is_stuck(self, timeout_s: float) -> bool:
+        """Whether the fetcher has not taken a byte for so long, while a slot is kept for it."""
+        return self._is_paused and time.monotonic() - self._paused_at_s > timeout_s
+
+    def end(self, reason: str) -> None:
+        """Say why and close; bytes not yet handed to the kernel are dropped."""
+        self._send(Bye(reason[:REASON_LENGTH_MAX]))
+        if self._transport is not None:
+            self._transport.abort()
+
+    # ------------------------------------------------------------ what the event loop says
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        try:
+            self.peer = peer_of(transport.get_extra_info("ssl_object"))
+        except RemoteProtocolError as error:
+            self.end(str(error))
+            return
+        self._send(Hello(PROTOCOL_VERSION, Role.SERVER))
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._decoder.buffer()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        try:
+            self._decoder.received(nbytes)
+            for message in self._decoder.messages():
+                self._state.received(message)
+                self._handle(message)
+        except RemoteProtocolError as error:
+            self.end(str(error))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._queue.clear()
+        self._channels.clear()
+        self._sending = None
+        self._release_slot()
+        self._gate.link_lost(self)
+
+    def pause_writing(self) -> None:
+        self._is_paused, self._paused_at_s = True, time.monotonic()
+
+    def resume_writing(self) -> None:
+        self._is_paused = False
+        self._send_slice()
+
+    # ------------------------------------------------------------ messages
+
+    def _send(self, message: Message) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.write(encode(message))
+
+    def _handle(self, message: Message) -> None:
+        match message:
+            case Open():
+                self._open(message)
+            case Renew():
+                self._renew(message)
+            case Request():
+                self._queue.append(message)
+                self._seek_slot()
+            case Cancel():
+                self._cancel(lambda request: request.request_id == message.request_id)
+            case Close():
+                self._channels.pop(message.channel, None)
+                self._cancel(lambda request: request.channel == message.channel)
+
+    def _open(self, message: Open) -> None:
+        assert self.peer is not None
+        try:
+            file, valid_until_s = self._gate.admit(self.peer, message)
+        except Refusal as refusal:
+            self._state.closed(message.channel)
+            self._send(Refused(message.channel, refusal.code, str(refusal)[:REASON_LENGTH_MAX]))
+            return
+        self._channels[message.channel] = _Channel(message.group_id, file, valid_until_s)
+        self._state.opened(message.channel, file.geometry)
+        self._send(Opened(message.channel, pack(file.have)))
+
+    def _renew(self, message: Renew) -> None:
+        assert self.peer is not None
+        try:
+            valid_until_s = self._gate.renewed(self.peer, message)
+        except Refusal:
+            return  # the ticket in force goes on until it ends
+        for channel in self._channels.values():
+            if channel.group_id == message.group_id:
+                channel.valid_until_s = valid_until_s
+
+    def _close_channel(self, number: int, reason: str) -> None:
+        del self._channels[number]
+        self._cancel(lambda request: request.channel == number)
+        self._state.closed(number)
+        self._send(Closed(number, reason[:REASON_LENGTH_MAX]))
+
+    def _cancel(self, is_meant: Callable[[Request], bool]) -> None:
+        for request in [each for each in self._queue if is_meant(each)]:
+            self._queue.remove(request)
+            self._reject(request, RejectReason.CANCELLED)
+        if self._sending is not None and is_meant(self._sending.request):
+            self._reject(self._sending.request, RejectReason.CANCELLED)
+            self._sending = None
+            self._next_piece()
+
+    def _reject(self, request: Request, reason: RejectReason) -> None:
+        self._state.answered(request.request_id)
+        self._send(Reject(request.request_id, reason))
+
+    # ------------------------------------------------------------ pieces
+
+    def _seek_slot(self) -> None:
+        if self._queue and self._slots.want(self):
+            self._start_piece()
+
+    def _release_slot(self) -> None:
+        successor = self._slots.release(self)
+        if successor is not None:
+            successor._start_piece()
+
+    def _next_piece(self) -> None:
+        """A piece is done: the slot goes to whoever waits longest, then this link stands in line again."""
+        self._release_slot()
+        self._seek_slot()
+
+    def _start_piece(self) -> None:
+        """The slot is ours: find the first request that can be answered."""
+        while self._queue:
+            request = self._queue.popleft()
+            sending = self._choose(request)
+            if sending is not None:
+                self._sending = sending
+                self._send_slice()
+                return
+        self._release_slot()
+
+    def _choose(self, request: Request) -> _Sending | None:
+        channel = self._channels.get(request.channel)
+        if channel is None:
+            self._reject(request, RejectReason.NO_SUCH_CHANNEL)
+            return None
+        if channel.valid_until_s <= time.time():
+            self._reject(request, RejectReason.CANCELLED)
+            self._close_channel(request.channel, "your ticket ended")
+            return None
+        file = channel.file
+        here = [piece for piece in request.candidates if file.have[piece]]
+        if not here:
+            self._reject(request, RejectReason.NO_SUCH_PIECE)
+            return None
+        piece = min(here, key=file.sent.__getitem__)
+        file.sent[piece] += 1
+        end = request.begin + request.length if request.length else file.geometry.length_of(piece)
+        return _Sending(request, channel, piece, request.begin, end)
+
+    def _send_slice(self) -> None:
+        """One slice, then the other links have their turn."""
+        if self._next_slice is not None:
+            self._next_slice.cancel()
+            self._next_slice = None
+        sending = self._sending
+        if sending is None or self._is_paused or self._transport is None or self._transport.is_closing():
+            return
+        length = min(SLICE_BYTES, sending.end - sending.begin)
+        file = sending.channel.file
+        try:
+            data = file.read(file.geometry.offset_of(sending.piece) + sending.begin, length)
+        except OSError as error:
+            self._reject(sending.request, RejectReason.UNREADABLE)
+            self._sending = None
+            self._gate.unreadable(file, error)
+            self._next_piece()
+            return
+        request_id = sending.request.request_id
+        self._transport.write(encode(PieceHeader(request_id, sending.piece, sending.begin, length)))
+        self._transport.write(data)
+        sending.begin += length
+        assert self.peer is not None
+        self._gate.sent(self.peer, file, length)
+        if sending.begin == sending.end:
+            self._state.answered(request_id)
+            self._sending = None
+            self._next_piece()
+        elif not self._is_paused:
+            self._next_slice = asyncio.get_running_loop().call_soon(self._send_slice)

@@ -1,0 +1,76 @@
+"""TLS between peers: both sides show a certificate of the tracker's authority, and both check it.
+
+TLS 1.3 only, so there is nothing to negotiate down to. A member's certificate names the account (common name) and
+says that it is a member's (`member` as its DNS name), so that a tracker's certificate is no use here and the other
+way round. The private key is handed to OpenSSL through an anonymous memory file: it is never on a disk.
+"""
+
+import hashlib
+import os
+import ssl
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from engine.errors import RemoteProtocolError
+
+MEMBER_NAME = "member"
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who this client is, and whom it believes. All PEM."""
+
+    certificate_pem: bytes
+    key_pem: bytes
+    authority_pem: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PeerIdentity:
+    """Who the other side has proven to be. `thumbprint`: SHA-256 of its raw public key, 32 bytes."""
+
+    user_id: str
+    thumbprint: bytes
+
+
+def fetching_context(identity: Identity) -> ssl.SSLContext:
+    """For the side that dials."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = True  # against MEMBER_NAME: the role, not an address
+    return _with_identity(context, identity)
+
+
+def serving_context(identity: Identity) -> ssl.SSLContext:
+    """For the side that accepts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.num_tickets = 0  # links live long; resuming one would only skip the check of the certificate
+    return _with_identity(context, identity)
+
+
+def _with_identity(context: ssl.SSLContext, identity: Identity) -> ssl.SSLContext:
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(cadata=identity.authority_pem.decode())
+    descriptor = os.memfd_create("shoal-identity", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, identity.certificate_pem + identity.key_pem)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
+    return context
+
+
+def peer_of(tls: ssl.SSLObject) -> PeerIdentity:
+    """Who is at the other end of a finished handshake; raises RemoteProtocolError unless it is a member."""
+    der = tls.getpeercert(binary_form=True)
+    if der is None:
+        raise RemoteProtocolError("no certificate")
+    certificate = x509.load_der_x509_certificate(der)
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    if MEMBER_NAME not in names.get_values_for_type(x509.DNSName):
+        raise RemoteProtocolError("a certificate that is not a member's")
+    (common_name,) = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    raw_key = certificate.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    return PeerIdentity(str(common_name.value), hashlib.sha256(raw_key).digest())

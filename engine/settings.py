@@ -1,0 +1,69 @@
+"""Every limit and interval of the client, in one immutable value. Units stand last in each name.
+
+Nobody has to change any of them; they are fields, not constants, so that tests and benchmarks can.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Defaults fit a machine of 2 to 64 cores on anything from loopback to a transatlantic link."""
+
+    workers: int = 0
+    """Size of the pool; 0 means the usable cores, between 2 and 8."""
+
+    block_bytes: int = 256 << 10
+    """Unit of receiving, hashing and writing: stays in a core's L2 cache."""
+
+    links_per_download: int = 10
+    """Degree of the swarm's graph: 10 is close to a full mesh for a hundred peers (ARCHITECTURE.md, scheduling)."""
+
+    peers_wanted: int = 20
+    """How many peers to ask the tracker for at a time."""
+
+    pieces_in_flight: int = 8
+    """Bound on the sum over all links of one download, unless a link's rate × RTT needs more."""
+
+    candidates_per_request: int = 8
+    """Pieces named in one request; the server sends the one it has sent least."""
+
+    upload_slots: int = 8
+    """Pieces a worker sends at the same time, sharing the uplink fairly."""
+
+    requests_queued_per_link: int = 64
+    """A server refuses a link that queues more; an honest fetcher stays far below."""
+
+    channels_per_link: int = 4096
+    """Files open at once on one link."""
+
+    serve_links: int = 512
+    """Accepted links per client; further ones are closed at once."""
+
+    dial_timeout_s: float = 10.0
+    handshake_timeout_s: float = 10.0
+    silence_timeout_s: float = 10.0
+    """A link that owes bytes and sends none for so long is closed, and its pieces go elsewhere."""
+
+    redial_delay_s: float = 1.0
+    """First pause before dialling a lost peer again; doubles up to redial_delay_max_s."""
+    redial_delay_max_s: float = 30.0
+
+    bad_pieces_max: int = 1
+    """Proven bad pieces before a peer is shut out of a download. One: TLS and TCP already rule out accidents."""
+
+    checkpoint_interval_s: float = 1.0
+    checkpoint_bytes: int = 256 << 20
+    """The journal is brought up to date after whichever comes first."""
+
+    find_peers_interval_s: float = 15.0
+    """How often a download asks for more peers while it has too few (PeerJoined events come in between)."""
+
+    hash_job_bytes: int = 64 << 20
+    """How much of a file one worker hashes per order when a file is shared or re-checked."""
+
+    tick_s: float = 0.1
+    """The coordinator's clock: deadlines, rates, stealing."""
+
+    space_reserve_bytes: int = 64 << 20
+    """Left free on a file system by downloads, so that state files can always be written."""

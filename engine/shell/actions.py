@@ -1,0 +1,208 @@
+"""What each command of the table does: one call of the client, and its report as a Result.
+
+Actions decide nothing and keep nothing. The client refuses what must be refused, with its own sentence; an action only
+turns typed words into arguments and reports into answers.
+
+Invariant: ACTIONS has one action for each command of the table, which takes that command's words.
+Not for: checking the number of words (commands), catching errors (runner).
+"""
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from msgspec import to_builtins
+
+from engine.errors import LocalError
+from engine.reports import Notice
+from engine.shell import sentences
+from engine.shell.commands import COMMANDS, find_command
+from engine.shell.following import finish_download
+from engine.shell.output import Output, Progress, Result
+from engine.shell.safe_text import name, quoted
+
+if TYPE_CHECKING:
+    from engine.client import Client
+
+AskPassword = Callable[[str], Awaitable[str]]
+
+
+@dataclass
+class Context:
+    """What an action works with."""
+
+    client: "Client"
+    output: Output
+    ask_password: AskPassword
+
+
+async def create_user(context: Context, user_id: str, password: str | None = None) -> Result:
+    if password is None:
+        password = await context.ask_password(f"new password for {name(user_id)}: ")
+        # A slip here could never be noticed, nor mended: there is nobody who could reset it.
+        if await context.ask_password("the same again: ") != password:
+            raise LocalError("the two passwords differ; the account was not made, try again", code="password_differs")
+    await context.client.create_user(user_id, password)
+    return Result(f"made the account {name(user_id)}; log in with: login {name(user_id)}", {"user_id": user_id})
+
+
+async def login(context: Context, user_id: str, password: str | None = None) -> Result:
+    if password is None:
+        password = await context.ask_password(f"password of {name(user_id)}: ")
+    report = await context.client.login(user_id, password)
+    return Result(sentences.logged_in(report), to_builtins(report))
+
+
+async def logout(context: Context) -> Result:
+    await context.client.logout()
+    return Result("logged out; nothing is served any more")
+
+
+async def create_group(context: Context, group_id: str) -> Result:
+    await context.client.create_group(group_id)
+    return Result(f"made the group {name(group_id)}; you own it", {"group_id": group_id})
+
+
+async def join_group(context: Context, group_id: str) -> Result:
+    await context.client.join_group(group_id)
+    return Result(f"asked to join {name(group_id)}; its owner decides", {"group_id": group_id})
+
+
+async def leave_group(context: Context, group_id: str) -> Result:
+    report = await context.client.leave_group(group_id)
+    return Result(sentences.left(report), to_builtins(report))
+
+
+async def list_requests(context: Context, group_id: str) -> Result:
+    user_ids = await context.client.list_requests(group_id)
+    return Result(sentences.requests(group_id, user_ids), {"group_id": group_id, "requests": user_ids})
+
+
+async def accept_request(context: Context, group_id: str, user_id: str) -> Result:
+    await context.client.accept_request(group_id, user_id)
+    return Result(f"{name(user_id)} is a member of {name(group_id)} now", {"group_id": group_id, "user_id": user_id})
+
+
+async def reject_request(context: Context, group_id: str, user_id: str) -> Result:
+    await context.client.reject_request(group_id, user_id)
+    return Result(f"turned {name(user_id)} down for {name(group_id)}", {"group_id": group_id, "user_id": user_id})
+
+
+async def list_groups(context: Context) -> Result:
+    entries = await context.client.list_groups()
+    fields = [
+        {"group_id": e.group_id, "owner": e.owner, "member_count": e.member_count, "standing": e.standing}
+        for e in entries
+    ]
+    return Result(sentences.groups(entries), {"groups": fields})
+
+
+async def list_files(context: Context, group_id: str) -> Result:
+    entries = await context.client.list_files(group_id)
+    fields = [
+        {
+            "name": entry.name,
+            "size_bytes": entry.size_bytes,
+            "root": entry.root.hex(),
+            "publisher": entry.publisher,
+            "sharers_online": entry.sharers_online,
+        }
+        for entry in entries
+    ]
+    return Result(sentences.files(group_id, entries), {"group_id": group_id, "files": fields})
+
+
+async def upload_file(context: Context, file_path: str, group_id: str) -> Result:
+    path = Path(os.path.expanduser(file_path))
+    start_s = monotonic()
+    progress = Progress("upload_file", group_id, path.name, "hashing", 0, 0, 0.0)
+
+    def on_progress(done_bytes: int, size_bytes: int) -> None:
+        rate = done_bytes / max(monotonic() - start_s, 1e-3)
+        context.output.progress(Progress("upload_file", group_id, path.name, "hashing", done_bytes, size_bytes, rate))
+
+    try:
+        report = await context.client.upload_file(path, group_id, on_progress)
+    finally:
+        context.output.end_progress(progress)
+    return Result(sentences.uploaded(report), to_builtins(report))
+
+
+async def download_file(context: Context, group_id: str, file_name: str, destination_path: str) -> Result:
+    status = await context.client.download_file(group_id, file_name, _destination(destination_path))
+    if status.state == "complete":
+        return Result(sentences.already_there(status), to_builtins(status))
+    return await finish_download(context.client, context.output, status)
+
+
+async def show_downloads(context: Context) -> Result:
+    statuses = context.client.show_downloads()
+    return Result(sentences.downloads(statuses), {"downloads": to_builtins(statuses)})
+
+
+async def cancel_download(context: Context, group_id: str, file_name: str) -> Result:
+    await context.client.cancel_download(group_id, file_name)
+    return Result(f"gave up the download of {name(file_name)}", {"group_id": group_id, "name": file_name})
+
+
+async def stop_share(context: Context, group_id: str, file_name: str) -> Result:
+    report = await context.client.stop_share(group_id, file_name)
+    return Result(sentences.stopped(report), to_builtins(report))
+
+
+async def serve(context: Context) -> Result:
+    if context.client.user_id is None:
+        raise LocalError("nothing is served before login; log in first", code="not_logged_in")
+    context.output.notice(Notice("serving", "sharing until interrupted (Ctrl-C)"))
+    try:
+        await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        # Being interrupted is how serving ends well, so this cancellation goes no further.
+        pass
+    return Result("stopped sharing")
+
+
+async def show_help(context: Context, command_name: str | None = None) -> Result:
+    commands = list(COMMANDS.values()) if command_name is None else [find_command(command_name)]
+    text = sentences.all_commands() if command_name is None else sentences.one_command(commands[0])
+    fields = [{"name": c.name, "usage": c.usage, "summary": c.summary, "details": c.details} for c in commands]
+    return Result(text, {"commands": fields})
+
+
+async def leave(context: Context) -> Result:
+    return Result("")
+
+
+ACTIONS: dict[str, Callable[..., Awaitable[Result]]] = {
+    "create_user": create_user,
+    "login": login,
+    "logout": logout,
+    "create_group": create_group,
+    "join_group": join_group,
+    "leave_group": leave_group,
+    "list_requests": list_requests,
+    "accept_request": accept_request,
+    "reject_request": reject_request,
+    "list_groups": list_groups,
+    "list_files": list_files,
+    "upload_file": upload_file,
+    "download_file": download_file,
+    "show_downloads": show_downloads,
+    "cancel_download": cancel_download,
+    "stop_share": stop_share,
+    "serve": serve,
+    "help": show_help,
+    "exit": leave,
+}
+
+
+def _destination(typed: str) -> Path:
+    path = Path(os.path.expanduser(typed))
+    # A path object forgets a slash at its end, by which the user said "a folder".
+    if typed.endswith("/") and not path.is_dir():
+        raise LocalError(f"there is no folder {quoted(typed)}; make it first", code="no_such_folder")
+    return path

@@ -1,0 +1,105 @@
+"""One run of the shell: which way it is driven, how it ends, and its exit code.
+
+Invariant: however a run ends (end of input, exit, a signal, a bug), the client is closed, which logs it out, and no
+traceback reaches the user.
+Not for: the arguments of the program (cli).
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from engine.errors import ShoalError
+from engine.reports import Notice
+from engine.shell.actions import Context
+from engine.shell.incidents import IncidentLog
+from engine.shell.output import HumanOutput, JsonOutput, Output
+from engine.shell.piped import ask_on_terminal, lines_of, run_lines
+from engine.shell.runner import Runner
+from engine.shell.signals import STOPPING, while_signals_cancel
+
+if TYPE_CHECKING:
+    from engine.client import Client
+
+
+class Options(NamedTuple):
+    host: str
+    port: int
+    tracker_info: Path
+    state_folder: Path | None
+    is_json: bool
+
+
+OnNotice = Callable[[Notice], None]
+Start = Callable[[Options, OnNotice], Awaitable["Client"]]
+
+
+async def start_client(options: Options, on_notice: OnNotice) -> "Client":
+    # Numbers, TLS and the rest take a moment to import; in a thread the prompt is there meanwhile.
+    client_type = await asyncio.to_thread(_import_client)
+    return await client_type.start(
+        options.host, options.port, options.tracker_info, options.state_folder, on_notice=on_notice
+    )
+
+
+def run(options: Options, start: Start = start_client) -> int:
+    """The exit code: 0, or 1 if the client did not start, a command failed or there is a bug."""
+    incidents = IncidentLog(options.state_folder)
+    is_interactive = not options.is_json and os.isatty(0) and os.isatty(1)
+    output = _output(options)
+    drive = _run_prompt if is_interactive else _run_piped
+    try:
+        return asyncio.run(drive(options, start, output, incidents))
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return 1  # a second signal, while the client was closing
+    except BrokenPipeError:
+        # Whoever read our output has gone. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except Exception as bug:
+        output.error(None, incidents.record(bug))
+        return 1
+
+
+async def _run_piped(options: Options, start: Start, output: Output, incidents: IncidentLog) -> int:
+    incidents.watch(asyncio.get_running_loop(), lambda error: output.error(None, error))
+    client: Client | None = None
+    runner: Runner | None = None
+    try:
+        with while_signals_cancel(asyncio.current_task(), STOPPING):
+            client = await start(options, output.notice)
+            incidents.folder = client.state_folder
+            runner = Runner(Context(client, output, ask_on_terminal), incidents)
+            await run_lines(runner, lines_of(0))
+    except asyncio.CancelledError:
+        pass  # by a signal: what it interrupted was said, and leaving is what it asked for
+    except ShoalError as error:
+        output.error(None, error)
+    finally:
+        if client is not None:
+            await client.close()
+    return int(runner is None or runner.has_failed)
+
+
+async def _run_prompt(options: Options, start: Start, output: Output, incidents: IncidentLog) -> int:
+    from engine.shell.prompt import run_prompt
+
+    return await run_prompt(lambda on_notice: start(options, on_notice), incidents)
+
+
+def _output(options: Options) -> Output:
+    # A name that this terminal's encoding cannot show is shown escaped, instead of stopping everything.
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if options.is_json:
+        return JsonOutput(sys.stdout)
+    return HumanOutput(sys.stdout, sys.stderr, is_live=sys.stderr.isatty())
+
+
+def _import_client() -> "type[Client]":
+    from engine.client import Client
+
+    return Client

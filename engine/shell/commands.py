@@ -1,0 +1,173 @@
+"""The table of commands: what each is called, which words it takes, and its help. Pure.
+
+A table and not a class per command, because everything that differs between them before they run is data: help,
+completion, the check of the number of words and the shell's history all read it here.
+
+Invariant: an Invocation has as many arguments as its command takes.
+Not for: what a command does (actions, under the same names).
+"""
+
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from engine.errors import LocalError
+
+
+class Command(NamedTuple):
+    """`parameters`: a name in angle brackets each; one in square brackets may be left out."""
+
+    name: str
+    parameters: tuple[str, ...]
+    summary: str
+    details: str = ""
+    is_long: bool = False
+    """May take as long as a file is large: at the prompt it goes on in the background."""
+
+    @property
+    def usage(self) -> str:
+        return " ".join((self.name, *self.parameters))
+
+    @property
+    def most_words(self) -> int:
+        return len(self.parameters)
+
+    @property
+    def fewest_words(self) -> int:
+        return sum(not parameter.startswith("[") for parameter in self.parameters)
+
+
+class Invocation(NamedTuple):
+    command: Command
+    arguments: list[str]
+
+
+_ALL = (
+    Command(
+        "create_user",
+        ("<user_id>", "[<passwd>]"),
+        "make an account",
+        "Refused if the id is taken. A password that is left out is asked for, twice and without echo.",
+    ),
+    Command(
+        "login",
+        ("<user_id>", "[<passwd>]"),
+        "start a session; earlier shares and downloads go on",
+        "What this account shared from this client is shared again after a quick check. A file that changed or went "
+        "away meanwhile is not, and that is said. A password that is left out is asked for without echo.",
+    ),
+    Command(
+        "logout",
+        (),
+        "stop serving at once; downloads pause until the next login",
+    ),
+    Command(
+        "create_group",
+        ("<group_id>",),
+        "make a group that you own",
+    ),
+    Command(
+        "join_group",
+        ("<group_id>",),
+        "ask to be let into a group",
+        "The owner sees the request with list_requests and accepts or rejects it.",
+    ),
+    Command(
+        "leave_group",
+        ("<group_id>",),
+        "leave a group; its shares and downloads stop",
+        "If you own it, it passes to the longest-standing member. If you are the last member, it is removed.",
+    ),
+    Command(
+        "list_requests",
+        ("<group_id>",),
+        "who asks to join a group that you own",
+        "Also typed as: requests list_requests <group_id>",
+    ),
+    Command("accept_request", ("<group_id>", "<user_id>"), "let somebody into a group that you own"),
+    Command("reject_request", ("<group_id>", "<user_id>"), "turn down somebody who asked to join"),
+    Command("list_groups", (), "all groups: owner, members, and where you stand"),
+    Command(
+        "list_files",
+        ("<group_id>",),
+        "files of a group: size and how many share it now",
+    ),
+    Command(
+        "upload_file",
+        ("<file_path>", "<group_id>"),
+        "share a file in a group",
+        "The file stays where it is and is served from there. If the group has the same content under this name, you "
+        "become another sharer; other content under this name is refused.",
+        is_long=True,
+    ),
+    Command(
+        "download_file",
+        ("<group_id>", "<file_name>", "<destination_path>"),
+        "fetch a file from everyone who shares it",
+        "The destination is a folder or the path of the new file. A file that is there already is never overwritten: "
+        "it is refused, unless it is this very file, which is then verified and shared. If nobody online has the file, "
+        "the download waits and starts by itself. While it runs you serve the pieces that you have, and afterwards "
+        "the whole.",
+        is_long=True,
+    ),
+    Command(
+        "show_downloads",
+        (),
+        "all downloads: [D]ownloading, [W]aiting, [P]aused, [C]omplete, [F]ailed",
+    ),
+    Command("cancel_download", ("<group_id>", "<file_name>"), "give up a download and remove its partial file"),
+    Command("stop_share", ("<group_id>", "<file_name>"), "stop serving a file; the file itself stays"),
+    Command(
+        "serve",
+        (),
+        "keep sharing until interrupted (Ctrl-C, SIGTERM), then leave",
+        "For the last line of a script: without it, the end of the input logs out and leaves.",
+    ),
+    Command("help", ("[<command>]",), "this list, or more about one command"),
+    Command("exit", (), "log out and leave (also quit, and Ctrl-D at the prompt)"),
+)
+
+COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
+LEAVING = frozenset({"exit", "serve"})
+"""After these succeeded there is nothing more to do."""
+WITH_PASSWORD = frozenset({"create_user", "login"})
+
+_PREFIXED = ("requests", "list_requests")
+_ALIASES = {"quit": "exit"}
+
+
+def parse(words: list[str]) -> Invocation:
+    """The command that a line asks for; raises LocalError (codes "unknown_command", "usage")."""
+    name, *arguments = _without_prefix(words)
+    command = find_command(name)
+    if not command.fewest_words <= len(arguments) <= command.most_words:
+        raise LocalError(
+            f"wrong number of words: {command.name} takes {_amount(command)}, not {len(arguments)}. "
+            f"Usage: {command.usage} (quote a name that has spaces in it)",
+            code="usage",
+        )
+    return Invocation(command, arguments)
+
+
+def find_command(name: str) -> Command:
+    command = COMMANDS.get(_ALIASES.get(name, name))
+    if command is None:
+        nearest = get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {nearest[0]}?" if nearest else "help lists all commands"
+        raise LocalError(f"there is no command '{name}'; {hint}", code="unknown_command")
+    return command
+
+
+def _without_prefix(words: list[str]) -> list[str]:
+    if words[0] != _PREFIXED[0]:
+        return words
+    if tuple(words[:2]) != _PREFIXED:
+        raise LocalError("usage: requests list_requests <group_id>", code="usage")
+    return words[1:]
+
+
+def _amount(command: Command) -> str:
+    fewest, most = command.fewest_words, command.most_words
+    if most == 0:
+        return "no words after it"
+    count = str(most) if fewest == most else f"{fewest} or {most}"
+    return f"{count} word{'s' if most > 1 else ''} after it"

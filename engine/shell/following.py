@@ -1,0 +1,80 @@
+"""A running download, watched until it is over: its progress, what holds it up, and how it ended.
+
+The client keeps the download; whoever started it here only looks on. So it can be followed by the line that started it
+or, after a login that resumed it, by nobody's line.
+
+Invariant: following changes nothing, and giving it up leaves the download running.
+Not for: starting or stopping downloads (actions).
+"""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from msgspec import to_builtins
+
+from engine.errors import LocalError, ShoalError
+from engine.reports import DownloadState, DownloadStatus, Notice
+from engine.shell import sentences
+from engine.shell.output import Output, Progress, Result
+
+if TYPE_CHECKING:
+    from engine.client import Client
+
+OVER: frozenset[DownloadState] = frozenset({"complete", "failed", "cancelled"})
+_LOOK_EVERY_S = 0.2
+
+
+async def finish_download(client: "Client", output: Output, status: DownloadStatus) -> Result:
+    """Returns when the download is complete; raises ShoalError if it failed or was cancelled."""
+    final = await _watch(client, output, status)
+    if final.state == "cancelled":
+        raise LocalError(f"the download of {sentences.name(final.name)} was cancelled", code="cancelled")
+    if final.state == "failed":
+        sentence = final.error or f"the download of {sentences.name(final.name)} failed"
+        raise ShoalError(sentence, code=final.error_code or "download_failed")
+    return Result(sentences.downloaded(final), to_builtins(final))
+
+
+async def _watch(client: "Client", output: Output, status: DownloadStatus) -> DownloadStatus:
+    over = asyncio.ensure_future(client.wait_download(status.group_id, status.name))
+    said: DownloadState = "downloading"
+    try:
+        while not over.done():
+            if status.state != said:
+                said = status.state
+                _say_state(output, status)
+            output.progress(_progress(status))
+            await asyncio.wait({over}, timeout=_LOOK_EVERY_S)
+            status = _now(client, status)
+        return over.result()
+    finally:
+        over.cancel()
+        output.end_progress(_progress(status))
+
+
+def _now(client: "Client", last: DownloadStatus) -> DownloadStatus:
+    wanted = (last.group_id, last.name)
+    return next((s for s in client.show_downloads() if (s.group_id, s.name) == wanted), last)
+
+
+def _say_state(output: Output, status: DownloadStatus) -> None:
+    file = sentences.name(status.name)
+    if status.state == "waiting":
+        text = f"nobody online has {file} yet; the download starts by itself when someone comes"
+        output.notice(Notice("download_waiting", text))
+    elif status.state == "paused":
+        reason = f": {status.error}" if status.error else ""
+        output.notice(Notice("download_paused", f"the download of {file} is paused{reason}"))
+
+
+def _progress(status: DownloadStatus) -> Progress:
+    return Progress(
+        "download_file",
+        status.group_id,
+        status.name,
+        status.state,
+        status.verified_bytes,
+        status.size_bytes,
+        status.rate_bytes_per_s,
+        status.peers_connected,
+    )

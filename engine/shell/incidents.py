@@ -1,0 +1,52 @@
+"""Where the traceback of a bug goes: into a file in the state folder, never to the user.
+
+A person can do nothing with a traceback; whoever mends the bug needs all of it. So the user reads one line, which
+names the file.
+
+Invariant: recording never raises, and a new file is readable by its owner alone.
+Not for: expected failures, which are ShoalErrors and explain themselves.
+"""
+
+import os
+import tempfile
+import traceback
+from asyncio import AbstractEventLoop
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from engine.errors import ShoalError
+
+
+class IncidentLog:
+    """`folder` is where the next incident is written: the state folder, once there is one."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self.folder = folder if folder and folder.is_dir() else Path(tempfile.gettempdir())
+
+    def record(self, bug: BaseException) -> ShoalError:
+        """Keeps the traceback and returns what the user is told instead."""
+        path = self.folder / "shoal-errors.log"
+        entry = f"--- {datetime.now(UTC).isoformat()}\n{''.join(traceback.format_exception(bug))}"
+        try:
+            _append(path, entry)
+            where = f"the details are in {path}"
+        except OSError as failure:
+            where = f"the details could not be written to {path} ({failure.strerror})"
+        return ShoalError(f"internal: {type(bug).__name__}: {bug}. This is a bug in Shoal; {where}", code="internal")
+
+    def watch(self, loop: AbstractEventLoop, say: Callable[[ShoalError], None]) -> None:
+        """From now on a bug in a task that nobody awaits is recorded and said, instead of printed by asyncio."""
+
+        def report(_: AbstractEventLoop, context: dict[str, Any]) -> None:
+            say(self.record(context.get("exception") or RuntimeError(context["message"])))
+
+        loop.set_exception_handler(report)
+
+
+def _append(path: Path, entry: str) -> None:
+    # O_NOFOLLOW: before there is a state folder this is the shared temporary folder, where a link could be waiting.
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "a", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(entry)

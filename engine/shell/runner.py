@@ -1,0 +1,55 @@
+"""A line → its command → what came of it, said on the output. The same for the prompt and for piped input.
+
+Invariant: whatever a command does, one answer is said for it and no exception but a cancellation passes on; a bug
+inside becomes one line, and its traceback goes to the incident log.
+Not for: where lines come from (prompt, piped), what commands do (actions).
+"""
+
+from collections.abc import Awaitable
+
+from engine.errors import ShoalError
+from engine.shell.actions import ACTIONS, Context
+from engine.shell.commands import Invocation, parse
+from engine.shell.incidents import IncidentLog
+from engine.shell.lines import split_words
+from engine.shell.output import Result
+
+
+class Runner:
+    def __init__(self, context: Context, incidents: IncidentLog) -> None:
+        self.context = context
+        self._incidents = incidents
+        self.has_failed = False
+        """Some command was refused or failed."""
+
+    def read(self, line: str) -> Invocation | None:
+        """None if there is nothing to do: a blank line, a comment, or a mistake, which was said."""
+        words: list[str] = []
+        try:
+            words = split_words(line)
+            return parse(words) if words else None
+        except ShoalError as mistake:
+            self.fail(words[0] if words else None, mistake)
+            return None
+
+    async def run(self, invocation: Invocation) -> bool:
+        """True if the command succeeded."""
+        name = invocation.command.name
+        return await self.report(name, ACTIONS[name](self.context, *invocation.arguments))
+
+    async def report(self, command: str, work: Awaitable[Result]) -> bool:
+        """Says what comes of the work; true if it succeeded."""
+        try:
+            result = await work
+        except ShoalError as error:
+            self.fail(command, error)
+            return False
+        except Exception as bug:
+            self.fail(command, self._incidents.record(bug))
+            return False
+        self.context.output.result(command, result)
+        return True
+
+    def fail(self, command: str | None, error: ShoalError) -> None:
+        self.has_failed = True
+        self.context.output.error(command, error)

@@ -1,0 +1,153 @@
+"""Reports of the client in words. Pure.
+
+Kept apart from the commands, so that every sentence a user can read is on one page.
+
+Invariant: every name and every foreign text in a sentence went through safe_text.
+Not for: errors, which bring their own sentence, and programs, which get fields (output).
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from engine.reports import DownloadState, DownloadStatus, LeaveReport, LoginReport, StopReport, UploadReport
+from engine.shell import figures
+from engine.shell.commands import COMMANDS, Command
+from engine.shell.safe_text import name, printable, table
+
+if TYPE_CHECKING:
+    from engine.client import FileEntry, GroupEntry
+
+_LETTERS: dict[DownloadState, str] = {
+    "checking": "[D]",
+    "downloading": "[D]",
+    "finishing": "[D]",
+    "waiting": "[W]",
+    "paused": "[P]",
+    "complete": "[C]",
+    "failed": "[F]",
+    "cancelled": "[X]",
+}
+_STANDINGS = {"owner": "you own it", "member": "you are a member", "requested": "you asked to join", "none": "-"}
+
+
+def logged_in(report: LoginReport) -> str:
+    lines = [f"logged in as {name(report.user_id)}"]
+    if report.shares_resumed:
+        lines.append(f"{figures.count(report.shares_resumed, 'share')} resumed")
+    if report.downloads_resumed:
+        lines.append(f"{figures.count(report.downloads_resumed, 'download')} resumed; see show_downloads")
+    for share in report.shares_dropped:
+        lines.append(
+            f"no longer shared: {name(share.name)} in {name(share.group_id)} "
+            f"({name(share.path)}): {printable(share.reason)}"
+        )
+    return "\n".join(lines)
+
+
+def left(report: LeaveReport) -> str:
+    group = name(report.group_id)
+    if report.is_removed:
+        return f"left {group}; you were its last member, so the group was removed"
+    if report.new_owner is not None:
+        return f"left {group}; it is owned by {name(report.new_owner)} now"
+    return f"left {group}"
+
+
+def requests(group_id: str, user_ids: Sequence[str]) -> str:
+    if not user_ids:
+        return f"nobody is waiting to join {name(group_id)}"
+    return "\n".join(map(name, user_ids))
+
+
+def groups(entries: "Sequence[GroupEntry]") -> str:
+    if not entries:
+        return "there are no groups yet; create_group makes one"
+    rows = [("GROUP", "OWNER", "MEMBERS", "YOU")]
+    rows += [
+        (name(entry.group_id), name(entry.owner), str(entry.member_count), _STANDINGS.get(entry.standing, "-"))
+        for entry in entries
+    ]
+    return table(rows)
+
+
+def files(group_id: str, entries: "Sequence[FileEntry]") -> str:
+    if not entries:
+        return f"there are no files in {name(group_id)} yet; upload_file shares one"
+    rows = [("FILE", "SIZE", "SHARERS ONLINE", "PUBLISHED BY")]
+    rows += [
+        (name(entry.name), figures.size(entry.size_bytes), str(entry.sharers_online), name(entry.publisher))
+        for entry in entries
+    ]
+    return table(rows)
+
+
+def uploaded(report: UploadReport) -> str:
+    file, group = name(report.name), name(report.group_id)
+    work = (
+        f"{figures.size(report.size_bytes)} hashed in {figures.duration(report.seconds)}, "
+        f"{figures.mean_rate(report.size_bytes, report.seconds)}"
+    )
+    if report.was_known:
+        return f"{group} already has {file} with this content: you became another sharer of it ({work})"
+    return f"sharing {file} in {group} ({work})"
+
+
+def downloaded(status: DownloadStatus) -> str:
+    lines = [
+        f"downloaded {name(status.name)}: {figures.size(status.size_bytes)} in {figures.duration(status.seconds)}, "
+        f"{figures.mean_rate(status.size_bytes, status.seconds)}, verified"
+    ]
+    if status.bytes_by_peer:
+        largest_first = sorted(status.bytes_by_peer.items(), key=lambda share: (-share[1], share[0]))
+        shares = (f"{name(peer)} {figures.size(size_bytes)}" for peer, size_bytes in largest_first)
+        lines.append(f"  from {', '.join(shares)}")
+    lines.append(f"  to {name(status.path)}, shared in {name(status.group_id)} from there")
+    return "\n".join(lines)
+
+
+def already_there(status: DownloadStatus) -> str:
+    return (
+        f"{name(status.path)} already is {name(status.name)}: {figures.size(status.size_bytes)}, verified; "
+        f"it is shared in {name(status.group_id)} now"
+    )
+
+
+def downloads(statuses: Sequence[DownloadStatus]) -> str:
+    if not statuses:
+        return "there are no downloads"
+    return table([_download_row(status) for status in statuses])
+
+
+def stopped(report: StopReport) -> str:
+    sentence = f"stopped sharing {name(report.name)} in {name(report.group_id)}"
+    if report.is_removed:
+        sentence += "; nobody else online has it, so it left the group's list"
+    return sentence
+
+
+def all_commands() -> str:
+    rows = [(command.usage, command.summary) for command in COMMANDS.values()]
+    return f"{table(rows)}\nA name with spaces is quoted as in a shell; # starts a comment."
+
+
+def one_command(command: Command) -> str:
+    return "\n".join(filter(None, (f"{command.usage}: {command.summary}", command.details)))
+
+
+def _download_row(status: DownloadStatus) -> tuple[str, ...]:
+    done = f"{figures.percent(status.verified_bytes, status.size_bytes)} %"
+    remark = {
+        "waiting": "waiting: nobody online has it",
+        "paused": f"paused{': ' + printable(status.error) if status.error else ''}",
+        "failed": f"failed: {printable(status.error or 'no reason was given')}",
+    }.get(status.state, status.state)
+    return (
+        _LETTERS[status.state],
+        name(status.group_id),
+        name(status.name),
+        done,
+        f"of {figures.size(status.size_bytes)}",
+        figures.rate(status.rate_bytes_per_s) if status.state == "downloading" else "-",
+        figures.count(status.peers_connected, "peer"),
+        remark,
+    )

@@ -1,0 +1,1 @@
+"""Files: manifests, destinations, the journal, and what this client remembers between runs."""

@@ -1,0 +1,69 @@
+"""Where a download lands, and what its companions are called while it is under way.
+
+The finished file appears under its name at once and whole, by a link that fails if the name is taken; until then the
+data is in a hidden part file beside it, with its journal. Both begin with a dot and end in `.part` and
+`.part.journal`.
+
+Invariant: nothing that exists is ever overwritten, and no symbolic link is followed where a file is created.
+"""
+
+import os
+from pathlib import Path
+
+from engine.errors import StorageError
+
+_NAME_BYTES_MAX = 255
+_LONGEST_SUFFIX = ".part.journal"
+
+
+def target_of(destination: Path, name: str) -> Path:
+    """The final path: `destination` itself, or `name` inside it if it is a folder. Raises StorageError."""
+    if destination.is_dir():
+        return destination.resolve() / name
+    if str(destination).endswith("/") or not destination.parent.is_dir():
+        missing = destination if str(destination).endswith("/") else destination.parent
+        raise StorageError(f"there is no folder {missing}; create it, or choose another destination", "no_folder")
+    return destination.parent.resolve() / destination.name
+
+
+def part_path(target: Path, root: bytes) -> Path:
+    """Where the data is until it is whole. A long name is cut, and told apart by the file's id."""
+    name = target.name.encode()
+    room = _NAME_BYTES_MAX - len(_LONGEST_SUFFIX) - 1
+    if len(name) > room:
+        identity = "~" + root[:8].hex()
+        name = name[: room - len(identity)].decode(errors="ignore").encode() + identity.encode()
+    return target.with_name(f".{name.decode()}.part")
+
+
+def journal_path(part: Path) -> Path:
+    return part.with_name(part.name + ".journal")
+
+
+def install(part: Path, target: Path) -> None:
+    """Give the finished data its name, atomically and only if the name is free; durable when this returns."""
+    try:
+        os.link(part, target, follow_symlinks=False)
+    except FileExistsError:
+        raise StorageError(f"{target} came into being meanwhile; the data is in {part}", "target_exists") from None
+    except PermissionError:
+        _install_without_links(part, target)
+    else:
+        os.unlink(part)
+    sync_folder(target.parent)
+
+
+def _install_without_links(part: Path, target: Path) -> None:
+    """Some file systems (vfat, some FUSE) have no hard links; there a look before the rename has to do."""
+    if os.path.lexists(target):
+        raise StorageError(f"{target} came into being meanwhile; the data is in {part}", "target_exists")
+    os.rename(part, target)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

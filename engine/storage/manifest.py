@@ -1,0 +1,76 @@
+"""What a file is: its size, its piece size, and one BLAKE3 per piece; all of it named by one root hash.
+
+    leaf = BLAKE3(piece)                          with its own derive-key context
+    root = BLAKE3(size ‖ piece size ‖ leaves)     with another one
+
+Two contexts, so that no piece can pass for a list of leaves (bao and BEP 52 separate their levels for the same
+reason). The root is the file's id everywhere; the name is not part of it. xxh3 never stands here: two pieces with
+equal xxh3-128 can be made by hand (Cyan4973/xxHash#1127), so it is used only against accidents on the own disk.
+
+Invariant: a `Manifest` object matches its root; a file of leaves from elsewhere becomes one only through `check`.
+"""
+
+import struct
+from dataclasses import dataclass
+
+import numpy as np
+from blake3 import blake3
+from numpy.typing import NDArray
+
+from engine.errors import ShoalError
+from engine.swarm.geometry import BadGeometry, Geometry
+
+LEAF_BYTES = 32
+ROOT_BYTES = 32
+_PIECE_CONTEXT = "shoal 2026-11 piece v1"
+_ROOT_CONTEXT = "shoal 2026-11 root v1"
+_HEADER = struct.Struct("!QQ")
+
+Leaves = NDArray[np.uint8]
+"""shape (piece_count, 32)"""
+
+
+class BadManifest(ShoalError):
+    """Leaves that do not hash to their root, or sizes that cannot be."""
+
+    code = "bad_manifest"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Manifest:
+    """A file's identity. `root` has 32 bytes."""
+
+    geometry: Geometry
+    leaves: Leaves
+    root: bytes
+
+    @classmethod
+    def of_leaves(cls, geometry: Geometry, leaves: bytes) -> "Manifest":
+        """From hashes this client made itself, in piece order."""
+        array = np.frombuffer(leaves, np.uint8).reshape(-1, LEAF_BYTES)
+        return cls(geometry, array, _root_of(geometry, leaves))
+
+    @classmethod
+    def check(cls, size_bytes: int, piece_bytes: int, leaves: bytes, root: bytes) -> "Manifest":
+        """From somebody else: raises BadManifest unless everything fits and hashes to `root`."""
+        try:
+            geometry = Geometry(size_bytes, piece_bytes)
+        except BadGeometry as error:
+            raise BadManifest(f"the manifest speaks of {error}; whoever published it is at fault") from error
+        if len(leaves) != geometry.piece_count * LEAF_BYTES:
+            raise BadManifest(f"{len(leaves)} bytes of hashes for {geometry.piece_count} pieces; not a valid manifest")
+        if _root_of(geometry, leaves) != root:
+            raise BadManifest("the manifest does not hash to its root: the tracker or the publisher is at fault")
+        return cls.of_leaves(geometry, leaves)
+
+
+def piece_hasher() -> blake3:
+    """A fresh streaming hasher for one piece; its 32-byte digest is the leaf."""
+    return blake3(derive_key_context=_PIECE_CONTEXT)
+
+
+def _root_of(geometry: Geometry, leaves: bytes) -> bytes:
+    hasher = blake3(derive_key_context=_ROOT_CONTEXT)
+    hasher.update(_HEADER.pack(geometry.size_bytes, geometry.piece_bytes))
+    hasher.update(leaves)
+    return hasher.digest()

@@ -1,0 +1,17 @@
+"""A file's outer marks, by which a change is noticed without reading it."""
+
+import os
+
+from msgspec import Struct
+
+
+class Stamp(Struct, frozen=True):
+    """Equal stamps of one path: the content is taken to be the same. Times in nanoseconds since the epoch."""
+
+    inode: int
+    size_bytes: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Stamp":
+        return cls(status.st_ino, status.st_size, status.st_mtime_ns)

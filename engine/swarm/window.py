@@ -1,0 +1,57 @@
+"""How much one link may be asked for at a time, from what it delivered: no knob to turn.
+
+A link alone gets twice rate × round trip, so that the window doubles until the path is full and then stays there; never
+more than QUEUE_S_MAX (and two round trips) of its rate, so that a slow source holds little back in the endgame.
+Measured: a smoothed time per piece, and the shortest ask-to-grant time of late as the round trip.
+
+Not here: the sum over all links (scheduler).
+"""
+
+QUEUE_S_MAX = 0.25
+_WEIGHT_OF_NEWEST = 0.3
+
+
+class Window:
+    """The pace of one link. Times are seconds of the caller's monotonic clock."""
+
+    __slots__ = ("_busy_since_s", "rate_bytes_per_s", "round_trip_s")
+
+    def __init__(self) -> None:
+        self.rate_bytes_per_s = 0.0
+        self.round_trip_s = 0.0
+        self._busy_since_s = 0.0
+
+    @property
+    def is_measured(self) -> bool:
+        return self.rate_bytes_per_s > 0.0
+
+    def asked(self, now_s: float, is_idle: bool) -> None:
+        """A request left; `is_idle` when the link had none before."""
+        if is_idle:
+            self._busy_since_s = now_s
+
+    def granted(self, waited_s: float) -> None:
+        """The head of a piece came `waited_s` after it was asked for."""
+        shortest = min(self.round_trip_s, waited_s) if self.round_trip_s else waited_s
+        # Let it creep up again, or one lucky round trip would rule for ever.
+        self.round_trip_s = shortest * 1.01
+
+    def delivered(self, size_bytes: int, now_s: float) -> None:
+        """A piece is complete; the link was busy with it since the one before, or since it was asked."""
+        took_s = max(now_s - self._busy_since_s, 1e-6)
+        self._busy_since_s = now_s
+        newest = size_bytes / took_s
+        if not self.is_measured:
+            self.rate_bytes_per_s = newest
+        else:
+            self.rate_bytes_per_s += _WEIGHT_OF_NEWEST * (newest - self.rate_bytes_per_s)
+
+    def needs_bytes(self) -> float:
+        """In-flight bytes below which this link runs dry: 2 · rate · RTT, at most what it delivers in QUEUE_S_MAX."""
+        queue_s = min(2 * self.round_trip_s, QUEUE_S_MAX + 2 * self.round_trip_s)
+        return self.rate_bytes_per_s * queue_s
+
+    def seconds_for(self, size_bytes: int, unmeasured_rate: float) -> float:
+        """How long this link takes for so many bytes; a link never measured is taken to be like the others."""
+        rate = self.rate_bytes_per_s or unmeasured_rate
+        return size_bytes / rate if rate else 0.0

@@ -1,0 +1,383 @@
+"""Decides for the whole client: owns the pool, the links, the files it serves and the downloads under way.
+
+Everything that happens comes in as news from a worker or as a call from the client, on one event loop; so there is one
+writer of swarm state and nothing is locked (I6). It sequences; decisions are in `swarm`, bytes in the workers.
+
+    news → the download it concerns → what the scheduler wants now → orders
+
+Not here: accounts, groups, what the tracker says (client); it is given a `Directory` to ask.
+"""
+
+import asyncio
+import itertools
+import os
+import socket
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import singledispatchmethod
+from pathlib import Path
+
+from engine.errors import StorageError
+from engine.settings import Settings
+from engine.storage.destination import backend_for
+from engine.storage.ledger import SharedFile
+from engine.storage.manifest import Manifest
+from engine.storage.shared_state import SharedState
+from engine.storage.stamp import Stamp
+from engine.swarm.bitfield import BadBitfield
+from engine.swarm.geometry import Geometry
+from engine.transfer import events
+from engine.transfer.directory import Directory
+from engine.transfer.download import Download
+from engine.transfer.download_run import DownloadRun, Parts
+from engine.transfer.gate import CheckTicket
+from engine.transfer.hash_jobs import HashJobs
+from engine.transfer.links import Link, Links, PeerAddress
+from engine.transfer.pool import Pool
+
+OfLinkAndFile = (
+    events.FileOpened
+    | events.FileRefused
+    | events.PeerHas
+    | events.PieceGranted
+    | events.PieceVerified
+    | events.PieceRejected
+)
+Fetching = asyncio.Task[Stamp | None]
+
+
+@dataclass(slots=True)
+class _Served:
+    """A complete file in the workers' hands, and the descriptors to hand to a new worker."""
+
+    order: events.AddFile
+    shared_descriptor: int
+    descriptor: int
+
+
+class Coordinator:
+    """One per client."""
+
+    def __init__(self, settings: Settings, check_ticket: CheckTicket, directory: Directory) -> None:
+        self._settings = settings
+        self._directory = directory
+        self._pool = Pool(settings, check_ticket, self._on_news, self._worker_died, self._worker_born)
+        self._hash_jobs = HashJobs(self._pool, settings.hash_job_bytes)
+        self._links = Links(settings)
+        self._parts = Parts(settings, self._pool, self._links, self._hash_jobs, directory)
+        self._served: dict[int, _Served] = {}
+        self._runs: dict[int, DownloadRun] = {}
+        self._tasks: dict[int, Fetching] = {}
+        self._chores: set[asyncio.Task[None]] = set()
+        self._identity: events.Configure | None = None
+        self._epochs: dict[str, events.SetEpoch] = {}
+        self._file_ids = itertools.count(1)
+        self._request_ids = itertools.count(1)
+        self._accept_slots = itertools.count()
+        self._is_pump_due = False
+        self.sent_bytes = 0
+
+    async def start(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        await self._pool.start()
+        self._ticking = self._loop.create_task(self._tick())
+
+    async def close(self) -> None:
+        self._ticking.cancel()
+        await self.stop()
+        await self._pool.close()
+
+    # ------------------------------------------------------------ who we are
+
+    def configure(self, identity: events.Configure) -> None:
+        """From now on links are made and accepted as this member."""
+        self._identity = identity
+        self._pool.send_all(identity)
+
+    def raise_epoch(self, group_id: str, epoch: int, removed: str) -> None:
+        """A member left: nothing more for him, and nothing new for tickets from before."""
+        self._epochs[group_id] = events.SetEpoch(group_id, epoch, removed)
+        self._pool.send_all(self._epochs[group_id])
+
+    async def stop(self) -> None:
+        """Serve and fetch nothing more. Downloads are paused where they are, durably."""
+        self._identity = None
+        self._pool.send_all(events.EndAllLinks("logged out"))
+        running = list(self._tasks.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        for file_id in list(self._served):
+            self.stop_serving(file_id, "logged out")
+
+    def accept(self, link: socket.socket) -> None:
+        """Somebody dialled us: the workers take turns."""
+        with link:
+            slots = self._pool.slots
+            if slots and self._identity is not None:
+                slot = slots[next(self._accept_slots) % len(slots)]
+                self._pool.send(slot, events.AcceptLink(), [link.fileno()])
+
+    # ------------------------------------------------------------ files we have
+
+    async def hash_file(
+        self, descriptor: int, geometry: Geometry, on_progress: Callable[[int, int], None] | None = None
+    ) -> bytes:
+        """32 bytes a piece, hashed by all workers. Raises StorageError."""
+        return await self._hash_jobs.hash_file(descriptor, geometry, on_progress)
+
+    def serve(self, share: SharedFile) -> int:
+        """Serve a complete file; returns its number here. Raises StorageError if it is not what it was."""
+        try:
+            descriptor = os.open(share.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError as error:
+            raise StorageError(f"cannot read {share.path}: {error.strerror}") from error
+        if Stamp.of(os.fstat(descriptor)) != share.stamp:
+            os.close(descriptor)
+            raise StorageError(f"{share.path} was changed since it was shared; upload it again", "file_changed")
+        shared, shared_descriptor = SharedState.create(share.geometry.piece_count)
+        shared.have[:] = 1
+        file_id = next(self._file_ids)
+        order = events.AddFile(
+            file_id, share.group_id, share.root, share.geometry.size_bytes, share.geometry.piece_bytes,
+            backend_for(Path(share.path).parent), share.stamp.inode, share.stamp.mtime_ns,
+        )  # fmt: skip
+        self._served[file_id] = _Served(order, shared_descriptor, descriptor)
+        self._pool.send_all(order, [shared_descriptor, descriptor])
+        return file_id
+
+    def stop_serving(self, file_id: int, reason: str) -> None:
+        served = self._served.pop(file_id, None)
+        if served is not None:
+            self._pool.send_all(events.RemoveFile(file_id, reason))
+            os.close(served.shared_descriptor)
+            os.close(served.descriptor)
+
+    # ------------------------------------------------------------ downloads
+
+    def fetch(self, group_id: str, name: str, target: Path, manifest: Manifest) -> tuple[Download, Fetching]:
+        """Begin a download. Its task ends with the marks of the finished file, which is served from then on; with None
+        if it failed; cancelled if `stop` or `cancel` ended it. Raises StorageError.
+        """
+        file_id = next(self._file_ids)
+        download = Download(file_id, group_id, name, target, manifest, self._settings, self._request_ids)
+        run = self._runs[file_id] = DownloadRun(download, self._parts)
+        task = self._tasks[file_id] = self._loop.create_task(self._fetch_and_keep(run))
+        return download, task
+
+    async def _fetch_and_keep(self, run: DownloadRun) -> Stamp | None:
+        download = run.download
+        try:
+            stamp = await run.run()
+            if stamp is not None:
+                self._pool.send_all(events.SettleFile(download.file_id, stamp.inode, stamp.mtime_ns))
+                order = download.as_order(stamp)
+                self._served[download.file_id] = _Served(order, download.shared_descriptor, download.descriptor)
+            return stamp
+        finally:
+            del self._runs[download.file_id], self._tasks[download.file_id]
+
+    async def cancel(self, download: Download) -> None:
+        """Stop it and remove what was fetched."""
+        task = self._tasks.get(download.file_id)
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        if download.state in ("paused", "failed"):
+            download.discard()
+            download.end("cancelled")
+
+    def peer_joined(self, group_id: str, root: bytes, peer: PeerAddress) -> None:
+        """The tracker says that somebody new has this file."""
+        self._links.welcome_back(peer)
+        for run in self._runs.values():
+            if (run.download.group_id, run.download.manifest.root) == (group_id, root):
+                run.download.peers[peer.thumbprint] = peer
+                run.connect()
+
+    def _lose(self, link: Link) -> None:
+        self._links.down(link, time.monotonic())
+        for file_id in link.files:
+            self._runs[file_id].download.lost(link)
+
+    # ------------------------------------------------------------ news from the workers
+
+    def _on_news(self, slot: int, news: events.AnyNews) -> None:
+        self._handle(news, slot)
+        self._pump_soon()
+
+    @singledispatchmethod
+    def _handle(self, news: events.News, slot: int) -> None:
+        raise TypeError(f"no such news: {news!r}")
+
+    @_handle.register
+    def _link_up(self, news: events.LinkUp, slot: int) -> None:
+        link = self._links.find(news.link_id)
+        if link is not None:
+            self._links.up(link)
+            for file_id in link.files:
+                self._runs[file_id].open_on(link)
+
+    @_handle.register
+    def _link_down(self, news: events.LinkDown, slot: int) -> None:
+        link = self._links.find(news.link_id)
+        if link is None:
+            return
+        if news.is_fault:
+            for file_id in link.files:
+                self._runs[file_id].shut_out(link, f"broke the protocol ({news.reason})")
+        self._lose(link)
+
+    @_handle.register
+    def _file_opened(self, news: events.FileOpened, slot: int) -> None:
+        link, run = self._find(news)
+        if link is not None and run is not None:
+            try:
+                run.download.opened(link, news.bitfield)
+            except BadBitfield as error:
+                run.shut_out(link, f"sent {error}")
+
+    @_handle.register
+    def _file_refused(self, news: events.FileRefused, slot: int) -> None:
+        link, run = self._find(news)
+        if link is None or run is None:
+            return
+        run.download.lost(link)
+        link.files.discard(news.file_id)
+        if news.code in ("old_ticket", "bad_ticket"):
+            chore = self._loop.create_task(run.refresh_ticket(is_stale=True))
+            self._chores.add(chore)
+            chore.add_done_callback(self._chores.discard)
+        else:
+            run.download.peers.pop(link.peer.thumbprint, None)  # until the tracker names it again
+
+    @_handle.register
+    def _peer_has(self, news: events.PeerHas, slot: int) -> None:
+        link, run = self._find(news)
+        if link is not None and run is not None:
+            run.download.has(link, news.pieces)
+
+    @_handle.register
+    def _granted(self, news: events.PieceGranted, slot: int) -> None:
+        _, run = self._find(news)
+        if run is not None:
+            run.download.granted(news, time.monotonic())
+
+    @_handle.register
+    def _verified(self, news: events.PieceVerified, slot: int) -> None:
+        link, run = self._find(news)
+        if link is not None and run is not None:
+            run.download.verified(link, news, time.monotonic())
+
+    @_handle.register
+    def _rejected(self, news: events.PieceRejected, slot: int) -> None:
+        link, run = self._find(news)
+        if link is not None and run is not None:
+            run.download.scheduler.refused(news.request_id)
+            run.shut_out(link, f"sent a piece that does not match the manifest (piece {news.piece})")
+
+    @_handle.register
+    def _refused(self, news: events.RequestRefused, slot: int) -> None:
+        for download in self._fetching():
+            download.scheduler.refused(news.request_id)
+
+    @_handle.register
+    def _revoked(self, news: events.RequestRevoked, slot: int) -> None:
+        run = self._runs.get(news.file_id)
+        if run is not None:
+            run.download.scheduler.revoked(news.request_id)
+
+    @_handle.register
+    def _write_failed(self, news: events.WriteFailed, slot: int) -> None:
+        run = self._runs.get(news.file_id)
+        if run is not None:
+            reason = os.strerror(news.error_number)
+            run.download.fail(StorageError(f"cannot write {run.download.part}: {reason}; what is there is kept"))
+
+    @_handle.register
+    def _unreadable(self, news: events.FileUnreadable, slot: int) -> None:
+        if news.file_id in self._served:
+            self.stop_serving(news.file_id, news.reason)
+            self._directory.share_broken(news.file_id, news.reason)
+        elif news.file_id in self._runs:
+            download = self._runs[news.file_id].download
+            download.fail(StorageError(f"{download.part}: {news.reason}"))
+
+    @_handle.register
+    def _served_bytes(self, news: events.Served, slot: int) -> None:
+        self.sent_bytes += news.count
+
+    @_handle.register
+    def _hashed(self, news: events.PiecesHashed, slot: int) -> None:
+        self._hash_jobs.hashed(slot, news)
+
+    @_handle.register
+    def _hash_failed(self, news: events.HashFailed, slot: int) -> None:
+        self._hash_jobs.failed(news)
+
+    def _find(self, news: OfLinkAndFile) -> tuple[Link | None, DownloadRun | None]:
+        """Both None if the link is gone or does not carry this file any more: the news is late."""
+        link = self._links.find(news.link_id)
+        if link is None or news.file_id not in link.files:
+            return None, None
+        return link, self._runs.get(news.file_id)
+
+    # ------------------------------------------------------------ workers come and go
+
+    def _worker_died(self, slot: int) -> None:
+        for link in self._links:
+            if link.slot == slot:
+                self._lose(link)
+                self._links.welcome_back(link.peer)
+        self._hash_jobs.worker_died(slot)
+        self._directory.notice("worker_died", "a worker process died and is replaced; its pieces are fetched again")
+        self._pump_soon()
+
+    def _worker_born(self, slot: int) -> None:
+        for epoch in self._epochs.values():
+            self._pool.send(slot, epoch)
+        if self._identity is not None:
+            self._pool.send(slot, self._identity)
+        for served in self._served.values():
+            self._pool.send(slot, served.order, [served.shared_descriptor, served.descriptor])
+        for run in self._runs.values():
+            download = run.download
+            if download.is_fetching:
+                self._pool.send(slot, download.as_order(), [download.shared_descriptor, download.descriptor])
+                run.connect()
+        self._hash_jobs.worker_born()
+
+    # ------------------------------------------------------------ the pump
+
+    def _fetching(self) -> Sequence[Download]:
+        return [run.download for run in self._runs.values() if run.download.is_fetching]
+
+    def _pump_soon(self) -> None:
+        """Once for all the news of this turn of the loop."""
+        if not self._is_pump_due:
+            self._is_pump_due = True
+            self._loop.call_soon(self._pump)
+
+    def _pump(self) -> None:
+        self._is_pump_due = False
+        now_s = time.monotonic()
+        for download in self._fetching():
+            for link_id, order in download.next_orders(now_s):
+                link = self._links.find(link_id)
+                if link is not None:
+                    self._pool.send(link.slot, order)
+            gained = download.take_unannounced()
+            if gained:
+                self._pool.send_all(events.AnnouncePieces(download.file_id, gained))
+            if download.scheduler.is_complete:
+                download.news.set()
+
+    async def _tick(self) -> None:
+        """Rates, states, overdue pieces."""
+        while True:
+            now_s = time.monotonic()
+            for download in self._fetching():
+                download.tick(now_s)
+            self._pump_soon()
+            await asyncio.sleep(self._settings.tick_s)

@@ -1,0 +1,21 @@
+"""What transfers ask of, and tell to, whoever knows the tracker: a seam, this package does not know that there is one."""
+
+from typing import Protocol
+
+from engine.transfer.links import PeerAddress
+
+
+class Directory(Protocol):
+    """Implemented by the client, and by fakes in tests and benchmarks."""
+
+    async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
+        """Raises ShoalError."""
+
+    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> str:
+        """A ticket that holds for a while yet; `is_stale`: the last one was refused. Raises ShoalError."""
+
+    def share_broken(self, file_id: int, reason: str) -> None:
+        """A shared file is not what it was; it is served no more."""
+
+    def notice(self, code: str, message: str) -> None:
+        """Something the user should know."""

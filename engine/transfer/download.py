@@ -1,0 +1,231 @@
+"""One file being fetched: its part file, its have-bitfield, and what the pool's news mean for it.
+
+It sequences and keeps count; which piece to ask of whom is the scheduler's, which links exist the coordinator's.
+States:
+
+    checking → waiting ⇄ downloading → finishing → complete        (paused, failed, cancelled end it early)
+
+Invariant (I1, I6): a have-bit is set here and nowhere else, when a worker reported that the bytes are in the file and
+matched; the journal and the announcement to others follow it, never lead.
+"""
+
+import asyncio
+import os
+import random
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from engine.errors import ShoalError
+from engine.reports import DownloadState, DownloadStatus
+from engine.settings import Settings
+from engine.storage import file_names, journal
+from engine.storage.destination import backend_for
+from engine.storage.manifest import LEAF_BYTES, Manifest
+from engine.storage.part_file import open_part
+from engine.storage.shared_state import SharedState
+from engine.storage.stamp import Stamp
+from engine.swarm.bitfield import Bitfield
+from engine.swarm.scheduler import Ask, Revoke, Scheduler
+from engine.transfer import events
+from engine.transfer.checkpoints import Checkpoints
+from engine.transfer.hash_jobs import HashJobs
+from engine.transfer.links import Link, PeerAddress
+
+_RATE_SPAN_S = 3.0
+
+
+class Download:
+    """State of one download. All methods are called on the coordinator's loop."""
+
+    def __init__(
+        self,
+        file_id: int,
+        group_id: str,
+        name: str,
+        target: Path,
+        manifest: Manifest,
+        settings: Settings,
+        request_ids: Iterator[int],
+    ) -> None:
+        """Opens the part file and reads the journal; raises StorageError. `target`: the final absolute path."""
+        self.file_id, self.group_id, self.name, self.target = file_id, group_id, name, target
+        self.manifest = manifest
+        self.peers: dict[bytes, PeerAddress] = {}
+        self.banned: set[str] = set()
+        self.ticket = ""
+        self.news = asyncio.Event()
+        self.state: DownloadState = "checking"
+        self.error: ShoalError | None = None
+        self._settings, self._request_ids = settings, request_ids
+        geometry = manifest.geometry
+        self.part = file_names.part_path(target, manifest.root)
+        self._journal_path = file_names.journal_path(self.part)
+        had_data = self.part.exists()
+        self.descriptor = open_part(self.part, geometry.size_bytes, settings.space_reserve_bytes)
+        self._backend = backend_for(target.parent)
+        self.shared, self.shared_descriptor = SharedState.create(geometry.piece_count)
+        self.shared.leaves[:] = manifest.leaves
+        self._unchecked = np.zeros(0, np.int64)
+        self._read_journal(had_data)
+        self.verified_bytes = 0
+        self._bytes_by_peer: Counter[str] = Counter()
+        self._recent: deque[tuple[float, int]] = deque()
+        self._started_at_s = self._ended_at_s = time.monotonic()
+        self._unannounced: list[int] = []
+        self.checkpoints = Checkpoints(
+            self._journal_path, self.descriptor, manifest.root, geometry, self.shared.have, settings
+        )
+
+    # ------------------------------------------------------------ before and after
+
+    def _read_journal(self, had_data: bool) -> None:
+        saved = journal.load(self._journal_path, self.manifest.root, self.manifest.geometry) if had_data else None
+        if saved is not None:
+            self.shared.have[:] = saved[0]
+        is_clean = not had_data or (saved is not None and saved[1])
+        if not is_clean:
+            self._unchecked = np.flatnonzero(self.shared.have == 0)
+
+    async def check(self, hash_jobs: HashJobs) -> None:
+        """Hash what is on the disk but not in the journal: it is not fetched again if it is good."""
+        if len(self._unchecked):
+            leaves = await hash_jobs.hash_file(self.descriptor, self.manifest.geometry)
+            found = np.frombuffer(leaves, np.uint8).reshape(-1, LEAF_BYTES)
+            is_good = (found == self.manifest.leaves).all(axis=1)
+            self.shared.have[self._unchecked[is_good[self._unchecked]]] = 1
+        geometry = self.manifest.geometry
+        for piece in np.flatnonzero(self.shared.have).tolist():
+            self.verified_bytes += geometry.length_of(piece)
+        self.scheduler = Scheduler(
+            geometry, self.shared.have, self._settings, random.Random(os.urandom(8)), self._request_ids
+        )
+        self.state = "waiting"
+
+    def install(self) -> Stamp:
+        """All pieces are there: make them durable and give the file its name; returns the marks it has from now on.
+
+        Blocking; raises StorageError, OSError.
+        """
+        os.fsync(self.descriptor)
+        file_names.install(self.part, self.target)
+        self._journal_path.unlink(missing_ok=True)
+        return Stamp.of(os.fstat(self.descriptor))
+
+    def discard(self) -> None:
+        """Remove what was fetched."""
+        self.part.unlink(missing_ok=True)
+        self._journal_path.unlink(missing_ok=True)
+
+    def fail(self, error: ShoalError) -> None:
+        """It cannot go on; whoever runs it is woken up to end it."""
+        self.error = self.error or error
+        self.news.set()
+
+    def end(self, state: DownloadState, error: ShoalError | None = None) -> None:
+        """It ended so. The descriptors are still open."""
+        self.state, self.error = state, error
+        self._ended_at_s = time.monotonic()
+
+    def close(self) -> None:
+        """Release the descriptors, and with them the lock on the part file."""
+        os.close(self.descriptor)
+        os.close(self.shared_descriptor)
+
+    def as_order(self, stamp: Stamp | None = None) -> events.AddFile:
+        """What a worker needs to fetch and serve it; with the marks of the finished file, only to serve it."""
+        geometry = self.manifest.geometry
+        return events.AddFile(
+            self.file_id, self.group_id, self.manifest.root, geometry.size_bytes, geometry.piece_bytes,
+            self._backend, stamp.inode if stamp else 0, stamp.mtime_ns if stamp else 0,
+        )  # fmt: skip
+
+    # ------------------------------------------------------------ news
+
+    def opened(self, link: Link, bitfield: bytes) -> None:
+        self.scheduler.link_opened(link.link_id, Bitfield(self.manifest.geometry.piece_count, bitfield))
+
+    def has(self, link: Link, pieces: tuple[int, ...]) -> None:
+        self.scheduler.link_has(link.link_id, list(pieces))
+
+    def lost(self, link: Link) -> None:
+        """Also when the peer closed just this file."""
+        self.scheduler.link_lost(link.link_id)
+
+    def granted(self, news: events.PieceGranted, now_s: float) -> None:
+        self.scheduler.granted(news.request_id, news.piece, now_s)
+
+    def verified(self, link: Link, news: events.PieceVerified, now_s: float) -> None:
+        """The one place where a have-bit is set during a download."""
+        piece = self.scheduler.verified(news.request_id, now_s)
+        if piece is None:
+            return
+        self.shared.have[piece] = 1
+        length = self.manifest.geometry.length_of(piece)
+        self.verified_bytes += length
+        self._bytes_by_peer[link.peer.user_id] += length
+        self._unannounced.append(piece)
+        self.checkpoints.grew(length)
+
+    def next_orders(self, now_s: float) -> Iterator[tuple[int, events.AnyOrder]]:
+        """(link id, order) for everything the scheduler wants now."""
+        for action in self.scheduler.next_actions(now_s):
+            match action:
+                case Ask():
+                    order: events.AnyOrder = events.Fetch(
+                        action.link, self.file_id, action.request_id, action.candidates
+                    )
+                case Revoke():
+                    order = events.RevokeRequest(action.link, self.file_id, action.request_id)
+            yield action.link, order
+
+    def take_unannounced(self) -> tuple[int, ...]:
+        """Pieces gained since the last call, for those who fetch from us."""
+        pieces, self._unannounced = tuple(self._unannounced), []
+        return pieces
+
+    # ------------------------------------------------------------ what it looks like from outside
+
+    def tick(self, now_s: float) -> None:
+        """Called a few times a second: state and rate follow what happened."""
+        if self.is_fetching:
+            self.state = "downloading" if self.scheduler.link_count else "waiting"
+        self._recent.append((now_s, self.verified_bytes))
+        while self._recent[0][0] < now_s - _RATE_SPAN_S:
+            self._recent.popleft()
+
+    @property
+    def is_fetching(self) -> bool:
+        """Whether links may carry it."""
+        return self.state in ("waiting", "downloading")
+
+    @property
+    def is_active(self) -> bool:
+        return self.state in ("checking", "waiting", "downloading", "finishing")
+
+    def status(self) -> DownloadStatus:
+        now_s = time.monotonic() if self.is_active else self._ended_at_s
+        links = self.scheduler.link_count if self.state == "downloading" else 0
+        return DownloadStatus(
+            group_id=self.group_id,
+            name=self.name,
+            path=str(self.target),
+            state=self.state,
+            size_bytes=self.manifest.geometry.size_bytes,
+            verified_bytes=self.verified_bytes,
+            rate_bytes_per_s=self._rate(),
+            peers_connected=links,
+            bytes_by_peer=dict(self._bytes_by_peer),
+            seconds=now_s - self._started_at_s,
+            error=str(self.error) if self.error else None,
+            error_code=self.error.code if self.error else None,
+        )
+
+    def _rate(self) -> float:
+        if not self.is_active or len(self._recent) < 2:
+            return 0.0
+        (first_s, first_bytes), (last_s, last_bytes) = self._recent[0], self._recent[-1]
+        return (last_bytes - first_bytes) / (last_s - first_s) if last_s > first_s else 0.0

@@ -1,0 +1,180 @@
+"""The course of one download from beginning to end: check, find peers, keep links and tickets, checkpoint, install.
+
+Runs as one task beside the news of the workers, which the coordinator passes to `Download` directly. Every way out, by
+completion, failure or pause, leaves no link with the file open and the state said.
+"""
+
+import asyncio
+import contextlib
+import time
+from dataclasses import dataclass
+
+from engine.errors import ShoalError, StorageError
+from engine.settings import Settings
+from engine.storage.stamp import Stamp
+from engine.transfer import events
+from engine.transfer.directory import Directory
+from engine.transfer.download import Download
+from engine.transfer.hash_jobs import HashJobs
+from engine.transfer.links import Link, Links
+from engine.transfer.pool import Pool
+
+_LOOK_S = 1.0
+_TICKET_LOOK_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all downloads of a client share."""
+
+    settings: Settings
+    pool: Pool
+    links: Links
+    hash_jobs: HashJobs
+    directory: Directory
+
+
+class DownloadRun:
+    """Runs one download. `run` is to be a task; cancelling it pauses the download."""
+
+    def __init__(self, download: Download, parts: Parts) -> None:
+        self.download = download
+        self._parts = parts
+
+    async def run(self) -> Stamp | None:
+        """The marks of the finished file; None if it failed, and `download.error` says why."""
+        download = self.download
+        try:
+            await download.check(self._parts.hash_jobs)
+            descriptors = [download.shared_descriptor, download.descriptor]
+            self._parts.pool.send_all(download.as_order(), descriptors)
+            await self._fetch_all()
+            download.state = "finishing"
+            self._close_channels()
+            stamp = await self._install()
+        except asyncio.CancelledError:
+            await self._pause()
+            raise
+        except (ShoalError, OSError) as error:
+            self._leave()
+            known = error if isinstance(error, ShoalError) else StorageError(f"{download.part}: {error.strerror}")
+            download.end("failed", known)
+            download.close()
+            return None
+        download.end("complete")
+        return stamp
+
+    async def _fetch_all(self) -> None:
+        """Until every piece is verified: peers, links, tickets and checkpoints, each on its own clock."""
+        download, checkpoints = self.download, self.download.checkpoints
+        looked_for_peers_s = looked_at_ticket_s = -float("inf")
+        while not download.scheduler.is_complete:
+            now_s = time.monotonic()
+            if download.error is not None:
+                raise download.error
+            if now_s - looked_at_ticket_s > _TICKET_LOOK_S:
+                looked_at_ticket_s = now_s
+                await self.refresh_ticket()
+            if now_s - looked_for_peers_s > self._parts.settings.find_peers_interval_s:
+                looked_for_peers_s = now_s
+                await self._find_peers()
+            self.connect()
+            if checkpoints.is_due(now_s):
+                await checkpoints.save(now_s)
+            await self._next_look()
+
+    async def _next_look(self) -> None:
+        """A second, or sooner if that was the last piece or something went wrong."""
+        download = self.download
+        download.news.clear()
+        if not download.scheduler.is_complete and download.error is None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK_S):
+                    await download.news.wait()
+
+    async def _find_peers(self) -> None:
+        download = self.download
+        # A running download does not need the tracker: without an answer it goes on with whom it knows.
+        with contextlib.suppress(ShoalError):
+            for peer in await self._parts.directory.find_peers(download.group_id, download.manifest.root):
+                download.peers[peer.thumbprint] = peer
+
+    async def refresh_ticket(self, *, is_stale: bool = False) -> None:
+        """Have a ticket that holds, and show it on every link; without an answer the one we have goes on."""
+        download, parts = self.download, self._parts
+        with contextlib.suppress(ShoalError):
+            ticket = await parts.directory.ticket_for(download.group_id, is_stale=is_stale)
+            if ticket == download.ticket:
+                return
+            download.ticket = ticket
+            for link in parts.links:
+                if download.file_id in link.files and link.is_up:
+                    parts.pool.send(link.slot, events.RenewTicket(link.link_id, download.group_id, ticket))
+
+    # ------------------------------------------------------------ links
+
+    def connect(self) -> None:
+        """Have the links this download should have, and the file opened on each."""
+        download, parts = self.download, self._parts
+        if not download.is_fetching or not download.ticket:
+            return
+        peers = [peer for peer in download.peers.values() if peer.user_id not in download.banned]
+        for peer, slot in parts.links.wanted(peers, parts.pool.slots, time.monotonic()):
+            link, is_new = parts.links.link_to(peer, slot)
+            if is_new:
+                parts.pool.send(slot, events.Dial(link.link_id, peer.host, peer.port, peer.thumbprint))
+            if download.file_id not in link.files:
+                link.files.add(download.file_id)
+                if link.is_up:
+                    self.open_on(link)
+
+    def open_on(self, link: Link) -> None:
+        """The link is up: ask for the file on it."""
+        order = events.OpenFile(link.link_id, self.download.file_id, self.download.ticket)
+        self._parts.pool.send(link.slot, order)
+
+    def shut_out(self, link: Link, why: str) -> None:
+        """A peer proved wrong or hostile: nothing of this download is taken from that account again."""
+        user_id, download = link.peer.user_id, self.download
+        if user_id not in download.banned:
+            download.banned.add(user_id)
+            self._parts.directory.notice(
+                "bad_peer", f"{download.name}: {user_id} {why}; nothing more of it is taken from {user_id}"
+            )
+        for each in self._parts.links:
+            if each.peer.user_id == user_id:
+                self._parts.pool.send(each.slot, events.EndLink(each.link_id, why))
+
+    # ------------------------------------------------------------ ways out
+
+    async def _install(self) -> Stamp:
+        """Not to be interrupted: a pause that comes now finds the download complete."""
+        installing = asyncio.create_task(asyncio.to_thread(self.download.install))
+        try:
+            return await asyncio.shield(installing)
+        except asyncio.CancelledError:
+            return await installing
+
+    async def _pause(self) -> None:
+        download = self.download
+        was_checked = download.state != "checking"
+        self._leave()
+        try:
+            if was_checked:
+                await download.checkpoints.save(time.monotonic(), is_clean=True)
+        except OSError as error:
+            self._parts.directory.notice("storage", f"{download.part}: progress was not saved: {error.strerror}")
+        download.end("paused")
+        download.close()
+
+    def _leave(self) -> None:
+        """Neither fetch nor serve it any more."""
+        self._close_channels()
+        self._parts.pool.send_all(events.RemoveFile(self.download.file_id, "not shared here any more"))
+
+    def _close_channels(self) -> None:
+        file_id = self.download.file_id
+        for link in self._parts.links:
+            if file_id in link.files:
+                link.files.discard(file_id)
+                self._parts.pool.send(link.slot, events.CloseFile(link.link_id, file_id))

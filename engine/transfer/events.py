@@ -1,0 +1,284 @@
+"""What crosses between the coordinator and its workers: orders one way, news the other. Plain values.
+
+File descriptors travel beside the message that names how many it needs (`descriptor_count`).
+"""
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+# ---------------------------------------------------------------- orders, coordinator → worker
+
+
+class Order(Struct, frozen=True, array_like=True):
+    descriptor_count: ClassVar[int] = 0
+
+
+class Configure(Order, tag="configure", frozen=True):
+    """Who this client is from now on. PEM; `ticket_keys`: key id → raw Ed25519 public key."""
+
+    certificate_pem: bytes
+    key_pem: bytes
+    authority_pem: bytes
+    ticket_keys: dict[str, bytes]
+
+
+class AddFile(Order, tag="add_file", frozen=True):
+    """A file to serve in a group and, while it is incomplete, to fetch. Descriptors: shared state, then the data.
+
+    `inode`, `mtime_ns`: the marks of a complete file, for noticing a change; zero for one that is being written.
+    """
+
+    file_id: int
+    group_id: str
+    root: bytes
+    size_bytes: int
+    piece_bytes: int
+    backend: str
+    inode: int
+    mtime_ns: int
+    descriptor_count: ClassVar[int] = 2
+
+
+class SettleFile(Order, tag="settle_file", frozen=True):
+    """A file that was being written is complete now: these are its marks, it changes no more."""
+
+    file_id: int
+    inode: int
+    mtime_ns: int
+
+
+class RemoveFile(Order, tag="remove_file", frozen=True):
+    """Close its channels, both ways, and the file."""
+
+    file_id: int
+    reason: str
+
+
+class SetEpoch(Order, tag="set_epoch", frozen=True):
+    """Tickets of this group older than `epoch` open nothing any more, and those of `removed` nothing at all."""
+
+    group_id: str
+    epoch: int
+    removed: str
+
+
+class AcceptLink(Order, tag="accept_link", frozen=True):
+    """Descriptor: a socket somebody dialled."""
+
+    descriptor_count: ClassVar[int] = 1
+
+
+class Dial(Order, tag="dial", frozen=True):
+    link_id: int
+    host: str
+    port: int
+    thumbprint: bytes
+
+
+class OpenFile(Order, tag="open_file", frozen=True):
+    link_id: int
+    file_id: int
+    ticket: str
+
+
+class RenewTicket(Order, tag="renew_ticket", frozen=True):
+    link_id: int
+    group_id: str
+    ticket: str
+
+
+class CloseFile(Order, tag="close_file", frozen=True):
+    link_id: int
+    file_id: int
+
+
+class EndLink(Order, tag="end_link", frozen=True):
+    link_id: int
+    reason: str
+
+
+class EndAllLinks(Order, tag="end_all_links", frozen=True):
+    """Stop serving and fetching at once."""
+
+    reason: str
+
+
+class Fetch(Order, tag="fetch", frozen=True):
+    link_id: int
+    file_id: int
+    request_id: int
+    candidates: tuple[int, ...]
+
+
+class RevokeRequest(Order, tag="revoke_request", frozen=True):
+    """Stop writing that piece; answered by `RequestRevoked` even if it had ended."""
+
+    link_id: int
+    file_id: int
+    request_id: int
+
+
+class AnnouncePieces(Order, tag="announce_pieces", frozen=True):
+    file_id: int
+    pieces: tuple[int, ...]
+
+
+class HashPieces(Order, tag="hash_pieces", frozen=True):
+    """Descriptor: the file. Hash `count` pieces from `first` on."""
+
+    job_id: int
+    size_bytes: int
+    piece_bytes: int
+    first: int
+    count: int
+    descriptor_count: ClassVar[int] = 1
+
+
+AnyOrder = (
+    Configure
+    | AddFile
+    | SettleFile
+    | RemoveFile
+    | SetEpoch
+    | AcceptLink
+    | Dial
+    | OpenFile
+    | RenewTicket
+    | CloseFile
+    | EndLink
+    | EndAllLinks
+    | Fetch
+    | RevokeRequest
+    | AnnouncePieces
+    | HashPieces
+)
+
+
+# ---------------------------------------------------------------- news, worker → coordinator
+
+
+class News(Struct, frozen=True, array_like=True):
+    descriptor_count: ClassVar[int] = 0
+
+
+class LinkUp(News, tag="link_up", frozen=True):
+    link_id: int
+    user_id: str
+
+
+class LinkDown(News, tag="link_down", frozen=True):
+    """Nothing of this link is being written any more. `is_fault`: the peer broke the protocol."""
+
+    link_id: int
+    reason: str
+    is_fault: bool
+
+
+class FileOpened(News, tag="file_opened", frozen=True):
+    link_id: int
+    file_id: int
+    bitfield: bytes
+
+
+class FileRefused(News, tag="file_refused", frozen=True):
+    link_id: int
+    file_id: int
+    code: str
+    reason: str
+
+
+class PeerHas(News, tag="peer_has", frozen=True):
+    link_id: int
+    file_id: int
+    pieces: tuple[int, ...]
+
+
+class PieceGranted(News, tag="piece_granted", frozen=True):
+    link_id: int
+    file_id: int
+    request_id: int
+    piece: int
+
+
+class PieceVerified(News, tag="piece_verified", frozen=True):
+    """The bytes are in the file and match the manifest."""
+
+    link_id: int
+    file_id: int
+    request_id: int
+    piece: int
+
+
+class PieceRejected(News, tag="piece_rejected", frozen=True):
+    """What came does not match the manifest: the peer at the other end of this link sent wrong bytes."""
+
+    link_id: int
+    file_id: int
+    request_id: int
+    piece: int
+
+
+class RequestRefused(News, tag="request_refused", frozen=True):
+    """The server will not answer this request."""
+
+    link_id: int
+    request_id: int
+
+
+class RequestRevoked(News, tag="request_revoked", frozen=True):
+    """Not one more byte of this request will be written."""
+
+    file_id: int
+    request_id: int
+
+
+class WriteFailed(News, tag="write_failed", frozen=True):
+    file_id: int
+    error_number: int
+
+
+class FileUnreadable(News, tag="file_unreadable", frozen=True):
+    file_id: int
+    reason: str
+
+
+class Served(News, tag="served", frozen=True):
+    """Bytes sent since the last one."""
+
+    file_id: int
+    user_id: str
+    count: int
+
+
+class PiecesHashed(News, tag="pieces_hashed", frozen=True):
+    """`leaves`: 32 bytes a piece, from `first` on."""
+
+    job_id: int
+    first: int
+    leaves: bytes
+
+
+class HashFailed(News, tag="hash_failed", frozen=True):
+    job_id: int
+    first: int
+    reason: str
+
+
+AnyNews = (
+    LinkUp
+    | LinkDown
+    | FileOpened
+    | FileRefused
+    | PeerHas
+    | PieceGranted
+    | PieceVerified
+    | PieceRejected
+    | RequestRefused
+    | RequestRevoked
+    | WriteFailed
+    | FileUnreadable
+    | Served
+    | PiecesHashed
+    | HashFailed
+)

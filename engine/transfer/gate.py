@@ -1,0 +1,90 @@
+"""Who may have which file, decided by the serving worker itself, offline.
+
+A ticket proves membership: it is signed by the tracker, names account, group and epoch, is bound to the key of the
+member's certificate, and ends within minutes. A content hash proves nothing about permission, so the file must also
+be one that this client shares in that very group.
+
+Invariant (I4): nothing is admitted whose ticket is not valid now. When membership shrinks, the removed member is out at
+once and older tickets of the others open nothing new.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from engine.net.serve_link import Refusal
+from engine.net.tls import PeerIdentity
+from engine.transfer.open_file import OpenFile
+from engine.wire.messages import Open
+
+
+class TicketClaims(Protocol):
+    """What a valid ticket says."""
+
+    @property
+    def user_id(self) -> str: ...
+    @property
+    def group_id(self) -> str: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def thumbprint(self) -> bytes: ...
+    @property
+    def expires_at_s(self) -> float: ...
+
+
+CheckTicket = Callable[[str, Mapping[str, bytes], float], TicketClaims]
+"""(ticket, key id → raw public key, time.time()) → claims; raises ValueError. Given from outside and sent to the
+workers
+by name, so that this package does not know that there is a tracker."""
+
+
+class TicketGate:
+    """The files one worker serves, and the rules for asking for them."""
+
+    def __init__(self, check_ticket: CheckTicket) -> None:
+        self._check_ticket = check_ticket
+        self._keys: Mapping[str, bytes] = {}
+        self._epochs: dict[str, int] = {}
+        self._files: dict[tuple[str, bytes], list[OpenFile]] = {}
+
+    def trust(self, keys: Mapping[str, bytes]) -> None:
+        """Key id → raw Ed25519 public key of those who may sign tickets."""
+        self._keys = keys
+
+    def raise_epoch(self, group_id: str, epoch: int) -> None:
+        self._epochs[group_id] = max(epoch, self._epochs.get(group_id, 0))
+
+    def serve(self, file: OpenFile) -> None:
+        self._files.setdefault((file.group_id, file.root), []).append(file)
+
+    def stop_serving(self, file: OpenFile) -> None:
+        """The same content may be shared under another name in the group; that goes on."""
+        same = self._files.get((file.group_id, file.root), [])
+        if file in same:
+            same.remove(file)
+        if not same:
+            self._files.pop((file.group_id, file.root), None)
+
+    def judge(self, peer: PeerIdentity, group_id: str, ticket: str) -> float:
+        """Until when this ticket lets this peer into this group, in time.time(); raises Refusal."""
+        try:
+            claims = self._check_ticket(ticket, self._keys, time.time())
+        except ValueError as error:
+            raise Refusal("bad_ticket", f"the ticket does not hold: {error}") from error
+        if claims.group_id != group_id:
+            raise Refusal("bad_ticket", "the ticket is for another group")
+        if claims.user_id != peer.user_id or claims.thumbprint != peer.thumbprint:
+            raise Refusal("bad_ticket", "the ticket is somebody else's")
+        if claims.epoch < self._epochs.get(group_id, 0):
+            raise Refusal("old_ticket", "the ticket is from before the group's members changed")
+        self.raise_epoch(group_id, claims.epoch)
+        return claims.expires_at_s
+
+    def admit(self, peer: PeerIdentity, message: Open) -> tuple[OpenFile, float]:
+        """The file, and until when; raises Refusal."""
+        valid_until_s = self.judge(peer, message.group_id, message.ticket)
+        files = self._files.get((message.group_id, message.root))
+        if not files:
+            raise Refusal("not_shared", "this file is not shared here")
+        return files[0], valid_until_s

@@ -1,0 +1,108 @@
+"""The client's fetch links: to whom, over which worker, and when to dial again.
+
+A link belongs to the client, not to a download: two files from one peer share it, and it stays for the next one. With
+fewer peers than workers every worker gets its own link to the same peer, so that one fat peer keeps all cores busy.
+
+Not here: what is asked over a link (swarm.scheduler), sockets (worker).
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from engine.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class PeerAddress:
+    """Somebody who serves a file. `thumbprint`, SHA-256 of the public key, tells two clients of one account apart."""
+
+    user_id: str
+    host: str
+    port: int
+    thumbprint: bytes
+
+
+@dataclass(slots=True)
+class Link:
+    """`files`: the ids that were opened on it, or are being opened."""
+
+    link_id: int
+    slot: int
+    peer: PeerAddress
+    is_up: bool = False
+    files: set[int] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class _Absence:
+    """A peer that could not be reached: not before `until_s`, and later still the next time."""
+
+    until_s: float
+    delay_s: float
+
+
+class Links:
+    """All fetch links, by id. Times are the caller's monotonic clock."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._links: dict[int, Link] = {}
+        self._by_peer: dict[tuple[bytes, int], Link] = {}
+        self._absent: dict[bytes, _Absence] = {}
+        self._next_id = 1
+
+    def __iter__(self) -> Iterator[Link]:
+        return iter(list(self._links.values()))
+
+    def find(self, link_id: int) -> Link | None:
+        return self._links.get(link_id)
+
+    def wanted(self, peers: list[PeerAddress], slots: list[int], now_s: float) -> list[tuple[PeerAddress, int]]:
+        """Which (peer, slot) pairs one download should have links for, those that exist included."""
+        near = [peer for peer in peers if not self._is_absent(peer, now_s)]
+        if not near or not slots:
+            return []
+        if len(near) < len(slots):
+            return [(peer, slot) for peer in near for slot in slots]
+        chosen: list[tuple[PeerAddress, int]] = []
+        load = {slot: sum(link.slot == slot for link in self) for slot in slots}
+        linked = {link.peer.thumbprint: link for link in self if link.slot in load}
+        near.sort(key=lambda peer: peer.thumbprint not in linked)
+        for peer in near[: self._settings.links_per_download]:
+            existing = linked.get(peer.thumbprint)
+            slot = existing.slot if existing else min(load, key=load.__getitem__)
+            load[slot] += existing is None
+            chosen.append((peer, slot))
+        return chosen
+
+    def link_to(self, peer: PeerAddress, slot: int) -> tuple[Link, bool]:
+        """The link of this pair, and whether it is new and must be dialled."""
+        known = self._by_peer.get((peer.thumbprint, slot))
+        if known is not None:
+            return known, False
+        link = Link(self._next_id, slot, peer)
+        self._next_id += 1
+        self._links[link.link_id] = self._by_peer[peer.thumbprint, slot] = link
+        return link, True
+
+    def up(self, link: Link) -> None:
+        link.is_up = True
+        self._absent.pop(link.peer.thumbprint, None)
+
+    def down(self, link: Link, now_s: float) -> None:
+        """Forget the link; its peer is left alone for a while, longer each time in a row."""
+        self._links.pop(link.link_id, None)
+        self._by_peer.pop((link.peer.thumbprint, link.slot), None)
+        settings, before = self._settings, self._absent.get(link.peer.thumbprint)
+        if before is not None and before.until_s > now_s:
+            return  # its other links went down for the same reason
+        delay_s = min(before.delay_s * 2, settings.redial_delay_max_s) if before else settings.redial_delay_s
+        self._absent[link.peer.thumbprint] = _Absence(now_s + delay_s, delay_s)
+
+    def welcome_back(self, peer: PeerAddress) -> None:
+        """The tracker just said that this peer is there: dial at once."""
+        self._absent.pop(peer.thumbprint, None)
+
+    def _is_absent(self, peer: PeerAddress, now_s: float) -> bool:
+        absence = self._absent.get(peer.thumbprint)
+        return absence is not None and absence.until_s > now_s

@@ -1,0 +1,85 @@
+"""A file as a worker has it open: read to serve it, written to fetch it, and the sink each arriving piece goes through.
+
+Invariant: a complete file that no longer carries the marks it was shared with is not read from again. One that is being
+written is checked by the have-bits alone; its marks change all the time.
+"""
+
+import errno
+import os
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.storage.destination import open_destination
+from engine.storage.manifest import Leaves, piece_hasher
+from engine.storage.shared_state import SharedState
+from engine.storage.stamp import Stamp
+from engine.swarm.bitfield import Flags
+from engine.swarm.geometry import Geometry
+from engine.transfer.events import AddFile
+
+
+class OpenFile:
+    """Made from the coordinator's order; takes the data descriptor over."""
+
+    def __init__(self, order: AddFile, state_descriptor: int, data_descriptor: int) -> None:
+        """Raises OSError if the file cannot be mapped or is not as long as it should be."""
+        self.file_id = order.file_id
+        self.group_id = order.group_id
+        self.root = order.root
+        self.geometry = Geometry(order.size_bytes, order.piece_bytes)
+        self._stamp = Stamp(order.inode, order.size_bytes, order.mtime_ns) if order.inode else None
+        self._state = SharedState(state_descriptor, self.geometry.piece_count)
+        backend = "mapped" if order.backend == "mapped" else "pwrite"
+        self._destination = open_destination(data_descriptor, order.size_bytes, backend)  # type: ignore[arg-type]
+
+    @property
+    def have(self) -> Flags:
+        return self._state.have
+
+    @property
+    def sent(self) -> NDArray[np.uint32]:
+        return self._state.sent
+
+    @property
+    def leaves(self) -> Leaves:
+        return self._state.leaves
+
+    def settle(self, inode: int, mtime_ns: int) -> None:
+        """It is complete: from now on it is checked by its marks."""
+        self._stamp = Stamp(inode, self.geometry.size_bytes, mtime_ns)
+
+    def read(self, offset: int, length: int) -> memoryview | bytes:
+        """Raises OSError if the file changed since it was shared."""
+        if self._stamp is not None and Stamp.of(os.fstat(self._destination.fileno())) != self._stamp:
+            raise OSError(errno.ESTALE, "the file was changed since it was shared")
+        return self._destination.read(offset, length)
+
+    def sink_for(self, piece: int, begin: int) -> "Sink":
+        return Sink(self, piece, begin)
+
+    def write(self, offset: int, block: memoryview) -> None:
+        self._destination.write(offset, block)
+
+    def close(self) -> None:
+        self._destination.close()
+
+
+class Sink:
+    """Hashes the blocks of one piece while they are in the cache, and writes them to their place."""
+
+    def __init__(self, file: OpenFile, piece: int, begin: int) -> None:
+        self._file = file
+        self._piece = piece
+        self._offset = file.geometry.offset_of(piece) + begin
+        self._hasher = piece_hasher()
+
+    def write(self, block: memoryview) -> None:
+        """Raises OSError."""
+        self._hasher.update(block)
+        self._file.write(self._offset, block)
+        self._offset += len(block)
+
+    def finish(self) -> bool:
+        """Whether the piece matches its leaf."""
+        return bool(self._hasher.digest() == self._file.leaves[self._piece].tobytes())

@@ -1,0 +1,135 @@
+"""The client's pool of worker processes: started, spoken to, replaced when one dies, ended.
+
+Forked from a fork server that has the worker module loaded and nothing else: a worker inherits no socket, no lock and
+no thread of the client, so one can be replaced at any time. `multiprocessing.Pool` and `Queue` are not used: a worker
+killed by a signal hangs the one for ever, and the other brings a thread.
+
+Invariant: a slot always names a live worker or one about to be; `on_death` is called once a death, after the last
+news of the dead one and before the first order to its successor.
+"""
+
+import asyncio
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported anywhere: no threads to fork beside
+
+import multiprocessing
+import socket
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+
+import psutil
+
+from engine.settings import Settings
+from engine.transfer import events
+from engine.transfer.channel import Channel
+from engine.transfer.gate import CheckTicket
+from engine.transfer.worker import main
+
+_WORKERS_MIN, _WORKERS_MAX = 2, 8
+_END_GRACE_S = 2.0
+
+
+
+def usable_workers(settings: Settings) -> int:
+    """As many as this process may use cores, within reason."""
+    cores = len(psutil.Process().cpu_affinity() or [0])
+    return settings.workers or min(max(cores, _WORKERS_MIN), _WORKERS_MAX)
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    channel: Channel[events.AnyNews]
+
+
+class Pool:
+    """A fixed number of slots, each with a worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        check_ticket: CheckTicket,
+        on_news: Callable[[int, events.AnyNews], None],
+        on_death: Callable[[int], None],
+        on_birth: Callable[[int], None],
+    ) -> None:
+        """The callbacks get the slot first; `on_birth` says that the dead one's successor takes orders."""
+        self._settings = settings
+        self._check_ticket = check_ticket
+        self._on_news, self._on_death, self._on_birth = on_news, on_death, on_birth
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["engine.transfer.worker", check_ticket.__module__])
+        self._workers: list[_Worker | None] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closing = False
+
+    async def start(self) -> None:
+        """Ready for orders when it returns."""
+        self._workers = [None] * usable_workers(self._settings)
+        for slot in range(len(self._workers)):
+            self._workers[slot] = await self._spawn(slot)
+
+    @property
+    def slots(self) -> list[int]:
+        """The slots whose worker takes orders now."""
+        return [slot for slot, worker in enumerate(self._workers) if worker is not None]
+
+    def pids(self) -> list[int]:
+        """Process ids of the living workers."""
+        return [worker.process.pid for worker in self._workers if worker is not None and worker.process.pid]
+
+    def send(self, slot: int, order: events.AnyOrder, descriptors: Sequence[int] = ()) -> None:
+        """To one worker; an order to one that just died is lost, and its death is reported."""
+        worker = self._workers[slot]
+        if worker is not None:
+            worker.channel.send(order, descriptors)
+
+    def send_all(self, order: events.AnyOrder, descriptors: Sequence[int] = ()) -> None:
+        for slot in self.slots:
+            self.send(slot, order, descriptors)
+
+    async def close(self) -> None:
+        """Ends all workers, by force if they do not listen."""
+        self._is_closing = True
+        for task in list(self._tasks):
+            task.cancel()
+        workers = [worker for worker in self._workers if worker is not None]
+        for worker in workers:
+            worker.channel.close()
+        for worker in workers:
+            await asyncio.to_thread(worker.process.join, _END_GRACE_S)
+            if worker.process.is_alive():
+                worker.process.kill()
+                await asyncio.to_thread(worker.process.join)
+            worker.process.close()
+        self._workers = []
+
+    async def _spawn(self, slot: int) -> _Worker:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            arguments = (theirs, self._settings, self._check_ticket)
+            process = self._context.Process(target=main, args=arguments, name=f"shoal-worker-{slot}", daemon=True)
+            await asyncio.to_thread(process.start)
+        channel: Channel[events.AnyNews] = Channel(
+            ours, events.AnyNews, lambda news, _: self._on_news(slot, news), lambda: self._died(slot)
+        )
+        return _Worker(process, channel)
+
+    def _died(self, slot: int) -> None:
+        worker, self._workers[slot] = self._workers[slot], None
+        if self._is_closing or worker is None:
+            return
+        self._on_death(slot)
+        task = asyncio.get_running_loop().create_task(self._replace(slot, worker))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _replace(self, slot: int, dead: _Worker) -> None:
+        # Its channel is closed, so it does nothing any more; it may still be on its way out.
+        dead.process.kill()
+        await asyncio.to_thread(dead.process.join)
+        dead.process.close()
+        self._workers[slot] = await self._spawn(slot)
+        self._on_birth(slot)

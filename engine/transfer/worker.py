@@ -1,0 +1,299 @@
+"""One process of the pool: moves bytes for the coordinator, and decides nothing.
+
+It owns the sockets of its links and its own descriptors of the files. Orders come in, news go out; between the two the
+links do their work on one event loop. Hashing of whole files runs in one thread beside it, so that serving goes on.
+
+Invariant: when the coordinator's end of the channel closes, the process ends; it never outlives its client.
+Not here: which piece, which peer, who may (swarm, coordinator, gate).
+"""
+
+import asyncio
+import contextlib
+import gc
+import os
+import resource
+import signal
+import socket
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from functools import singledispatchmethod
+
+from engine.net.fetch_link import FetchLink
+from engine.net.serve_link import ServedFile, ServeLink
+from engine.net.tls import Identity, PeerIdentity, fetching_context, serving_context
+from engine.settings import Settings
+from engine.swarm.upload_slots import UploadSlots
+from engine.transfer import events
+from engine.transfer.channel import Channel
+from engine.transfer.gate import CheckTicket, TicketGate
+from engine.transfer.hashing import hash_pieces
+from engine.transfer.open_file import OpenFile, Sink
+from engine.wire.messages import Open, Renew
+
+_LOOK_AROUND_S = 1.0
+"""How often silent and stuck links are looked for, and served bytes reported."""
+
+
+def main(channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> None:
+    """The process: runs until the channel closes."""
+    # A Ctrl-C in the terminal is for the coordinator, which then ends its workers in order.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)) if soft < hard else None
+    gc.freeze()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_run(channel, settings, check_ticket))
+    os._exit(0)  # a hashing thread may be deep in a read; nothing here needs an orderly interpreter shutdown
+
+
+async def _run(channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> None:
+    worker = Worker(channel, settings, check_ticket)
+    await worker.wait_closed()
+
+
+class Worker:
+    """Carries out orders; the listener of its fetch links and the gate of its serve links."""
+
+    def __init__(self, channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> None:
+        self._settings = settings
+        self._gate = TicketGate(check_ticket)
+        self._slots: UploadSlots[ServeLink] = UploadSlots(settings.upload_slots)
+        self._identity: Identity | None = None
+        self._files: dict[int, OpenFile] = {}
+        self._fetch_links: dict[int, FetchLink] = {}
+        self._link_ids: dict[FetchLink, int] = {}
+        self._serve_links: set[ServeLink] = set()
+        self._served: dict[tuple[int, str], int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._hasher = ThreadPoolExecutor(1, "hash")
+        self._is_closed = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        self._channel: Channel[events.AnyOrder] = Channel(
+            channel, events.AnyOrder, self._on_order, self._is_closed.set
+        )
+        self._look_around()
+
+    async def wait_closed(self) -> None:
+        """Until the coordinator is gone."""
+        await self._is_closed.wait()
+
+    # ------------------------------------------------------------ orders
+
+    def _on_order(self, order: events.AnyOrder, descriptors: list[int]) -> None:
+        self._carry_out(order, *descriptors)
+
+    @singledispatchmethod
+    def _carry_out(self, order: events.Order, *descriptors: int) -> None:
+        raise TypeError(f"no such order: {order!r}")
+
+    @_carry_out.register
+    def _configure(self, order: events.Configure) -> None:
+        self._identity = Identity(order.certificate_pem, order.key_pem, order.authority_pem)
+        self._fetching_tls = fetching_context(self._identity)
+        self._serving_tls = serving_context(self._identity)
+        self._gate.trust(order.ticket_keys)
+
+    @_carry_out.register
+    def _add_file(self, order: events.AddFile, state: int, data: int) -> None:
+        try:
+            file = OpenFile(order, state, data)
+        except OSError as error:
+            os.close(data)
+            self._channel.send(events.FileUnreadable(order.file_id, str(error)))
+            return
+        finally:
+            os.close(state)
+        self._files[order.file_id] = file
+        self._gate.serve(file)
+
+    @_carry_out.register
+    def _settle_file(self, order: events.SettleFile) -> None:
+        if order.file_id in self._files:
+            self._files[order.file_id].settle(order.inode, order.mtime_ns)
+
+    @_carry_out.register
+    def _remove_file(self, order: events.RemoveFile) -> None:
+        file = self._files.pop(order.file_id, None)
+        if file is None:
+            return
+        self._gate.stop_serving(file)
+        for link in self._serve_links:
+            link.withdraw(lambda _, served: served is file, order.reason)
+        file.close()
+
+    @_carry_out.register
+    def _set_epoch(self, order: events.SetEpoch) -> None:
+        self._gate.raise_epoch(order.group_id, order.epoch)
+        for link in self._serve_links:
+            if link.peer is not None and link.peer.user_id == order.removed:
+                link.withdraw(lambda group_id, _: group_id == order.group_id, "you are not a member any more")
+
+    @_carry_out.register
+    def _announce(self, order: events.AnnouncePieces) -> None:
+        file = self._files.get(order.file_id)
+        if file is not None:
+            for link in self._serve_links:
+                link.announce(file, order.pieces)
+
+    @_carry_out.register
+    def _accept(self, order: events.AcceptLink, descriptor: int) -> None:
+        accepted = socket.socket(fileno=descriptor)
+        if self._identity is None or len(self._serve_links) >= self._settings.serve_links:
+            accepted.close()
+            return
+        self._spawn(self._greet(accepted))
+
+    async def _greet(self, accepted: socket.socket) -> None:
+        link = ServeLink(self, self._slots, self._settings)
+        self._serve_links.add(link)
+        try:
+            await self._loop.connect_accepted_socket(
+                lambda: link, accepted, ssl=self._serving_tls, ssl_handshake_timeout=self._settings.handshake_timeout_s
+            )
+        except OSError:
+            self._serve_links.discard(link)
+            accepted.close()
+
+    @_carry_out.register
+    def _dial(self, order: events.Dial) -> None:
+        self._spawn(self._connect(order))
+
+    async def _connect(self, order: events.Dial) -> None:
+        link = FetchLink(self, order.thumbprint, self._settings.block_bytes)
+        self._fetch_links[order.link_id], self._link_ids[link] = link, order.link_id
+        try:
+            await link.dial(order.host, order.port, self._fetching_tls, self._settings.dial_timeout_s)
+        except (OSError, TimeoutError) as error:
+            self.link_down(link, f"no link to {order.host}:{order.port}: {error or 'no answer'}", is_fault=False)
+
+    @_carry_out.register
+    def _open_file(self, order: events.OpenFile) -> None:
+        link, file = self._fetch_links.get(order.link_id), self._files.get(order.file_id)
+        if link is not None and file is not None:
+            link.open(file.file_id, file.geometry, file.group_id, file.root, order.ticket)
+
+    @_carry_out.register
+    def _renew_ticket(self, order: events.RenewTicket) -> None:
+        if order.link_id in self._fetch_links:
+            self._fetch_links[order.link_id].renew(order.group_id, order.ticket)
+
+    @_carry_out.register
+    def _close_file(self, order: events.CloseFile) -> None:
+        if order.link_id in self._fetch_links:
+            self._fetch_links[order.link_id].close_channel(order.file_id)
+
+    @_carry_out.register
+    def _end_link(self, order: events.EndLink) -> None:
+        if order.link_id in self._fetch_links:
+            self._fetch_links[order.link_id].end(order.reason)
+
+    @_carry_out.register
+    def _end_all_links(self, order: events.EndAllLinks) -> None:
+        self._identity = None
+        for fetching in list(self._fetch_links.values()):
+            fetching.end(order.reason)
+        for serving in list(self._serve_links):
+            serving.end(order.reason)
+
+    @_carry_out.register
+    def _fetch(self, order: events.Fetch) -> None:
+        link = self._fetch_links.get(order.link_id)
+        if link is not None:
+            link.ask(order.request_id, order.file_id, order.candidates)
+
+    @_carry_out.register
+    def _revoke(self, order: events.RevokeRequest) -> None:
+        if order.link_id in self._fetch_links:
+            self._fetch_links[order.link_id].cancel(order.request_id)
+        self._channel.send(events.RequestRevoked(order.file_id, order.request_id))
+
+    @_carry_out.register
+    def _hash(self, order: events.HashPieces, descriptor: int) -> None:
+        self._spawn(self._hash_in_thread(order, descriptor))
+
+    async def _hash_in_thread(self, order: events.HashPieces, descriptor: int) -> None:
+        try:
+            leaves = await self._loop.run_in_executor(self._hasher, hash_pieces, order, descriptor)
+        except OSError as error:
+            self._channel.send(events.HashFailed(order.job_id, order.first, str(error)))
+        else:
+            self._channel.send(events.PiecesHashed(order.job_id, order.first, leaves))
+        finally:
+            os.close(descriptor)
+
+    # ------------------------------------------------------------ news of fetch links
+
+    def link_up(self, link: FetchLink, peer: PeerIdentity) -> None:
+        self._channel.send(events.LinkUp(self._link_ids[link], peer.user_id))
+
+    def link_down(self, link: FetchLink, reason: str, is_fault: bool) -> None:
+        link_id = self._link_ids.pop(link, None)
+        if link_id is not None:
+            del self._fetch_links[link_id]
+            self._channel.send(events.LinkDown(link_id, reason, is_fault))
+
+    def opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
+        self._channel.send(events.FileOpened(self._link_ids[link], channel, bitfield))
+
+    def refused(self, link: FetchLink, channel: int, code: str, reason: str) -> None:
+        self._channel.send(events.FileRefused(self._link_ids[link], channel, code, reason))
+
+    def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
+        self._channel.send(events.PeerHas(self._link_ids[link], channel, pieces))
+
+    def sink_for(self, link: FetchLink, channel: int, piece: int, begin: int) -> Sink | None:
+        file = self._files.get(channel)
+        return file.sink_for(piece, begin) if file is not None else None
+
+    def granted(self, link: FetchLink, request_id: int, channel: int, piece: int) -> None:
+        self._channel.send(events.PieceGranted(self._link_ids[link], channel, request_id, piece))
+
+    def received(self, link: FetchLink, request_id: int, channel: int, piece: int, is_good: bool) -> None:
+        kind = events.PieceVerified if is_good else events.PieceRejected
+        self._channel.send(kind(self._link_ids[link], channel, request_id, piece))
+
+    def rejected(self, link: FetchLink, request_id: int) -> None:
+        self._channel.send(events.RequestRefused(self._link_ids[link], request_id))
+
+    def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
+        self._channel.send(events.WriteFailed(channel, error.errno or 0))
+
+    # ------------------------------------------------------------ the gate of serve links
+
+    def admit(self, peer: PeerIdentity, message: Open) -> tuple[ServedFile, float]:
+        return self._gate.admit(peer, message)
+
+    def renewed(self, peer: PeerIdentity, message: Renew) -> float:
+        return self._gate.judge(peer, message.group_id, message.ticket)
+
+    def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None:
+        assert isinstance(file, OpenFile)
+        key = (file.file_id, peer.user_id)
+        self._served[key] = self._served.get(key, 0) + count
+
+    def unreadable(self, file: ServedFile, error: OSError) -> None:
+        assert isinstance(file, OpenFile)
+        self._channel.send(events.FileUnreadable(file.file_id, error.strerror or str(error)))
+
+    def link_lost(self, link: ServeLink) -> None:
+        self._serve_links.discard(link)
+
+    # ------------------------------------------------------------ housekeeping
+
+    def _look_around(self) -> None:
+        timeout_s = self._settings.silence_timeout_s
+        for fetching in list(self._fetch_links.values()):
+            if fetching.is_silent(timeout_s):
+                fetching.end(f"sent nothing for {timeout_s:g} s")
+        for serving in list(self._serve_links):
+            if serving.is_stuck(timeout_s):
+                serving.end(f"took nothing for {timeout_s:g} s")
+        for (file_id, user_id), count in self._served.items():
+            self._channel.send(events.Served(file_id, user_id, count))
+        self._served.clear()
+        self._loop.call_later(_LOOK_AROUND_S, self._look_around)
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

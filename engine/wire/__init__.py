@@ -1,0 +1,1 @@
+"""The peer protocol as values: bytes in, messages out. No sockets, no clock."""

@@ -1,0 +1,276 @@
+"""What either end may say when: one small state machine per role, fed with decoded messages.
+
+`FetcherState` judges what a server says, `ServerState` what a fetcher says. Both know only what this link agreed on:
+the open channels, their piece counts, the requests under way. All else is a `RemoteProtocolError`, and the link is
+closed; things that two honest sides may cross on the wire (a request for a channel just closed) are not errors.
+
+Invariant (I5): an index, offset or length that passed here lies inside the file it belongs to, and nothing is queued
+without bound.
+Not here: tickets, files, sockets.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from engine.errors import RemoteProtocolError
+from engine.swarm.geometry import Geometry
+from engine.wire.messages import (
+    PROTOCOL_VERSION,
+    Bye,
+    Cancel,
+    Close,
+    Closed,
+    Have,
+    Hello,
+    Message,
+    Open,
+    Opened,
+    PieceHeader,
+    Refused,
+    Reject,
+    Renew,
+    Request,
+    Role,
+)
+
+
+class Phase(Enum):
+    GREETING = auto()
+    TALKING = auto()
+    ENDED = auto()
+
+
+MAY_SAY: dict[tuple[Role, Phase], frozenset[type]] = {
+    (Role.FETCHER, Phase.GREETING): frozenset({Hello}),
+    (Role.FETCHER, Phase.TALKING): frozenset({Open, Renew, Request, Cancel, Close}),
+    (Role.FETCHER, Phase.ENDED): frozenset(),
+    (Role.SERVER, Phase.GREETING): frozenset({Hello, Bye}),
+    (Role.SERVER, Phase.TALKING): frozenset({Opened, Refused, Closed, Have, PieceHeader, Reject, Bye}),
+    (Role.SERVER, Phase.ENDED): frozenset(),
+}
+
+
+class _PeerState:
+    """What both roles share: the greeting, and who may say what in which phase."""
+
+    role: Role
+
+    def __init__(self) -> None:
+        self.phase = Phase.GREETING
+
+    def _check_may_say(self, message: Message) -> None:
+        if type(message) not in MAY_SAY[self.role, self.phase]:
+            raise RemoteProtocolError(f"{type(message).__name__} while {self.phase.name.lower()}")
+        if isinstance(message, Hello):
+            if message.version != PROTOCOL_VERSION:
+                raise RemoteProtocolError(f"protocol version {message.version}, this is {PROTOCOL_VERSION}")
+            if message.role != self.role:
+                raise RemoteProtocolError(f"the role {message.role.name}, not {self.role.name}")
+            self.phase = Phase.TALKING
+        elif isinstance(message, Bye):
+            self.phase = Phase.ENDED
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A request we sent. `piece` and `next_begin` follow the slices as they come."""
+
+    channel: int
+    candidates: tuple[int, ...]
+    begin: int
+    length: int
+    is_cancelled: bool = False
+    piece: int | None = None
+    next_begin: int = 0
+    end: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """A slice that is about to arrive, judged good."""
+
+    request_id: int
+    channel: int
+    piece: int
+    begin: int
+    length: int
+    is_first: bool
+    is_last: bool
+    is_cancelled: bool
+    """We took the request back: these bytes are read and thrown away."""
+
+
+@dataclass(slots=True)
+class FetcherState(_PeerState):
+    """The fetcher's view of one link: judges the server."""
+
+    role = Role.SERVER
+    phase: Phase = Phase.GREETING
+    _channels: dict[int, Geometry] = field(default_factory=dict)
+    _opened: set[int] = field(default_factory=set)
+    _asked: dict[int, _Asked] = field(default_factory=dict)
+    _arriving: int | None = None
+
+    def opening(self, channel: int, geometry: Geometry) -> None:
+        """We are about to send OPEN."""
+        self._channels[channel] = geometry
+
+    def closing(self, channel: int) -> None:
+        """We are about to send CLOSE. What is still on its way for this channel is let pass."""
+        self._opened.discard(channel)
+        for asked in self._asked.values():
+            if asked.channel == channel:
+                asked.is_cancelled = True
+
+    def asking(self, request: Request) -> None:
+        """We are about to send REQUEST."""
+        self._asked[request.request_id] = _Asked(request.channel, request.candidates, request.begin, request.length)
+
+    def cancelling(self, request_id: int) -> bool:
+        """We take a request back; True if a CANCEL should be sent, False if it had ended."""
+        asked = self._asked.get(request_id)
+        if asked is None or asked.is_cancelled:
+            return False
+        asked.is_cancelled = True
+        return True
+
+    @property
+    def owes_answers(self) -> bool:
+        """Whether the server has something to send us, so that its silence means trouble."""
+        return bool(self._asked)
+
+    def received(self, message: Message) -> Slice | None:
+        """Judge one message; for a PieceHeader, says what its bytes are. Raises RemoteProtocolError."""
+        self._check_may_say(message)
+        match message:
+            case PieceHeader():
+                return self._slice(message)
+            case Opened():
+                self._check_opened(message)
+            case Refused() | Closed():
+                self._known_channel(message.channel)
+                self._opened.discard(message.channel)
+            case Have():
+                geometry = self._known_channel(message.channel)
+                if max(message.pieces) >= geometry.piece_count:
+                    raise RemoteProtocolError("a HAVE of a piece the file does not have")
+            case Reject():
+                self._ended(message.request_id)
+        return None
+
+    def is_open(self, channel: int) -> bool:
+        return channel in self._opened
+
+    def _check_opened(self, message: Opened) -> None:
+        geometry = self._known_channel(message.channel)
+        if message.channel in self._opened:
+            raise RemoteProtocolError("OPENED twice")
+        if len(message.bitfield) != (geometry.piece_count + 7) // 8:
+            raise RemoteProtocolError(f"a bitfield of {len(message.bitfield)} bytes for {geometry.piece_count} pieces")
+        self._opened.add(message.channel)
+
+    def _known_channel(self, channel: int) -> Geometry:
+        geometry = self._channels.get(channel)
+        if geometry is None:
+            raise RemoteProtocolError(f"channel {channel}, which was never opened")
+        return geometry
+
+    def _ended(self, request_id: int) -> None:
+        if self._asked.pop(request_id, None) is None:
+            raise RemoteProtocolError(f"an answer to request {request_id}, which is not under way")
+        if self._arriving == request_id:
+            self._arriving = None
+
+    def _slice(self, header: PieceHeader) -> Slice:
+        asked = self._asked.get(header.request_id)
+        if asked is None:
+            raise RemoteProtocolError(f"a piece for request {header.request_id}, which is not under way")
+        is_first = asked.piece is None
+        if is_first:
+            self._begin_piece(header, asked)
+        elif self._arriving != header.request_id or header.piece != asked.piece:
+            raise RemoteProtocolError("slices of two pieces mixed")
+        if header.begin != asked.next_begin or header.length > asked.end - asked.next_begin:
+            raise RemoteProtocolError(f"a slice at {header.begin} of {header.length} bytes, out of its place")
+        asked.next_begin += header.length
+        is_last = asked.next_begin == asked.end
+        if is_last:
+            self._ended(header.request_id)
+        return Slice(header.request_id, asked.channel, header.piece, header.begin, header.length,
+                     is_first, is_last, asked.is_cancelled)  # fmt: skip
+
+    def _begin_piece(self, header: PieceHeader, asked: _Asked) -> None:
+        if self._arriving is not None:
+            raise RemoteProtocolError("a piece before the one before it was whole")
+        if header.piece not in asked.candidates:
+            raise RemoteProtocolError(f"piece {header.piece}, which was not asked for")
+        self._arriving = header.request_id
+        asked.piece, asked.next_begin = header.piece, asked.begin
+        length = self._channels[asked.channel].length_of(header.piece)
+        asked.end = asked.begin + asked.length if asked.length else length
+
+
+@dataclass(slots=True)
+class ServerState(_PeerState):
+    """The server's view of one link: judges the fetcher."""
+
+    requests_max: int
+    channels_max: int
+    role = Role.FETCHER
+    phase: Phase = Phase.GREETING
+    _channels: dict[int, Geometry | None] = field(default_factory=dict)
+    _queued: set[int] = field(default_factory=set)
+
+    def opened(self, channel: int, geometry: Geometry) -> None:
+        """We are about to send OPENED."""
+        self._channels[channel] = geometry
+
+    def closed(self, channel: int) -> None:
+        """We are about to send CLOSED or REFUSED."""
+        self._channels.pop(channel, None)
+
+    def answered(self, request_id: int) -> None:
+        """We are about to send the last slice, or REJECT."""
+        self._queued.discard(request_id)
+
+    def received(self, message: Message) -> None:
+        """Judge one message; raises RemoteProtocolError."""
+        self._check_may_say(message)
+        match message:
+            case Open():
+                self._check_open(message)
+            case Request():
+                self._check_request(message)
+            case Close():
+                self._channels.pop(message.channel, None)
+
+    def is_open(self, channel: int) -> bool:
+        """Whether requests on this channel are answered with pieces."""
+        return self._channels.get(channel) is not None
+
+    def is_queued(self, request_id: int) -> bool:
+        """Whether this request still waits for its answer."""
+        return request_id in self._queued
+
+    def _check_open(self, message: Open) -> None:
+        if message.channel in self._channels:
+            raise RemoteProtocolError(f"channel {message.channel} opened twice")
+        if len(self._channels) >= self.channels_max:
+            raise RemoteProtocolError(f"more than {self.channels_max} channels")
+        self._channels[message.channel] = None
+
+    def _check_request(self, message: Request) -> None:
+        if message.request_id in self._queued:
+            raise RemoteProtocolError(f"request {message.request_id} twice")
+        if len(self._queued) >= self.requests_max:
+            raise RemoteProtocolError(f"more than {self.requests_max} requests queued")
+        self._queued.add(message.request_id)
+        geometry = self._channels.get(message.channel)
+        if geometry is None:
+            return  # closed or never opened: it gets a REJECT, since a CLOSED may have crossed it
+        for piece in message.candidates:
+            if piece >= geometry.piece_count:
+                raise RemoteProtocolError(f"a request for piece {piece} of {geometry.piece_count}")
+            end = message.begin + (message.length or 1)
+            if end > geometry.length_of(piece):
+                raise RemoteProtocolError(f"a request for bytes up to {end} of piece {piece}")

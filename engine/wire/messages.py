@@ -1,0 +1,160 @@
+"""The messages of the peer protocol, version 1, and the bounds of each field.
+
+A link carries data one way. The *fetcher* opens channels, one per file, and asks; the *server* answers. Roles are fixed
+in HELLO and do not depend on who dialled.
+
+    fetcher → server   HELLO  OPEN  RENEW  REQUEST  CANCEL  CLOSE
+    server → fetcher   HELLO  OPENED  REFUSED  HAVE  PIECE  REJECT  CLOSED  BYE
+
+A piece travels as consecutive slices, each a PIECE message: a `PieceHeader` and `length` bytes of the file. The first
+one says which candidate the server chose; between two slices a CANCEL takes effect. Slices of one piece come in order,
+and those of another piece not before the first is whole or rejected. Every request ends in its last slice or a REJECT.
+"""
+
+from enum import IntEnum
+from typing import Annotated
+
+from msgspec import Meta, Struct
+
+PROTOCOL_VERSION = 1
+
+U32_MAX = 2**32 - 1
+CANDIDATES_MAX = 64
+"""A request naming more would only make the server look longer; eight are enough (ARCHITECTURE.md, scheduling)."""
+TICKET_LENGTH_MAX = 2048
+REASON_LENGTH_MAX = 200
+ROOT_BYTES = 32
+SLICE_BYTES_MAX = 1 << 20
+"""A server may cut smaller; 256 KiB is usual."""
+BITFIELD_BYTES_MAX = 1 << 17
+"""One bit for each of 2**20 pieces."""
+HAVES_MAX = 1 << 14
+
+Text = Annotated[str, Meta(max_length=REASON_LENGTH_MAX)]
+U32 = Annotated[int, Meta(ge=0, le=U32_MAX)]
+
+
+class Role(IntEnum):
+    FETCHER = 1
+    SERVER = 2
+
+
+class RejectReason(IntEnum):
+    NO_SUCH_CHANNEL = 1
+    NO_SUCH_PIECE = 2
+    UNREADABLE = 3
+    """The file changed or cannot be read; the share is withdrawn."""
+    CANCELLED = 4
+
+
+class Hello(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """First from each side. A version or a role the other cannot take ends the link."""
+
+    version: Annotated[int, Meta(ge=0, le=U32_MAX)]
+    role: Role
+
+
+class Open(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """May I have this file? `channel` is the fetcher's number for it on this link."""
+
+    channel: U32
+    group_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    root: Annotated[bytes, Meta(min_length=ROOT_BYTES, max_length=ROOT_BYTES)]
+    ticket: Annotated[str, Meta(max_length=TICKET_LENGTH_MAX)]
+
+
+class Renew(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """A fresh ticket for every channel of this group, before the one in force ends."""
+
+    group_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    ticket: Annotated[str, Meta(max_length=TICKET_LENGTH_MAX)]
+
+
+class Opened(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Yes, and these pieces are here: packed, exactly ceil(piece_count / 8) bytes."""
+
+    channel: U32
+    bitfield: Annotated[bytes, Meta(max_length=BITFIELD_BYTES_MAX)]
+
+
+class Refused(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """No. `code` is for programs, `reason` for people."""
+
+    channel: U32
+    code: Text
+    reason: Text
+
+
+class Closed(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The server stopped sharing this file, or no longer with you."""
+
+    channel: U32
+    reason: Text
+
+
+class Bye(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The server closes the link."""
+
+    reason: Text
+
+
+class Have(Struct, frozen=True):
+    """The server gained these pieces."""
+
+    channel: int
+    pieces: tuple[int, ...]
+
+
+class Request(Struct, frozen=True):
+    """Send one of these pieces, from `begin` on, `length` bytes or to its end (0)."""
+
+    request_id: int
+    channel: int
+    begin: int
+    length: int
+    candidates: tuple[int, ...]
+
+
+class Cancel(Struct, frozen=True):
+    """Forget this request: the server answers with a REJECT at the next slice, unless the last one was sent."""
+
+    request_id: int
+
+
+class Close(Struct, frozen=True):
+    """The fetcher is done with this channel."""
+
+    channel: int
+
+
+class Reject(Struct, frozen=True):
+    """This request will not be answered with a piece."""
+
+    request_id: int
+    reason: int
+
+
+class PieceHeader(Struct, frozen=True):
+    """`length` bytes of `piece` follow, starting `begin` bytes into it."""
+
+    request_id: int
+    piece: int
+    begin: int
+    length: int
+
+
+Message = (
+    Hello
+    | Open
+    | Renew
+    | Opened
+    | Refused
+    | Closed
+    | Bye
+    | Have
+    | Request
+    | Cancel
+    | Close
+    | Reject
+    | PieceHeader
+)
