@@ -25,13 +25,16 @@ class Settings:
     pieces_in_flight: int = 8
     """Bound on the sum over all links of one download, unless a link's rate × RTT needs more."""
 
+    requests_per_link: int = 128
+    """Bound on one link's share, however long and fat the path: 32 MiB in pieces of 256 KiB, 2 GiB of 16 MiB."""
+
     candidates_per_request: int = 8
     """Pieces named in one request; the server sends the one it has sent least."""
 
     upload_slots: int = 8
     """Pieces a worker sends at the same time, sharing the uplink fairly."""
 
-    requests_queued_per_link: int = 64
+    requests_queued_per_link: int = 512
     """A server refuses a link that queues more; an honest fetcher stays far below."""
 
     channels_per_link: int = 4096

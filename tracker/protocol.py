@@ -73,12 +73,12 @@ class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 # ---------------------------------------------------------------- requests
 
 
-class CreateUser(Message, tag="create_user"):
+class CreateUser(Message, frozen=True, tag="create_user"):
     user_id: Id
     password: Password
 
 
-class Login(Message, tag="login"):
+class Login(Message, frozen=True, tag="login"):
     """`proof` signs `login_challenge(nonce, user_id)` with the key whose public half is `public_key` (raw Ed25519)."""
 
     user_id: Id
@@ -87,56 +87,56 @@ class Login(Message, tag="login"):
     proof: Signature
 
 
-class Resume(Message, tag="resume"):
+class Resume(Message, frozen=True, tag="resume"):
     """A session on another tracker, or after a lost connection: the certificate and a proof of its key, no password."""
 
     certificate_pem: Annotated[bytes, Meta(max_length=8192)]
     proof: Signature
 
 
-class Renew(Message, tag="renew"):
+class Renew(Message, frozen=True, tag="renew"):
     """A fresh certificate for the session's key, before the old one ends."""
 
 
-class Logout(Message, tag="logout"):
+class Logout(Message, frozen=True, tag="logout"):
     pass
 
 
-class CreateGroup(Message, tag="create_group"):
+class CreateGroup(Message, frozen=True, tag="create_group"):
     group_id: Id
 
 
-class JoinGroup(Message, tag="join_group"):
+class JoinGroup(Message, frozen=True, tag="join_group"):
     group_id: Id
 
 
-class LeaveGroup(Message, tag="leave_group"):
+class LeaveGroup(Message, frozen=True, tag="leave_group"):
     group_id: Id
 
 
-class ListRequests(Message, tag="list_requests"):
+class ListRequests(Message, frozen=True, tag="list_requests"):
     group_id: Id
 
 
-class AcceptRequest(Message, tag="accept_request"):
+class AcceptRequest(Message, frozen=True, tag="accept_request"):
     group_id: Id
     user_id: Id
 
 
-class RejectRequest(Message, tag="reject_request"):
+class RejectRequest(Message, frozen=True, tag="reject_request"):
     group_id: Id
     user_id: Id
 
 
-class ListGroups(Message, tag="list_groups"):
+class ListGroups(Message, frozen=True, tag="list_groups"):
     pass
 
 
-class ListFiles(Message, tag="list_files"):
+class ListFiles(Message, frozen=True, tag="list_files"):
     group_id: Id
 
 
-class Publish(Message, tag="publish"):
+class Publish(Message, frozen=True, tag="publish"):
     """A file becomes known to a group. `leaves` is one 32-byte BLAKE3 per piece, in order, end to end."""
 
     group_id: Id
@@ -147,19 +147,19 @@ class Publish(Message, tag="publish"):
     leaves: Annotated[bytes, Meta(max_length=PIECE_COUNT_MAX * LEAF_BYTES)]
 
 
-class FetchManifest(Message, tag="fetch_manifest"):
+class FetchManifest(Message, frozen=True, tag="fetch_manifest"):
     group_id: Id
     name: FileName
 
 
-class Withdraw(Message, tag="withdraw"):
+class Withdraw(Message, frozen=True, tag="withdraw"):
     """The caller stopped sharing this file. If it was theirs and nobody online has it, it leaves the group's list."""
 
     group_id: Id
     name: FileName
 
 
-class Share(Message):
+class Share(Message, frozen=True):
     """One file this client serves, or is fetching and already serves in part (`is_complete` false)."""
 
     group_id: Id
@@ -167,7 +167,7 @@ class Share(Message):
     is_complete: bool
 
 
-class Announce(Message, tag="announce"):
+class Announce(Message, frozen=True, tag="announce"):
     """All this client serves, replacing what it said before. `host` is believed only from the tracker's own machine."""
 
     host: Annotated[str, Meta(max_length=64)]
@@ -175,24 +175,24 @@ class Announce(Message, tag="announce"):
     shares: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
 
 
-class AnnounceChange(Message, tag="announce_change"):
-    """What changed since the last announce. `removed` entries match by group and root; their `is_complete` is ignored."""
+class AnnounceChange(Message, frozen=True, tag="announce_change"):
+    """What changed since the last announce. `removed` entries match by group and root, whatever their `is_complete`."""
 
     added: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
     removed: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
 
 
-class Heartbeat(Message, tag="heartbeat"):
+class Heartbeat(Message, frozen=True, tag="heartbeat"):
     """Keeps every share of this client alive. One covers all its files."""
 
 
-class FindPeers(Message, tag="find_peers"):
+class FindPeers(Message, frozen=True, tag="find_peers"):
     group_id: Id
     root: Root
     want: Annotated[int, Meta(ge=1, le=PEERS_WANTED_MAX)]
 
 
-class GetTicket(Message, tag="get_ticket"):
+class GetTicket(Message, frozen=True, tag="get_ticket"):
     """A membership ticket for one group, which serving peers check offline."""
 
     group_id: Id
@@ -223,7 +223,7 @@ Request = (
 )
 
 
-class Call(Message):
+class Call(Message, frozen=True):
     """One request. `seq` matches the reply; `request_id` names the intent, and stays the same when it is retried."""
 
     seq: Seq
@@ -234,18 +234,18 @@ class Call(Message):
 # ---------------------------------------------------------------- replies
 
 
-class Done(Message, tag="done"):
+class Done(Message, frozen=True, tag="done"):
     """It happened; there is nothing more to say."""
 
 
-class Refused(Message, tag="refused"):
+class Refused(Message, frozen=True, tag="refused"):
     """It did not happen. `message` is a sentence for the person who asked."""
 
     code: ErrorCode
     message: str
 
 
-class LoggedIn(Message, tag="logged_in"):
+class LoggedIn(Message, frozen=True, tag="logged_in"):
     """`ticket_keys`: key id → raw Ed25519 public key, for checking the tickets of others."""
 
     user_id: Id
@@ -254,29 +254,29 @@ class LoggedIn(Message, tag="logged_in"):
     ticket_keys: dict[str, PublicKey]
 
 
-class Left(Message, tag="left"):
+class Left(Message, frozen=True, tag="left"):
     """`new_owner` when the group passed on with this leave; `is_removed` when its last member left."""
 
     new_owner: str | None
     is_removed: bool
 
 
-class Requests(Message, tag="requests"):
+class Requests(Message, frozen=True, tag="requests"):
     user_ids: list[Id]
 
 
-class GroupEntry(Message):
+class GroupEntry(Message, frozen=True):
     group_id: Id
     owner: Id
     member_count: int
     standing: Literal["owner", "member", "requested", "none"]
 
 
-class Groups(Message, tag="groups"):
+class Groups(Message, frozen=True, tag="groups"):
     groups: list[GroupEntry]
 
 
-class FileEntry(Message):
+class FileEntry(Message, frozen=True):
     name: FileName
     size_bytes: int
     root: Root
@@ -284,17 +284,17 @@ class FileEntry(Message):
     sharers_online: int
 
 
-class Files(Message, tag="files"):
+class Files(Message, frozen=True, tag="files"):
     files: list[FileEntry]
 
 
-class Published(Message, tag="published"):
+class Published(Message, frozen=True, tag="published"):
     """`was_known`: the same content already had this name in the group; the caller became another sharer."""
 
     was_known: bool
 
 
-class Manifest(Message, tag="manifest"):
+class Manifest(Message, frozen=True, tag="manifest"):
     name: FileName
     size_bytes: Annotated[int, Meta(ge=0, le=SIZE_BYTES_MAX)]
     piece_bytes: Annotated[int, Meta(ge=PIECE_BYTES_MIN, le=PIECE_BYTES_MAX)]
@@ -303,17 +303,17 @@ class Manifest(Message, tag="manifest"):
     publisher: Id
 
 
-class Withdrawn(Message, tag="withdrawn"):
+class Withdrawn(Message, frozen=True, tag="withdrawn"):
     is_removed: bool
 
 
-class Announced(Message, tag="announced"):
+class Announced(Message, frozen=True, tag="announced"):
     """`unknown`: shares the tracker does not take, because the file or the membership is gone."""
 
     unknown: list[Share]
 
 
-class Peer(Message):
+class Peer(Message, frozen=True):
     """Where somebody serves a file. `thumbprint` is SHA-256 of the raw public key its certificate must carry."""
 
     user_id: Id
@@ -323,11 +323,11 @@ class Peer(Message):
     is_complete: bool
 
 
-class Peers(Message, tag="peers"):
+class Peers(Message, frozen=True, tag="peers"):
     peers: list[Peer]
 
 
-class Ticket(Message, tag="ticket"):
+class Ticket(Message, frozen=True, tag="ticket"):
     ticket: str
     expires_at_s: float
     epoch: int
@@ -350,7 +350,7 @@ Result = (
 )
 
 
-class Reply(Message, tag="reply"):
+class Reply(Message, frozen=True, tag="reply"):
     seq: Seq
     result: Result
 
@@ -358,7 +358,7 @@ class Reply(Message, tag="reply"):
 # ---------------------------------------------------------------- what the tracker says unasked
 
 
-class Welcome(Message, tag="welcome"):
+class Welcome(Message, frozen=True, tag="welcome"):
     """The first frame of every connection. `nonce` is fresh and is what a login signs."""
 
     version: int
@@ -366,7 +366,7 @@ class Welcome(Message, tag="welcome"):
     authority_pem: bytes
 
 
-class GroupEpoch(Message, tag="group_epoch"):
+class GroupEpoch(Message, frozen=True, tag="group_epoch"):
     """Membership shrank: tickets of `removed` are void now, everyone's tickets of older epochs soon."""
 
     group_id: Id
@@ -374,26 +374,26 @@ class GroupEpoch(Message, tag="group_epoch"):
     removed: Id
 
 
-class OwnerChanged(Message, tag="owner_changed"):
+class OwnerChanged(Message, frozen=True, tag="owner_changed"):
     group_id: Id
     owner: Id
 
 
-class RequestArrived(Message, tag="request_arrived"):
+class RequestArrived(Message, frozen=True, tag="request_arrived"):
     """To a group's owner: somebody asks to be let in."""
 
     group_id: Id
     user_id: Id
 
 
-class RequestAnswered(Message, tag="request_answered"):
+class RequestAnswered(Message, frozen=True, tag="request_answered"):
     """To the one who asked."""
 
     group_id: Id
     is_accepted: bool
 
 
-class PeerJoined(Message, tag="peer_joined"):
+class PeerJoined(Message, frozen=True, tag="peer_joined"):
     """To those still fetching this file: one more place to get it from."""
 
     group_id: Id
@@ -414,9 +414,16 @@ class ProtocolError(Exception):
     """The other side sent something that is not this protocol; the connection is of no further use."""
 
 
+class _Envelope(Struct, frozen=True, array_like=True):
+    """The front of a Call, whatever follows."""
+
+    seq: Seq
+
+
 _encoder = msgspec.msgpack.Encoder()
 _call_decoder = msgspec.msgpack.Decoder(Call)
-_from_tracker_decoder = msgspec.msgpack.Decoder(FromTracker)
+_from_tracker_decoder: msgspec.msgpack.Decoder[FromTracker] = msgspec.msgpack.Decoder(FromTracker)
+_seq_decoder = msgspec.msgpack.Decoder(_Envelope)
 
 
 def encode_frame(message: Call | FromTracker) -> bytes:
@@ -439,6 +446,14 @@ def decode_call(payload: bytes) -> Call:
         return _call_decoder.decode(payload)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
         raise ProtocolError(f"not a request: {error}") from error
+
+
+def decode_seq(payload: bytes) -> int | None:
+    """The seq of what may otherwise be no Call at all, so that its sender can be told so; None if there is none."""
+    try:
+        return _seq_decoder.decode(payload).seq
+    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+        return None
 
 
 def decode_from_tracker(payload: bytes) -> FromTracker:

@@ -16,14 +16,21 @@ _NAME_BYTES_MAX = 255
 _LONGEST_SUFFIX = ".part.journal"
 
 
-def target_of(destination: Path, name: str) -> Path:
-    """The final path: `destination` itself, or `name` inside it if it is a folder. Raises StorageError."""
-    if destination.is_dir():
-        return destination.resolve() / name
-    if str(destination).endswith("/") or not destination.parent.is_dir():
-        missing = destination if str(destination).endswith("/") else destination.parent
-        raise StorageError(f"there is no folder {missing}; create it, or choose another destination", "no_folder")
-    return destination.parent.resolve() / destination.name
+def target_of(destination: Path | str, name: str) -> Path:
+    """The final absolute path: `destination` itself, or `name` inside it if it is a folder. Raises StorageError.
+
+    A string that ends in a slash must be a folder; a Path has lost that mark.
+    """
+    path = Path(destination)
+    try:
+        if path.is_dir():
+            return path.resolve() / name
+        folder = path if str(destination).endswith("/") else path.parent
+        if folder == path or not folder.is_dir():
+            raise StorageError(f"there is no folder {folder}; create it, or choose another destination", "no_folder")
+        return folder.resolve() / path.name
+    except (OSError, ValueError) as error:
+        raise StorageError(f"{destination!s:.300} cannot be a destination: {error}", "no_folder") from error
 
 
 def part_path(target: Path, root: bytes) -> Path:

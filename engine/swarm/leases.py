@@ -17,13 +17,14 @@ RequestId = int
 
 @dataclass(slots=True)
 class Request:
-    """One question to one link. `piece` is None until granted."""
+    """One question to one link, `is_from_idle` if it was the only one then. `piece` is None until granted."""
 
     request_id: RequestId
     link: LinkId
     candidates: tuple[int, ...]
     asked_at_s: float
     piece: int | None = None
+    is_from_idle: bool = False
     granted_at_s: float = 0.0
     is_revoking: bool = False
 
@@ -49,9 +50,10 @@ class Leases:
         return iter(self._requests.values())
 
     def ask(self, link: LinkId, candidates: tuple[int, ...], now_s: float) -> Request:
-        request = Request(next(self._request_ids), link, candidates, now_s)
+        of_link = self._of_link.setdefault(link, [])
+        request = Request(next(self._request_ids), link, candidates, now_s, is_from_idle=not of_link)
         self._requests[request.request_id] = request
-        self._of_link.setdefault(link, []).append(request)
+        of_link.append(request)
         return request
 
     def find(self, request_id: RequestId) -> Request | None:

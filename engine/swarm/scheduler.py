@@ -103,7 +103,8 @@ class Scheduler:
         request = self._leases.find(request_id)
         if request is None:
             return
-        self._links[request.link].window.granted(now_s - request.asked_at_s)
+        if request.is_from_idle:
+            self._links[request.link].window.answered_from_idle(now_s - request.asked_at_s)
         for freed in self._leases.grant(request, piece, now_s):
             self._picker.release(freed)
 
@@ -180,10 +181,12 @@ class Scheduler:
         return self.in_flight_of(link), self._rng.random()
 
     def _has_room(self, link: LinkId) -> bool:
-        if len(self._leases) < self._settings.pieces_in_flight or not self._leases.of_link(link):
+        in_flight = self.in_flight_of(link)
+        if len(self._leases) < self._settings.pieces_in_flight or not in_flight:
             return True
-        in_flight_bytes = self.in_flight_of(link) * self._geometry.piece_bytes
-        return in_flight_bytes < self._links[link].window.needs_bytes()
+        if in_flight >= self._settings.requests_per_link:
+            return False
+        return in_flight * self._geometry.piece_bytes < self._links[link].window.needs_bytes()
 
     def _candidates(self, link: LinkId) -> tuple[int, ...]:
         """A share of what is free, so that near the end every link still finds something."""

@@ -1,8 +1,9 @@
 """How much one link may be asked for at a time, from what it delivered: no knob to turn.
 
-A link alone gets twice rate × round trip, so that the window doubles until the path is full and then stays there; never
-more than QUEUE_S_MAX (and two round trips) of its rate, so that a slow source holds little back in the endgame.
-Measured: a smoothed time per piece, and the shortest ask-to-grant time of late as the round trip.
+A link alone gets twice rate × round trip, so that the window doubles until the path is full and then stays there;
+never more than QUEUE_S_MAX (and two round trips) of its rate, so that a slow source holds little back in the endgame.
+Measured: a smoothed rate, and as round trip the ask-to-grant time of requests to an idle link; behind other requests
+the wait says more about the queue than about the path, and a window fed with it would grow without end.
 
 Not here: the sum over all links (scheduler).
 """
@@ -30,11 +31,9 @@ class Window:
         if is_idle:
             self._busy_since_s = now_s
 
-    def granted(self, waited_s: float) -> None:
-        """The head of a piece came `waited_s` after it was asked for."""
-        shortest = min(self.round_trip_s, waited_s) if self.round_trip_s else waited_s
-        # Let it creep up again, or one lucky round trip would rule for ever.
-        self.round_trip_s = shortest * 1.01
+    def answered_from_idle(self, waited_s: float) -> None:
+        """The head of a piece came `waited_s` after it was asked for, with nothing before it on this link."""
+        self.round_trip_s = (self.round_trip_s + waited_s) / 2 if self.round_trip_s else waited_s
 
     def delivered(self, size_bytes: int, now_s: float) -> None:
         """A piece is complete; the link was busy with it since the one before, or since it was asked."""

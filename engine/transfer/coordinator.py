@@ -262,13 +262,13 @@ class Coordinator:
     def _granted(self, news: events.PieceGranted, slot: int) -> None:
         _, run = self._find(news)
         if run is not None:
-            run.download.granted(news, time.monotonic())
+            run.download.granted(news)
 
     @_handle.register
     def _verified(self, news: events.PieceVerified, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
-            run.download.verified(link, news, time.monotonic())
+            run.download.verified(link, news)
 
     @_handle.register
     def _rejected(self, news: events.PieceRejected, slot: int) -> None:

@@ -1,4 +1,4 @@
-"""What transfers ask of, and tell to, whoever knows the tracker: a seam, this package does not know that there is one."""
+"""What transfers ask of, and tell to, whoever knows the tracker. Here it ends that there is one."""
 
 from typing import Protocol
 

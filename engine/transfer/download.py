@@ -155,12 +155,12 @@ class Download:
         """Also when the peer closed just this file."""
         self.scheduler.link_lost(link.link_id)
 
-    def granted(self, news: events.PieceGranted, now_s: float) -> None:
-        self.scheduler.granted(news.request_id, news.piece, now_s)
+    def granted(self, news: events.PieceGranted) -> None:
+        self.scheduler.granted(news.request_id, news.piece, news.at_s)
 
-    def verified(self, link: Link, news: events.PieceVerified, now_s: float) -> None:
+    def verified(self, link: Link, news: events.PieceVerified) -> None:
         """The one place where a have-bit is set during a download."""
-        piece = self.scheduler.verified(news.request_id, now_s)
+        piece = self.scheduler.verified(news.request_id, news.at_s)
         if piece is None:
             return
         self.shared.have[piece] = 1

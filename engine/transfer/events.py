@@ -195,19 +195,23 @@ class PeerHas(News, tag="peer_has", frozen=True):
 
 
 class PieceGranted(News, tag="piece_granted", frozen=True):
+    """`at_s`: time.monotonic() of the worker, which is the machine's; news may wait for the coordinator."""
+
     link_id: int
     file_id: int
     request_id: int
     piece: int
+    at_s: float
 
 
 class PieceVerified(News, tag="piece_verified", frozen=True):
-    """The bytes are in the file and match the manifest."""
+    """The bytes are in the file and match the manifest, since `at_s`."""
 
     link_id: int
     file_id: int
     request_id: int
     piece: int
+    at_s: float
 
 
 class PieceRejected(News, tag="piece_rejected", frozen=True):

@@ -14,6 +14,7 @@ import os
 import resource
 import signal
 import socket
+import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import singledispatchmethod
@@ -246,11 +247,16 @@ class Worker:
         return file.sink_for(piece, begin) if file is not None else None
 
     def granted(self, link: FetchLink, request_id: int, channel: int, piece: int) -> None:
-        self._channel.send(events.PieceGranted(self._link_ids[link], channel, request_id, piece))
+        self._channel.send(
+            events.PieceGranted(self._link_ids[link], channel, request_id, piece, time.monotonic())
+        )
 
     def received(self, link: FetchLink, request_id: int, channel: int, piece: int, is_good: bool) -> None:
-        kind = events.PieceVerified if is_good else events.PieceRejected
-        self._channel.send(kind(self._link_ids[link], channel, request_id, piece))
+        link_id = self._link_ids[link]
+        if is_good:
+            self._channel.send(events.PieceVerified(link_id, channel, request_id, piece, time.monotonic()))
+        else:
+            self._channel.send(events.PieceRejected(link_id, channel, request_id, piece))
 
     def rejected(self, link: FetchLink, request_id: int) -> None:
         self._channel.send(events.RequestRefused(self._link_ids[link], request_id))

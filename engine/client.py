@@ -1,0 +1,285 @@
+"""The client: accounts and groups through the trackers, files through the coordinator. The public API of the engine.
+
+    client = await Client.start("127.0.0.1", 7001, Path("tracker_info.txt"), on_notice=print)
+    await client.login("alice", "secret")
+    await client.download_file("lab", "weights.bin", Path("/data"))
+    status = await client.wait_download("lab", "weights.bin")
+
+It wires the parts and sequences them; what to fetch from whom is decided in `swarm`, who may do what by the tracker.
+Every expected failure is a ShoalError with a code and a sentence. A program that uses it needs the usual
+`if __name__ == "__main__":`, since the pool's processes import its main module.
+"""
+
+import contextlib
+import os
+import resource
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from engine import uploads
+from engine.downloads import Downloads
+from engine.errors import LocalError, ShoalError
+from engine.net.listener import Listener
+from engine.reports import DownloadStatus, LeaveReport, LoginReport, Notice, StopReport, UploadReport
+from engine.session import Session
+from engine.settings import Settings
+from engine.shares import Shares
+from engine.state_folder import StateFolder, default_folder
+from engine.storage import file_names
+from engine.storage.ledger import Ledger
+from engine.switchboard import Switchboard
+from engine.transfer.coordinator import Coordinator
+from tracker import protocol, tickets
+from tracker.addresses import BadTrackerInfo, TrackerAddress, parse_tracker_info
+from tracker.names import BadName, check_file_name, check_id
+from tracker.protocol import FileEntry, GroupEntry
+
+__all__ = ["Client", "FileEntry", "GroupEntry"]
+
+_PASSWORD_LENGTH_MAX = 1024
+
+
+class Client:
+    """One user's client. Made by `start`; all methods belong to the loop it was started on."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        addresses: list[TrackerAddress],
+        state: StateFolder,
+        settings: Settings,
+        on_notice: Callable[[Notice], None],
+    ) -> None:
+        """Use `start`. Raises LocalError if the address is taken or the state folder is damaged."""
+        self._state = state
+        self._board = board = Switchboard(on_notice)
+        self._ledger = Ledger(state.path / "client.sqlite")
+        self._coordinator = Coordinator(settings, tickets.check, board)
+        self._listener = Listener(host, port, self._coordinator.accept)
+        self._session = Session(addresses, state.path, settings.peers_wanted, board, board.notice)
+        self._shares = Shares(self._ledger, self._coordinator, self._session)
+        self._downloads = Downloads(self._ledger, self._coordinator, self._session, self._shares)
+        board.connect(self._session, self._coordinator, self._shares, self._downloads, host, self.port)
+
+    @classmethod
+    async def start(
+        cls,
+        host: str,
+        port: int,
+        tracker_info: Path,
+        state_folder: Path | None = None,
+        *,
+        on_notice: Callable[[Notice], None],
+        settings: Settings | None = None,
+    ) -> "Client":
+        """Listening at host:port (0: any free port), with a running pool, logged out. Raises ShoalError."""
+        addresses = _read_tracker_info(tracker_info)
+        _raise_descriptor_limit()
+        state = StateFolder(state_folder or default_folder(host, port))
+        try:
+            client = cls(host, port, addresses, state, settings or Settings(), on_notice)
+        except BaseException:
+            state.close()
+            raise
+        await client._coordinator.start()
+        return client
+
+    async def close(self) -> None:
+        """Log out if need be, end the pool, release the address and the state folder."""
+        self._listener.close()
+        if self.user_id is not None:
+            with contextlib.suppress(ShoalError):
+                await self.logout()
+        await self._board.close()
+        await self._session.close()
+        await self._coordinator.close()
+        self._ledger.close()
+        self._state.close()
+
+    @property
+    def user_id(self) -> str | None:
+        """None while logged out."""
+        return self._session.user_id
+
+    @property
+    def port(self) -> int:
+        """Where this client serves."""
+        return self._listener.port
+
+    @property
+    def state_folder(self) -> Path:
+        return self._state.path
+
+    # ------------------------------------------------------------ accounts
+
+    async def create_user(self, user_id: str, password: str) -> None:
+        await self._session.call(protocol.CreateUser(_user_id(user_id), _password(password)), protocol.Done)
+
+    async def login(self, user_id: str, password: str) -> LoginReport:
+        """Serving begins, and what this account shared and fetched here before goes on."""
+        if self.user_id is not None:
+            raise LocalError(f"{self.user_id} is logged in; log out first", "logged_in")
+        identity = await self._session.login(_user_id(user_id), _password(password))
+        self._coordinator.configure(identity)
+        dropped = self._shares.resume(user_id)
+        dropped += self._shares.drop_unknown(await self._session.announce(self._board.snapshot()))
+        for name, error in await self._downloads.resume(user_id):
+            self._board.notice("download_stuck", f"the download of {name} does not go on: {error}")
+        return LoginReport(user_id, len(self._shares), dropped, self._downloads.count_active())
+
+    async def logout(self) -> None:
+        """Serving stops at once; downloads pause. Both go on at the next login."""
+        self._require_login()
+        await self._board.stop_transfers()
+        await self._session.logout()
+
+    # ------------------------------------------------------------ groups
+
+    async def create_group(self, group_id: str) -> None:
+        self._require_login()
+        await self._session.call(protocol.CreateGroup(_group_id(group_id)), protocol.Done)
+
+    async def join_group(self, group_id: str) -> None:
+        """Ask to be let in."""
+        self._require_login()
+        await self._session.call(protocol.JoinGroup(_group_id(group_id)), protocol.Done)
+
+    async def leave_group(self, group_id: str) -> LeaveReport:
+        """What is shared in it and fetched from it here stops."""
+        self._require_login()
+        left = await self._session.call(protocol.LeaveGroup(_group_id(group_id)), protocol.Left)
+        await self._board.forget_group(group_id, "left the group")
+        return LeaveReport(group_id, left.new_owner, left.is_removed)
+
+    async def list_requests(self, group_id: str) -> list[str]:
+        """Who asks to be let in; for the group's owner."""
+        self._require_login()
+        return (await self._session.call(protocol.ListRequests(_group_id(group_id)), protocol.Requests)).user_ids
+
+    async def accept_request(self, group_id: str, user_id: str) -> None:
+        self._require_login()
+        await self._session.call(protocol.AcceptRequest(_group_id(group_id), _user_id(user_id)), protocol.Done)
+
+    async def reject_request(self, group_id: str, user_id: str) -> None:
+        self._require_login()
+        await self._session.call(protocol.RejectRequest(_group_id(group_id), _user_id(user_id)), protocol.Done)
+
+    async def list_groups(self) -> list[GroupEntry]:
+        self._require_login()
+        return (await self._session.call(protocol.ListGroups(), protocol.Groups)).groups
+
+    async def list_files(self, group_id: str) -> list[FileEntry]:
+        self._require_login()
+        return (await self._session.call(protocol.ListFiles(_group_id(group_id)), protocol.Files)).files
+
+    # ------------------------------------------------------------ files
+
+    async def upload_file(
+        self, path: Path, group_id: str, on_progress: Callable[[int, int], None] | None = None
+    ) -> UploadReport:
+        """Share a file of this disk. The whole pool hashes it, once: the hashes are kept while it is unchanged.
+
+        `on_progress(hashed, total)` in bytes.
+        """
+        self._require_login()
+        started_s = time.monotonic()
+        path = Path(os.path.abspath(path))
+        uploads.name_of(path)
+        await self.list_files(group_id)  # not a member? Better said before the file is read than after
+        file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, on_progress)
+        geometry = manifest.geometry
+        request = protocol.Publish(
+            group_id, file.name, geometry.size_bytes, geometry.piece_bytes, file.root, manifest.leaves.tobytes()
+        )
+        published = await self._session.call(request, protocol.Published)
+        await self._shares.add(file)
+        seconds = time.monotonic() - started_s
+        root = file.root.hex()
+        return UploadReport(group_id, file.name, str(path), geometry.size_bytes, root, published.was_known, seconds)
+
+    async def stop_share(self, group_id: str, file_name: str) -> StopReport:
+        """For good: it does not resume at the next login. The file itself stays where it is."""
+        self._require_login()
+        if self._downloads.is_downloading((group_id, file_name)):
+            raise LocalError(f"{file_name} is still being downloaded; cancel_download ends that too", "downloading")
+        if await self._shares.remove(group_id, file_name, "not shared here any more") is None:
+            raise LocalError(f"this client does not share {file_name!r} in {group_id}", "not_shared")
+        withdrawn = await self._session.call(protocol.Withdraw(group_id, file_name), protocol.Withdrawn)
+        return StopReport(group_id, file_name, withdrawn.is_removed)
+
+    async def download_file(self, group_id: str, file_name: str, destination: Path | str) -> DownloadStatus:
+        """Begin to fetch a file into a folder or to a path, or go on where it was left; returns at once.
+
+        A target that exists is refused, unless it already is this file: then it is verified and shared.
+        """
+        self._require_login()
+        key = (_group_id(group_id), _file_name(file_name))
+        if self._downloads.is_downloading(key):
+            raise LocalError(f"{file_name} is being downloaded already; show_downloads tells how far", "downloading")
+        return await self._downloads.begin(key, file_names.target_of(destination, file_name))
+
+    async def wait_download(self, group_id: str, file_name: str) -> DownloadStatus:
+        """Until it is complete, failed, cancelled or paused by a logout."""
+        return await self._downloads.wait((group_id, file_name))
+
+    def show_downloads(self) -> list[DownloadStatus]:
+        """All of this session, in the order they were begun."""
+        self._require_login()
+        return self._downloads.statuses()
+
+    async def cancel_download(self, group_id: str, file_name: str) -> None:
+        """Stop it and remove what was fetched."""
+        self._require_login()
+        await self._downloads.cancel((group_id, file_name))
+
+    def _require_login(self) -> None:
+        if self.user_id is None:
+            raise LocalError("you are not logged in; use login first", "not_logged_in")
+
+
+# ---------------------------------------------------------------- what is checked before anything is asked
+
+
+def _user_id(value: str) -> str:
+    return _id("user id", value)
+
+
+def _group_id(value: str) -> str:
+    return _id("group id", value)
+
+
+def _id(kind: str, value: str) -> str:
+    try:
+        return check_id(kind, value)
+    except BadName as error:
+        raise LocalError(str(error), "bad_name") from error
+
+
+def _file_name(value: str) -> str:
+    try:
+        return check_file_name(value)
+    except BadName as error:
+        raise LocalError(str(error), "bad_name") from error
+
+
+def _password(value: str) -> str:
+    if not 1 <= len(value) <= _PASSWORD_LENGTH_MAX:
+        raise LocalError(f"a password has 1 to {_PASSWORD_LENGTH_MAX} characters", "bad_password")
+    return value
+
+
+def _read_tracker_info(path: Path) -> list[TrackerAddress]:
+    try:
+        return parse_tracker_info(path.read_text())
+    except OSError as error:
+        raise LocalError(f"cannot read {path}: {error.strerror}", "bad_trackers") from error
+    except (BadTrackerInfo, UnicodeDecodeError) as error:
+        raise LocalError(f"{path}: {error}", "bad_trackers") from error
+
+
+def _raise_descriptor_limit() -> None:
+    """Every shared file keeps two descriptors open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,164 @@
+"""The downloads of the account that is logged in: begun, resumed at login, followed to their end, announced.
+
+A download is in the ledger from its first moment until it is complete or cancelled, so it survives logout, exit and
+worse. A complete one is handed to the shares. Not here: its course (transfer.download_run).
+"""
+
+import asyncio
+import os
+from pathlib import Path
+
+from engine import uploads
+from engine.errors import LocalError, RefusedByTracker, ShoalError
+from engine.reports import DownloadStatus
+from engine.session import Session
+from engine.shares import Shares
+from engine.storage.ledger import Ledger, SharedFile, StartedDownload
+from engine.storage.manifest import Manifest
+from engine.storage.stamp import Stamp
+from engine.transfer.coordinator import Coordinator, Fetching
+from engine.transfer.download import Download
+from tracker import protocol
+
+Key = tuple[str, str]
+"""(group, name)"""
+
+
+class Downloads:
+    """By (group, name), in the order they were begun; the latest of each."""
+
+    def __init__(self, ledger: Ledger, coordinator: Coordinator, session: Session, shares: Shares) -> None:
+        self._ledger = ledger
+        self._coordinator = coordinator
+        self._session = session
+        self._shares = shares
+        self._downloads: dict[Key, Download] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._user_id = ""
+
+    async def resume(self, user_id: str) -> list[tuple[str, ShoalError]]:
+        """Go on with what this account was fetching here. Returns the names of those that cannot go on, and why."""
+        self._user_id = user_id
+        stuck: list[tuple[str, ShoalError]] = []
+        for begun in self._ledger.downloads_of(user_id):
+            key = (begun.group_id, begun.name)
+            try:
+                await self.begin(key, Path(begun.target))
+            except RefusedByTracker as error:
+                self._ledger.drop_download(user_id, *key)
+                stuck.append((begun.name, error))
+            except ShoalError as error:
+                stuck.append((begun.name, error))
+        return stuck
+
+    async def begin(self, key: Key, target: Path) -> DownloadStatus:
+        """Fetch a file to `target`, or take what is there if it is this file. Returns its first status."""
+        manifest = await self._fetch_manifest(*key)
+        if os.path.lexists(target):
+            await self._take_existing(key, target, manifest)
+            self._ledger.drop_download(self._user_id, *key)
+            size_bytes = manifest.geometry.size_bytes
+            return DownloadStatus(*key, str(target), "complete", size_bytes, size_bytes, 0.0, 0, {}, 0.0)
+        if self.is_downloading(key):
+            raise LocalError(f"{key[1]} is being downloaded already", "downloading")
+        download, fetching = self._coordinator.fetch(*key, target, manifest)
+        self._downloads.pop(key, None)
+        self._downloads[key] = download
+        self._ledger.add_download(
+            self._user_id, StartedDownload(*key, str(target), manifest.root, manifest.geometry)
+        )
+        task = self._tasks[key] = asyncio.create_task(self._follow(key, download, fetching))
+        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        await self._announce(added=[download])
+        return download.status()
+
+    async def wait(self, key: Key) -> DownloadStatus:
+        """Until it is complete, failed, cancelled or paused."""
+        download, task = self._find(key), self._tasks.get(key)
+        if task is not None:
+            await asyncio.shield(task)
+        return download.status()
+
+    async def cancel(self, key: Key) -> None:
+        """Stop it, remove what was fetched, and say so."""
+        download = self._find(key)
+        if download.state in ("complete", "cancelled"):
+            raise LocalError(f"the download of {key[1]} is {download.state} already", "no_such_download")
+        await self._end(key)
+        await self._announce(removed=[download])
+
+    async def forget_group(self, group_id: str) -> None:
+        """Not a member any more: what was being fetched from it is cancelled."""
+        for key, download in list(self._downloads.items()):
+            if key[0] == group_id and download.is_active:
+                await self._end(key)
+
+    async def suspend(self) -> None:
+        """The coordinator paused them all; the ledger keeps them for the next login."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._downloads.clear()
+
+    def statuses(self) -> list[DownloadStatus]:
+        return [download.status() for download in self._downloads.values()]
+
+    def announcements(self) -> list[protocol.Share]:
+        return [_partial(download) for download in self._downloads.values() if download.is_active]
+
+    def is_downloading(self, key: Key) -> bool:
+        return key in self._downloads and self._downloads[key].is_active
+
+    def count_active(self) -> int:
+        return sum(download.is_active for download in self._downloads.values())
+
+    # ------------------------------------------------------------ inside
+
+    def _find(self, key: Key) -> Download:
+        download = self._downloads.get(key)
+        if download is None:
+            raise LocalError(f"there is no download of {key[1]!r} from {key[0]}", "no_such_download")
+        return download
+
+    async def _end(self, key: Key) -> None:
+        await self._coordinator.cancel(self._downloads[key])
+        task = self._tasks.get(key)
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
+        self._ledger.drop_download(self._user_id, *key)
+
+    async def _follow(self, key: Key, download: Download, fetching: Fetching) -> None:
+        """When it is complete, it is a share like any other."""
+        try:
+            stamp = await fetching
+        except asyncio.CancelledError:
+            return  # paused or cancelled; whoever did that keeps the ledger
+        if stamp is not None:
+            self._ledger.drop_download(self._user_id, *key)
+            manifest = download.manifest
+            file = SharedFile(*key, str(download.target), manifest.root, manifest.geometry, stamp)
+            await self._shares.add(file, download.file_id)
+
+    async def _take_existing(self, key: Key, target: Path, manifest: Manifest) -> None:
+        """Something is where the file should go: share it if it is the file. Raises LocalError otherwise."""
+        stamp: Stamp | None = None
+        if not target.is_symlink():
+            stamp = await uploads.is_this_file(target, manifest, self._coordinator)
+        if stamp is None:
+            raise LocalError(
+                f"{target} exists and is not this file; move it away or choose another destination", "target_exists"
+            )
+        await self._shares.add(SharedFile(*key, str(target), manifest.root, manifest.geometry, stamp))
+
+    async def _fetch_manifest(self, group_id: str, name: str) -> Manifest:
+        """Checked against its root before anything is asked of anyone."""
+        answer = await self._session.call(protocol.FetchManifest(group_id, name), protocol.Manifest)
+        return Manifest.check(answer.size_bytes, answer.piece_bytes, answer.leaves, answer.root)
+
+    async def _announce(self, added: list[Download] | None = None, removed: list[Download] | None = None) -> None:
+        change = protocol.AnnounceChange(
+            [_partial(download) for download in added or []], [_partial(download) for download in removed or []]
+        )
+        await self._session.announce(change)
+
+
+def _partial(download: Download) -> protocol.Share:
+    return protocol.Share(download.group_id, download.manifest.root, False)

@@ -1,0 +1,183 @@
+"""This client's standing with the trackers: who is logged in, what they are asked, and what they say unasked.
+
+Wraps the tracker client: its errors become the engine's, tickets are kept and renewed before they end, and the
+authority is pinned. The first one seen is kept, unless tracker_info.txt names a fingerprint; a change is refused.
+
+Not here: what is shared and fetched (shares, client), bytes.
+"""
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnavailable
+from engine.transfer import events
+from engine.transfer.links import PeerAddress
+from tracker import protocol
+from tracker.addresses import TrackerAddress, fingerprint_of
+from tracker.client import Identity, Listener, TrackerClient, fetch_authority
+from tracker.errors import NoTracker, TrackerError, TrackerRefused, UntrustedTracker
+
+_FETCH_AUTHORITY_TIMEOUT_S = 5.0
+_PIN_NAME = "authority.pem"
+
+Answer = TypeVar("Answer", bound=protocol.Result)
+
+
+class Session:
+    """Usable before any tracker answers: it connects when it is first needed, and again whenever it has to."""
+
+    def __init__(
+        self,
+        addresses: list[TrackerAddress],
+        state_folder: Path,
+        peers_wanted: int,
+        listener: Listener,
+        notice: Callable[[str, str], None],
+    ) -> None:
+        self._addresses = addresses
+        self._pin = state_folder / _PIN_NAME
+        self._peers_wanted = peers_wanted
+        self._listener = listener
+        self._notice = notice
+        self._client: TrackerClient | None = None
+        self._authority_pem = b""
+        self._tickets: dict[str, protocol.Ticket] = {}
+        self._ticket_taken_at_s: dict[str, float] = {}
+        self._own_thumbprint = b""
+
+    @property
+    def user_id(self) -> str | None:
+        """None while nobody is logged in."""
+        identity = self._client.identity if self._client is not None else None
+        return identity.user_id if identity is not None else None
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+
+    # ------------------------------------------------------------ in and out
+
+    async def login(self, user_id: str, password: str) -> events.Configure:
+        """With a fresh key. Returns what the workers have to be; raises ShoalError."""
+        client = await self._connected()
+        key = Ed25519PrivateKey.generate()
+        with _translated():
+            await client.login(user_id, password, key)
+        assert client.identity is not None
+        self._own_thumbprint = hashlib.sha256(key.public_key().public_bytes_raw()).digest()
+        return self.configuration(client.identity)
+
+    async def logout(self) -> None:
+        self._tickets.clear()
+        if self._client is not None:
+            await self._client.logout()
+
+    def configuration(self, identity: Identity) -> events.Configure:
+        """The workers' view of an identity."""
+        key_pem = identity.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        return events.Configure(identity.certificate_pem, key_pem, self._authority_pem, identity.ticket_keys)
+
+    # ------------------------------------------------------------ asking
+
+    async def call(self, request: protocol.Request, answer_type: type[Answer]) -> Answer:
+        """The tracker's answer; raises RefusedByTracker, TrackerUnavailable."""
+        client = await self._connected()
+        with _translated():
+            answer = await client.call(request)
+        if not isinstance(answer, answer_type):
+            raise TrackerUnavailable(f"the tracker answered {type(answer).__name__}; it is of another version")
+        return answer
+
+    async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
+        answer = await self.call(protocol.FindPeers(group_id, root, self._peers_wanted), protocol.Peers)
+        return [peer_address(peer) for peer in answer.peers if peer.thumbprint != self._own_thumbprint]
+
+    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> str:
+        """One that has at least half of its life left."""
+        kept, now_s = self._tickets.get(group_id), time.time()
+        if kept is not None and not is_stale:
+            life_s = kept.expires_at_s - self._ticket_taken_at_s[group_id]
+            if kept.expires_at_s - now_s > life_s / 2:
+                return kept.ticket
+        fresh = await self.call(protocol.GetTicket(group_id), protocol.Ticket)
+        self._tickets[group_id], self._ticket_taken_at_s[group_id] = fresh, now_s
+        return fresh.ticket
+
+    def forget_ticket(self, group_id: str) -> None:
+        """The group's epoch was raised: the next ticket will be of the new one."""
+        self._tickets.pop(group_id, None)
+
+    # ------------------------------------------------------------ announcing
+
+    async def announce(self, message: protocol.Announce | protocol.AnnounceChange) -> list[protocol.Share]:
+        """Tell every tracker that is there; returns the shares one of them does not take. Others hear it once back."""
+        if self._client is None:
+            return []
+        answers = await self._client.announce_all(message)
+        return [share for answer in answers for share in answer.unknown]
+
+    # ------------------------------------------------------------ the authority
+
+    async def _connected(self) -> TrackerClient:
+        if self._client is None:
+            self._authority_pem = await self._trusted_authority()
+            self._client = TrackerClient(self._addresses, self._authority_pem, self._listener)
+            await self._client.start()
+        return self._client
+
+    async def _trusted_authority(self) -> bytes:
+        """The pinned one; else the first one seen, if tracker_info.txt does not name another."""
+        named = {address.fingerprint for address in self._addresses if address.fingerprint}
+        if len(named) > 1:
+            raise LocalError("tracker_info.txt names several fingerprints; its trackers share one", "bad_trackers")
+        with contextlib.suppress(FileNotFoundError):
+            pinned = self._pin.read_bytes()
+            if not named or fingerprint_of(pinned) in named:
+                return pinned
+        pem = await self._first_authority()
+        seen = fingerprint_of(pem)
+        if named and seen not in named:
+            raise TrackerUnavailable(
+                f"the tracker shows the fingerprint {seen}, tracker_info.txt names {named.pop()}; somebody may be in "
+                "between, or the line is out of date: ask whoever runs the tracker",
+                "tracker_untrusted",
+            )
+        self._pin.write_bytes(pem)
+        if not named:
+            self._notice("tracker_trusted", f"first contact with this tracker, its fingerprint is kept: {seen}")
+        return pem
+
+    async def _first_authority(self) -> bytes:
+        reasons: list[str] = []
+        for address in self._addresses:
+            try:
+                return await fetch_authority(address, _FETCH_AUTHORITY_TIMEOUT_S)
+            except TrackerError as error:
+                reasons.append(str(error))
+        raise TrackerUnavailable("no tracker answers: " + "; ".join(reasons) + ". Is one running?")
+
+
+def peer_address(peer: protocol.Peer) -> PeerAddress:
+    return PeerAddress(peer.user_id, peer.host, peer.port, peer.thumbprint)
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    """The tracker client's errors as the engine's."""
+    try:
+        yield
+    except TrackerRefused as error:
+        raise RefusedByTracker(error.message, error.code) from error
+    except UntrustedTracker as error:
+        raise TrackerUnavailable(str(error), "tracker_untrusted") from error
+    except NoTracker as error:
+        raise TrackerUnavailable(str(error)) from error
+    except TrackerError as error:
+        raise ShoalError(str(error), "tracker") from error

@@ -1,0 +1,108 @@
+"""The complete files this client shares: begun, resumed at login, ended, announced.
+
+Each is in three places, kept in step here: the ledger (so that it resumes), the coordinator (so that it is served)
+and the trackers (so that others come). A file whose marks changed since it was shared is dropped, and said.
+"""
+
+from dataclasses import dataclass
+
+from engine.errors import StorageError
+from engine.reports import DroppedShare
+from engine.session import Session
+from engine.storage.ledger import Ledger, SharedFile
+from engine.transfer.coordinator import Coordinator
+from tracker import protocol
+
+_UNKNOWN = "the group does not list it any more, or you are not a member"
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    file_id: int
+    file: SharedFile
+
+
+class Shares:
+    """All shares of the account that is logged in, by (group, name)."""
+
+    def __init__(self, ledger: Ledger, coordinator: Coordinator, session: Session) -> None:
+        self._ledger = ledger
+        self._coordinator = coordinator
+        self._session = session
+        self._live: dict[tuple[str, str], _Live] = {}
+        self._user_id = ""
+
+    def resume(self, user_id: str) -> list[DroppedShare]:
+        """Serve what this account shared here before; returns what changed meanwhile. Not announced yet."""
+        self._user_id = user_id
+        dropped: list[DroppedShare] = []
+        for file in self._ledger.shares_of(user_id):
+            try:
+                self._live[file.group_id, file.name] = _Live(self._coordinator.serve(file), file)
+            except StorageError as error:
+                self._ledger.drop_share(user_id, file.group_id, file.name)
+                dropped.append(DroppedShare(file.group_id, file.name, file.path, str(error)))
+        return dropped
+
+    async def add(self, file: SharedFile, file_id: int | None = None) -> None:
+        """Share a file and say so; `file_id` if the coordinator serves it already. Raises StorageError."""
+        self._retire(file.group_id, file.name, "shared anew")
+        number = self._coordinator.serve(file) if file_id is None else file_id
+        self._live[file.group_id, file.name] = _Live(number, file)
+        self._ledger.add_share(self._user_id, file)
+        added = protocol.Share(file.group_id, file.root, True)
+        self.drop_unknown(await self._session.announce(protocol.AnnounceChange([added], [])))
+
+    async def remove(self, group_id: str, name: str, reason: str) -> SharedFile | None:
+        """Stop sharing, for good, and say so; None if it was not shared."""
+        file = self._drop(group_id, name, reason)
+        # One content may be shared under several names.
+        if file is not None and not self._with_root(group_id, file.root):
+            removed = protocol.Share(group_id, file.root, True)
+            await self._session.announce(protocol.AnnounceChange([], [removed]))
+        return file
+
+    async def remove_broken(self, file_id: int, reason: str) -> SharedFile | None:
+        """The coordinator stopped serving this number, because the file is not what it was."""
+        broken = next((live.file for live in self._live.values() if live.file_id == file_id), None)
+        return await self.remove(broken.group_id, broken.name, reason) if broken else None
+
+    def forget_group(self, group_id: str, reason: str) -> None:
+        """Not a member any more: the tracker knows, the shares go."""
+        for file in [live.file for live in self._live.values() if live.file.group_id == group_id]:
+            self._drop(group_id, file.name, reason)
+
+    def drop_unknown(self, unknown: list[protocol.Share]) -> list[DroppedShare]:
+        """The tracker does not take these, so they are served no more."""
+        dropped: list[DroppedShare] = []
+        for share in unknown:
+            for file in self._with_root(share.group_id, share.root):
+                self._drop(file.group_id, file.name, _UNKNOWN)
+                dropped.append(DroppedShare(file.group_id, file.name, file.path, _UNKNOWN))
+        return dropped
+
+    def suspend(self) -> None:
+        """Logged out: the coordinator has stopped serving, the ledger keeps all for the next login."""
+        self._live.clear()
+
+    def announcements(self) -> list[protocol.Share]:
+        return [protocol.Share(live.file.group_id, live.file.root, True) for live in self._live.values()]
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def _with_root(self, group_id: str, root: bytes) -> list[SharedFile]:
+        return [live.file for live in self._live.values() if (live.file.group_id, live.file.root) == (group_id, root)]
+
+    def _drop(self, group_id: str, name: str, reason: str) -> SharedFile | None:
+        file = self._retire(group_id, name, reason)
+        if file is not None:
+            self._ledger.drop_share(self._user_id, group_id, name)
+        return file
+
+    def _retire(self, group_id: str, name: str, reason: str) -> SharedFile | None:
+        live = self._live.pop((group_id, name), None)
+        if live is None:
+            return None
+        self._coordinator.stop_serving(live.file_id, reason)
+        return live.file

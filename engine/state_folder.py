@@ -1,0 +1,38 @@
+"""The folder where one client keeps what it remembers: private, and used by one client at a time."""
+
+import fcntl
+import os
+from pathlib import Path
+
+import platformdirs
+
+from engine.errors import LocalError
+
+
+def default_folder(host: str, port: int) -> Path:
+    """Clients on one machine are told apart by where they serve."""
+    return platformdirs.user_state_path("shoal") / "clients" / f"{host.replace(':', '_')}_{port}"
+
+
+class StateFolder:
+    """Held while the object is open."""
+
+    def __init__(self, path: Path) -> None:
+        """Raises LocalError if the folder cannot be used, or another client uses it."""
+        self.path = path
+        try:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise LocalError(f"cannot use the state folder {path}: {error.strerror}; see --state") from error
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(self._lock)
+            raise LocalError(
+                f"another client is running with the state folder {path}; end it, or choose another with --state",
+                "state_busy",
+            ) from None
+
+    def close(self) -> None:
+        os.close(self._lock)

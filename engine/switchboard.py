@@ -1,0 +1,127 @@
+"""Where what happens by itself comes in and is passed on: the trackers' events, the coordinator's questions and
+findings.
+
+It exists because both sides need somebody to talk to before the other is made. It decides nothing; a sentence for the
+user is all it adds.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from engine.downloads import Downloads
+from engine.errors import ShoalError
+from engine.reports import DroppedShare, Notice
+from engine.session import Session, peer_address
+from engine.shares import Shares
+from engine.transfer.coordinator import Coordinator
+from engine.transfer.links import PeerAddress
+from tracker import protocol
+from tracker.client import Identity
+
+
+class Switchboard:
+    """The Directory of the coordinator and the Listener of the trackers. `connect` before use."""
+
+    def __init__(self, on_notice: Callable[[Notice], None]) -> None:
+        self._on_notice = on_notice
+        self._chores: set[asyncio.Task[None]] = set()
+
+    def connect(
+        self, session: Session, coordinator: Coordinator, shares: Shares, downloads: Downloads, host: str, port: int
+    ) -> None:
+        """Now everyone is there."""
+        self._session, self._coordinator = session, coordinator
+        self._shares, self._downloads = shares, downloads
+        self._host, self._port = host, port
+
+    async def close(self) -> None:
+        for chore in list(self._chores):
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+
+    def notice(self, code: str, message: str) -> None:
+        """Something the user should know."""
+        self._on_notice(Notice(code, message))
+
+    # ------------------------------------------------------------ asked by the coordinator
+
+    async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
+        return await self._session.find_peers(group_id, root)
+
+    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> str:
+        return await self._session.ticket_for(group_id, is_stale=is_stale)
+
+    def share_broken(self, file_id: int, reason: str) -> None:
+        self._soon(self._drop_broken(file_id, reason))
+
+    async def _drop_broken(self, file_id: int, reason: str) -> None:
+        file = await self._shares.remove_broken(file_id, reason)
+        if file is not None:
+            self.notice("share_dropped", f"{file.path} is not shared in {file.group_id} any more: {reason}")
+
+    # ------------------------------------------------------------ told by the trackers
+
+    def snapshot(self) -> protocol.Announce:
+        """All that is served now."""
+        shares = self._shares.announcements() + self._downloads.announcements()
+        return protocol.Announce(self._host, self._port, shares)
+
+    async def on_session(self, tracker_index: int, announced: protocol.Announced | None) -> None:
+        if announced is not None:
+            self.say_dropped(self._shares.drop_unknown(announced.unknown))
+
+    def on_identity(self, identity: Identity | None, reason: str) -> None:
+        if identity is not None:
+            self._coordinator.configure(self._session.configuration(identity))
+        else:
+            self.notice("session_ended", f"you are logged out: {reason}; log in again to go on sharing")
+            self._soon(self.stop_transfers())
+
+    def on_event(self, event: protocol.Event) -> None:
+        match event:
+            case protocol.GroupEpoch():
+                self._group_shrank(event)
+            case protocol.PeerJoined():
+                self._coordinator.peer_joined(event.group_id, event.root, peer_address(event.peer))
+            case protocol.OwnerChanged():
+                self.notice("owner_changed", f"{event.group_id} belongs to {event.owner} now")
+            case protocol.RequestArrived():
+                who, group = event.user_id, event.group_id
+                self.notice("request_arrived", f"{who} asks to join {group}: accept_request {group} {who}")
+            case protocol.RequestAnswered():
+                answer = "you are a member of" if event.is_accepted else "you were not let into"
+                self.notice("request_answered", f"{answer} {event.group_id}")
+
+    def _group_shrank(self, event: protocol.GroupEpoch) -> None:
+        self._session.forget_ticket(event.group_id)
+        self._coordinator.raise_epoch(event.group_id, event.epoch, event.removed)
+        if event.removed == self._session.user_id:
+            self._soon(self.forget_group(event.group_id, "you are not a member any more"))
+
+    # ------------------------------------------------------------ what follows
+
+    async def forget_group(self, group_id: str, reason: str) -> None:
+        """What is shared in it and fetched from it here stops."""
+        self._shares.forget_group(group_id, reason)
+        await self._downloads.forget_group(group_id)
+
+    async def stop_transfers(self) -> None:
+        """Serve nothing from now on; downloads pause."""
+        await self._coordinator.stop()
+        await self._downloads.suspend()
+        self._shares.suspend()
+
+    def say_dropped(self, dropped: list[DroppedShare]) -> None:
+        for share in dropped:
+            self.notice("share_dropped", f"{share.path} is not shared in {share.group_id} any more: {share.reason}")
+
+    def _soon(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._say_failure(work))
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def _say_failure(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except ShoalError as error:
+            self.notice(error.code, str(error))

@@ -1,0 +1,150 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tracker import client as client_module
+from tracker import protocol, service_sessions
+from tracker.authority import make_authority
+from tracker.client import TrackerClient
+from tracker.errors import NoTracker, TrackerRefused, UntrustedTracker
+from tracker.protocol import Done
+
+if TYPE_CHECKING:
+    from tests.tracker.conftest import Ear, Town
+
+MakeEar = Callable[[], "Ear"]
+ROOT = bytes(32)
+
+
+@asynccontextmanager
+async def running(town: "Town", ear: "Ear", authority_pem: bytes = b"") -> AsyncIterator[TrackerClient]:
+    addresses = [listening.address for listening in town.trackers]
+    client = TrackerClient(addresses, authority_pem or town.authority_pem, ear)
+    await client.start()
+    async with asyncio.timeout(20):
+        yield client
+    await client.close()
+
+
+async def enter(client: TrackerClient, user_id: str) -> None:
+    await client.call(protocol.CreateUser(user_id, "pw"))
+    await client.login(user_id, "pw", Ed25519PrivateKey.generate())
+
+
+async def test_a_login_becomes_a_session_with_every_tracker(town: "Town", make_ear: MakeEar) -> None:
+    await town.open_tracker()
+    ear = make_ear()
+    async with running(town, ear) as client:
+        await enter(client, "ann")
+        assert {await ear.sessions.get(), await ear.sessions.get()} == {0, 1}
+        assert client.count_sessions() == 2
+        assert await client.call(protocol.CreateGroup("lab")) == Done()
+
+
+async def test_a_refusal_is_raised_with_its_code(town: "Town", make_ear: MakeEar) -> None:
+    async with running(town, make_ear()) as client:
+        with pytest.raises(TrackerRefused) as caught:
+            await client.login("nobody", "pw", Ed25519PrivateKey.generate())
+        assert caught.value.code == "login_failed"
+        with pytest.raises(TrackerRefused, match="log in first"):
+            await client.call(protocol.ListGroups())
+
+
+async def test_calls_move_on_when_a_tracker_dies_and_shares_come_back_with_it(
+    town: "Town", make_ear: MakeEar
+) -> None:
+    second = await town.open_tracker()
+    ear = make_ear()
+    async with running(town, ear) as client:
+        await enter(client, "ann")
+        await client.call(protocol.CreateGroup("lab"))
+        await client.call(protocol.Publish("lab", "a", 0, 1 << 18, ROOT, b""))
+        await ear.sessions.get()
+        await ear.sessions.get()
+        ear.shares = protocol.Announce("127.0.0.1", 4000, [protocol.Share("lab", ROOT, True)])
+        assert await client.announce_all(ear.shares) == [protocol.Announced([])] * 2
+        first = town.trackers[0]
+        await town.shut(first)
+        assert await client.call(protocol.CreateGroup("team")) == Done()
+        back = await town.open_tracker(first.address.port)
+        assert await ear.sessions.get() == 0
+        await town.shut(second)
+        listed = await client.call(protocol.ListFiles("lab"))
+        assert isinstance(listed, protocol.Files)
+        assert listed.files[0].sharers_online == 1
+        assert back.address == first.address
+
+
+async def test_events_are_heard_by_whoever_they_concern(town: "Town", make_ear: MakeEar) -> None:
+    ear = make_ear()
+    async with running(town, ear) as owner, running(town, make_ear()) as asker:
+        await enter(owner, "ann")
+        await enter(asker, "bob")
+        await owner.call(protocol.CreateGroup("lab"))
+        await asker.call(protocol.JoinGroup("lab"))
+        assert await ear.events.get() == protocol.RequestArrived("lab", "bob")
+
+
+async def test_no_tracker_is_said_with_the_addresses(
+    town: "Town", make_ear: MakeEar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "NO_TRACKER_GRACE_S", 0.3)
+    address = town.trackers[0].address
+    async with running(town, make_ear()) as client:
+        await town.shut(town.trackers[0])
+        with pytest.raises(NoTracker, match=str(address)):
+            await client.call(protocol.CreateUser("ann", "pw"))
+
+
+async def test_an_impostor_is_reported_as_such(
+    town: "Town", make_ear: MakeEar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "NO_TRACKER_GRACE_S", 0.5)
+    _, other_pem = make_authority(1.8e9)
+    async with running(town, make_ear(), other_pem) as client:
+        with pytest.raises(UntrustedTracker):
+            await client.call(protocol.CreateUser("ann", "pw"))
+
+
+async def test_after_a_logout_no_session_is_left_and_another_may_begin(town: "Town", make_ear: MakeEar) -> None:
+    ear = make_ear()
+    async with running(town, ear) as client:
+        await enter(client, "ann")
+        await client.logout()
+        assert client.identity is None
+        with pytest.raises(TrackerRefused, match="log in first"):
+            await client.call(protocol.ListGroups())
+        await enter(client, "bob")
+        assert await client.call(protocol.CreateGroup("lab")) == Done()
+
+
+async def test_a_certificate_is_renewed_at_half_its_life(
+    town: "Town", make_ear: MakeEar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "_RENEW_AGAIN_S", 0.01)
+    monkeypatch.setattr(service_sessions, "CERTIFICATE_LIFE_S", 2.0)
+    ear = make_ear()
+    async with running(town, ear) as client:
+        await enter(client, "ann")
+        first = client.identity
+        renewed = await ear.identities.get()
+        assert first is not None
+        assert renewed is not None
+        assert renewed == client.identity
+        assert renewed.expires_at_s >= first.expires_at_s
+        assert renewed.certificate_pem != first.certificate_pem
+
+
+async def test_a_session_the_tracker_forgot_is_resumed_under_the_call(town: "Town", make_ear: MakeEar) -> None:
+    ear = make_ear()
+    async with running(town, ear) as client:
+        await enter(client, "ann")
+        await ear.sessions.get()
+        (caller,) = town.trackers[0].service._desk.audience._by_user["ann"].values()
+        town.trackers[0].service.hang_up(caller)
+        assert await client.call(protocol.CreateGroup("lab")) == Done()
+        assert await ear.sessions.get() == 0

@@ -1,0 +1,115 @@
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from tracker.presence import Presence, Swarm
+
+FILE = ("lab", bytes(32))
+sessions = st.integers(1, 6)
+users = st.sampled_from(["ann", "bob", "cy"])
+swarms = st.tuples(st.sampled_from(["lab", "team"]), st.sampled_from([b"r1", b"r2"]))
+
+
+def present(*sessions: tuple[int, str]) -> Presence:
+    presence = Presence()
+    for session, user_id in sessions:
+        presence.arrive(session, user_id, bytes([session]), 0)
+        presence.place(session, "192.0.2.1", 1000 + session)
+    return presence
+
+
+def test_the_silent_are_forgotten_after_thirty_seconds() -> None:
+    presence = present((1, "ann"), (2, "bob"))
+    presence.add(1, FILE, True)
+    presence.add(2, FILE, True)
+    presence.hear(2, 10)
+    assert presence.expire(29.9) == []
+    assert presence.expire(30) == [1]
+    assert [sharer.session for sharer in presence.list_sharers(FILE)] == [2]
+
+
+def test_a_person_with_two_machines_counts_once() -> None:
+    presence = present((1, "ann"), (2, "ann"), (3, "bob"))
+    for session in (1, 2, 3):
+        presence.add(session, FILE, True)
+    assert presence.count_sharers(FILE) == 2
+
+
+def test_a_reconnect_replaces_its_ghost() -> None:
+    presence = present((1, "ann"))
+    presence.add(1, FILE, True)
+    presence.arrive(2, "ann", bytes([1]), 5)
+    assert not presence.is_online(1)
+    assert presence.list_sharers(FILE) == []
+
+
+def test_who_leaves_a_group_shares_nothing_there_any_more() -> None:
+    presence = present((1, "ann"))
+    presence.add(1, FILE, True)
+    presence.add(1, ("team", bytes(32)), True)
+    presence.drop_from_group("ann", "lab")
+    assert presence.list_swarms(1) == [("team", bytes(32))]
+
+
+def test_only_those_without_the_whole_file_are_fetching() -> None:
+    presence = present((1, "ann"), (2, "bob"))
+    presence.add(1, FILE, True)
+    presence.add(2, FILE, False)
+    assert [one.session for one in presence.list_fetching(FILE)] == [2]
+    presence.add(2, FILE, True)
+    assert presence.list_fetching(FILE) == []
+
+
+class PresenceMachine(RuleBasedStateMachine):
+    """Presence against the plainest model: a dict of dicts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.presence = Presence()
+        self.model: dict[int, tuple[str, dict[Swarm, bool]]] = {}
+        self.last = 0
+
+    @rule(user=users)
+    def arrive(self, user: str) -> None:
+        self.last += 1
+        self.presence.arrive(self.last, user, self.last.to_bytes(4, "big"), 0)
+        self.model[self.last] = (user, {})
+
+    @rule(session=sessions, swarm=swarms, is_complete=st.booleans())
+    def add(self, session: int, swarm: Swarm, is_complete: bool) -> None:
+        is_new = session in self.model and swarm not in self.model[session][1]
+        assert self.presence.add(session, swarm, is_complete) == is_new
+        if session in self.model:
+            self.model[session][1][swarm] = is_complete
+
+    @rule(session=sessions, swarm=swarms)
+    def remove(self, session: int, swarm: Swarm) -> None:
+        self.presence.remove(session, swarm)
+        if session in self.model:
+            self.model[session][1].pop(swarm, None)
+
+    @rule(session=sessions)
+    def drop(self, session: int) -> None:
+        self.presence.drop(session)
+        self.model.pop(session, None)
+
+    @rule(user=users)
+    def leave(self, user: str) -> None:
+        self.presence.drop_from_group(user, "lab")
+        for owner, shares in self.model.values():
+            if owner == user:
+                for swarm in [swarm for swarm in shares if swarm[0] == "lab"]:
+                    del shares[swarm]
+
+    @invariant()
+    def both_sides_agree(self) -> None:
+        for swarm in [(group, root) for group in ("lab", "team") for root in (b"r1", b"r2")]:
+            expected = {s: shares[swarm] for s, (_, shares) in self.model.items() if swarm in shares}
+            found = {one.session: one.is_complete for one in self.presence.list_sharers(swarm)}
+            assert found == expected
+            assert self.presence.is_shared(swarm) == bool(expected)
+            assert self.presence.count_sharers(swarm) == len({self.model[s][0] for s in expected})
+
+
+TestPresenceMachine = PresenceMachine.TestCase
+TestPresenceMachine.settings = settings(max_examples=50, stateful_step_count=30)

@@ -1,0 +1,76 @@
+import contextlib
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tracker import protocol
+from tracker.protocol import Call, ProtocolError, Reply, decode_call, decode_from_tracker, decode_seq, encode_frame
+
+ids = st.text(min_size=1, max_size=64)
+roots = st.binary(min_size=32, max_size=32)
+shares = st.lists(st.builds(protocol.Share, ids, roots, st.booleans()), max_size=3)
+requests = st.one_of(
+    st.builds(protocol.CreateUser, ids, ids),
+    st.builds(protocol.Login, ids, ids, roots, st.binary(min_size=64, max_size=64)),
+    st.builds(protocol.AcceptRequest, ids, ids),
+    st.builds(protocol.Announce, st.text(max_size=64), st.integers(1, 65535), shares),
+    st.builds(protocol.FindPeers, ids, roots, st.integers(1, 50)),
+    st.builds(protocol.Publish, ids, ids, st.just(5), st.just(1 << 18), roots, roots),
+    st.just(protocol.Heartbeat()),
+)
+calls = st.builds(Call, st.integers(0, 2**32 - 1), st.binary(min_size=16, max_size=16), requests)
+
+
+def payload(frame: bytes) -> bytes:
+    assert protocol.frame_length(frame[:4], 1 << 20) == len(frame) - 4
+    return frame[4:]
+
+
+@given(calls)
+def test_every_call_round_trips(call: Call) -> None:
+    assert decode_call(payload(encode_frame(call))) == call
+    assert decode_seq(payload(encode_frame(call))) == call.seq
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_call_or_a_protocol_error(garbage: bytes) -> None:
+    for decode in (decode_call, decode_from_tracker):
+        try:
+            decode(garbage)
+        except ProtocolError:
+            continue
+    decode_seq(garbage)
+
+
+@given(calls, st.data())
+def test_a_damaged_call_is_a_call_or_a_protocol_error(call: Call, data: st.DataObject) -> None:
+    raw = bytearray(payload(encode_frame(call)))
+    raw[data.draw(st.integers(0, len(raw) - 1))] = data.draw(st.integers(0, 255))
+    with contextlib.suppress(ProtocolError):
+        assert isinstance(decode_call(bytes(raw)), Call)
+
+
+def test_deep_nesting_is_a_protocol_error() -> None:
+    with pytest.raises(ProtocolError):
+        decode_call(b"\x91" * 100_000)
+    assert decode_seq(b"\x91" * 100_000) is None
+
+
+def test_the_seq_of_a_bad_request_is_still_known() -> None:
+    raw = msgspec.msgpack.encode([7, b"\0" * 16, ["no_such_request", 1]])
+    with pytest.raises(ProtocolError):
+        decode_call(raw)
+    assert decode_seq(raw) == 7
+
+
+def test_a_length_over_the_limit_is_refused_from_the_header_alone() -> None:
+    with pytest.raises(ProtocolError, match="limit"):
+        protocol.frame_length(b"\xff\xff\xff\xff", protocol.FRAME_BYTES_MAX_MEMBER)
+
+
+def test_a_full_manifest_fits_a_members_frame() -> None:
+    leaves = bytes(protocol.PIECE_COUNT_MAX * protocol.LEAF_BYTES)
+    manifest = protocol.Manifest("n" * 255, protocol.SIZE_BYTES_MAX, 1 << 24, bytes(32), leaves, "p" * 64)
+    assert len(encode_frame(Reply(1, manifest))) <= protocol.FRAME_BYTES_MAX_MEMBER

@@ -1,0 +1,222 @@
+import asyncio
+import secrets
+import ssl
+from typing import TYPE_CHECKING, get_args
+
+import msgspec
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from tracker import protocol, server
+from tracker.addresses import TrackerAddress
+from tracker.authority import make_authority
+from tracker.connection import TrackerConnection, fetch_authority
+from tracker.errors import TrackerLost, UntrustedTracker
+from tracker.protocol import Done, Event, LoggedIn, Refused
+
+if TYPE_CHECKING:
+    from tests.tracker.conftest import Town
+
+ONE_OF_EACH: list[protocol.Request] = [
+    protocol.Renew(),
+    protocol.Logout(),
+    protocol.CreateGroup("lab"),
+    protocol.JoinGroup("lab"),
+    protocol.LeaveGroup("lab"),
+    protocol.ListRequests("lab"),
+    protocol.AcceptRequest("lab", "ann"),
+    protocol.RejectRequest("lab", "ann"),
+    protocol.ListGroups(),
+    protocol.ListFiles("lab"),
+    protocol.Publish("lab", "a", 0, 1 << 18, bytes(32), b""),
+    protocol.FetchManifest("lab", "a"),
+    protocol.Withdraw("lab", "a"),
+    protocol.Announce("", 1, []),
+    protocol.AnnounceChange([], []),
+    protocol.Heartbeat(),
+    protocol.FindPeers("lab", bytes(32), 1),
+    protocol.GetTicket("lab"),
+]
+
+
+class Ends:
+    def __init__(self) -> None:
+        self.events: asyncio.Queue[Event] = asyncio.Queue()
+        self.closed: asyncio.Queue[str] = asyncio.Queue()
+
+
+async def connect(town: "Town", ends: Ends | None = None, index: int = 0) -> TrackerConnection:
+    ends = ends or Ends()
+    return await TrackerConnection.open(
+        town.trackers[index].address, town.authority_pem, ends.events.put_nowait, ends.closed.put_nowait, 5
+    )
+
+
+async def login(connection: TrackerConnection, user_id: str) -> None:
+    key = Ed25519PrivateKey.generate()
+    await connection.call(protocol.CreateUser(user_id, "pw"))
+    proof = key.sign(protocol.login_challenge(connection.nonce, user_id))
+    request = protocol.Login(user_id, "pw", key.public_key().public_bytes_raw(), proof)
+    assert isinstance(await connection.call(request), LoggedIn)
+
+
+async def open_raw(address: TrackerAddress) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection past its welcome, for saying what no client says."""
+    tls = ssl.create_default_context()
+    tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
+    reader, writer = await asyncio.open_connection(address.host, address.port, ssl=tls)
+    length = int.from_bytes(await reader.readexactly(4), "big")
+    assert isinstance(protocol.decode_from_tracker(await reader.readexactly(length)), protocol.Welcome)
+    return reader, writer
+
+
+async def test_every_request_but_three_needs_a_session(town: "Town") -> None:
+    connection = await connect(town)
+    asked = {type(request) for request in ONE_OF_EACH}
+    assert set(get_args(protocol.Request)) - asked == {protocol.CreateUser, protocol.Login, protocol.Resume}
+    for request in ONE_OF_EACH:
+        assert await connection.call(request) == Refused("not_logged_in", "log in first")
+    await connection.close()
+
+
+async def test_pipelined_calls_are_answered_in_order(town: "Town") -> None:
+    connection = await connect(town)
+    await login(connection, "ann")
+    done: list[int] = []
+
+    async def ask(number: int) -> None:
+        assert await connection.call(protocol.CreateGroup(f"g{number}")) == Done()
+        done.append(number)
+
+    await asyncio.gather(*(ask(number) for number in range(20)))
+    assert done == list(range(20))
+    await connection.close()
+
+
+async def test_events_reach_the_one_they_concern(town: "Town") -> None:
+    ends = Ends()
+    owner, asker = await connect(town, ends), await connect(town)
+    await login(owner, "ann")
+    await login(asker, "bob")
+    await owner.call(protocol.CreateGroup("lab"))
+    await asker.call(protocol.JoinGroup("lab"))
+    async with asyncio.timeout(5):
+        assert await ends.events.get() == protocol.RequestArrived("lab", "bob")
+    await owner.close()
+    await asker.close()
+    assert "closed" in ends.closed.get_nowait()
+
+
+async def test_two_trackers_know_a_request_by_its_id(town: "Town") -> None:
+    await town.open_tracker()
+    first, second = await connect(town), await connect(town, index=1)
+    await login(first, "ann")
+    await login(second, "ann")
+    request_id = secrets.token_bytes(16)
+    for connection in (first, second):
+        assert await connection.call(protocol.CreateGroup("lab"), request_id) == Done()
+    answer = await second.call(protocol.CreateGroup("lab"))
+    assert isinstance(answer, Refused)
+    assert answer.code == "group_taken"
+    await first.close()
+    await second.close()
+
+
+async def test_the_authority_can_be_fetched_before_it_is_trusted(town: "Town") -> None:
+    assert await fetch_authority(town.trackers[0].address, 5) == town.authority_pem
+
+
+async def test_an_unknown_authority_is_shown_with_both_fingerprints(town: "Town") -> None:
+    _, other_pem = make_authority(1.8e9)
+    with pytest.raises(UntrustedTracker) as caught:
+        await TrackerConnection.open(town.trackers[0].address, other_pem, print, print, 5)
+    assert caught.value.expected != caught.value.presented
+    assert caught.value.presented in str(caught.value)
+
+
+async def test_nobody_listening_is_a_lost_tracker(town: "Town") -> None:
+    address = town.trackers[0].address
+    await town.shut(town.trackers[0])
+    with pytest.raises(TrackerLost, match="no tracker is running"):
+        await fetch_authority(address, 5)
+
+
+async def test_a_bad_request_is_answered_and_ends_the_connection(town: "Town") -> None:
+    reader, writer = await open_raw(town.trackers[0].address)
+    payload = msgspec.msgpack.encode([7, bytes(16), ["no_such_request"]])
+    writer.write(len(payload).to_bytes(4, "big") + payload)
+    async with asyncio.timeout(5):
+        rest = await reader.read()
+    reply = protocol.decode_from_tracker(rest[4:])
+    assert isinstance(reply, protocol.Reply)
+    assert isinstance(reply.result, Refused)
+    assert (reply.seq, reply.result.code) == (7, "bad_request")
+    assert "Traceback" not in reply.result.message
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    "said", [b"\xff\xff\xff\xff", (65537).to_bytes(4, "big"), b"\0\0\0\0", b"\0\0\0\x03abc", b"GET / HTTP/1.1\r\n\r\n"]
+)
+async def test_garbage_ends_its_own_connection_only(town: "Town", said: bytes) -> None:
+    bystander = await connect(town)
+    reader, writer = await open_raw(town.trackers[0].address)
+    writer.write(said)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    assert isinstance(await bystander.call(protocol.Heartbeat()), Refused)
+    writer.close()
+    await bystander.close()
+
+
+async def test_a_large_frame_is_for_members(town: "Town") -> None:
+    publish = protocol.Publish("lab", "a", 4096 << 18, 1 << 18, bytes(32), bytes(32 * 4096))
+    stranger, member = await connect(town), await connect(town)
+    with pytest.raises(TrackerLost):
+        await stranger.call(publish)
+    await login(member, "ann")
+    await member.call(protocol.CreateGroup("lab"))
+    assert await member.call(publish) == protocol.Published(False)
+    manifest = await member.call(protocol.FetchManifest("lab", "a"))
+    assert isinstance(manifest, protocol.Manifest)
+    assert manifest.leaves == publish.leaves
+    await member.close()
+
+
+async def test_a_silent_stranger_is_sent_away(town: "Town", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STRANGER_IDLE_S", 0.05)
+    reader, writer = await open_raw(town.trackers[0].address)
+    async with asyncio.timeout(5):
+        assert await reader.read() == b""
+    writer.close()
+
+
+async def test_one_address_has_a_bounded_number_of_connections(
+    town: "Town", monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "CONNECTIONS_PER_ADDRESS_MAX", 1)
+    first = await connect(town)
+    with pytest.raises(TrackerLost):
+        await connect(town)
+    await first.close()
+
+
+async def test_a_client_that_does_not_read_is_cut_off(town: "Town", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "UNREAD_BYTES_MAX", 1 << 16)
+    ends = Ends()
+    owner, asker = await connect(town, ends), await connect(town)
+    await login(owner, "ann")
+    await login(asker, "bob")
+    await owner.call(protocol.CreateGroup("lab"))
+    owner._reader._transport.pause_reading()  # type: ignore[attr-defined]
+    audience = town.trackers[0].service._desk.audience
+    event = protocol.PeerJoined("lab", bytes(32), protocol.Peer("bob", "h" * 1_000_000, 1, bytes(32), True))
+    # More than the kernel's socket buffers and the bound together could hold.
+    for _ in range(200):
+        audience.tell_users(["ann"], event)
+    owner._reader._transport.resume_reading()  # type: ignore[attr-defined]
+    async with asyncio.timeout(5):
+        assert "closed" in await ends.closed.get()
+    assert await asker.call(protocol.Heartbeat()) == Done()
+    await owner.close()
+    await asker.close()

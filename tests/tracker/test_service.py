@@ -1,0 +1,313 @@
+import secrets
+from typing import TYPE_CHECKING
+
+from sqlalchemy import func, select
+
+from tracker import protocol, schema, tickets
+from tracker.protocol import Done, LoggedIn, Refused
+
+if TYPE_CHECKING:
+    from tests.tracker.conftest import Clock, Office
+
+MIB = 1 << 20
+
+
+def a_file(group_id: str, name: str, root: bytes = bytes(32), pieces: int = 3) -> protocol.Publish:
+    return protocol.Publish(group_id, name, pieces * MIB - 5, MIB, root, b"\x01" * 32 * pieces)
+
+
+def share(group_id: str, root: bytes = bytes(32), is_complete: bool = True) -> protocol.Share:
+    return protocol.Share(group_id, root, is_complete)
+
+
+def announce(*shares: protocol.Share, host: str = "10.0.0.9") -> protocol.Announce:
+    return protocol.Announce(host, 4000, list(shares))
+
+
+# ---------------------------------------------------------------- accounts and sessions
+
+
+async def test_wrong_password_and_unknown_user_read_the_same(office: "Office") -> None:
+    await office.enter("ann")
+    wrong = await office.stranger().login("ann", "pw bob")
+    unknown = await office.stranger().login("nobody", "pw bob")
+    assert wrong == unknown
+    assert isinstance(wrong, Refused)
+    assert wrong.code == "login_failed"
+
+
+async def test_a_name_is_given_once(office: "Office") -> None:
+    await office.enter("ann")
+    assert await office.stranger().code(protocol.CreateUser("ann", "mine")) == "user_taken"
+    assert await office.stranger().code(protocol.CreateUser("a b", "mine")) == "bad_name"
+
+
+async def test_a_retried_create_user_is_recognised_by_request_and_password(office: "Office") -> None:
+    request_id = secrets.token_bytes(16)
+    create = protocol.CreateUser("ann", "secret")
+    assert await office.stranger().ask(create, request_id) == Done()
+    assert await office.stranger().ask(create, request_id) == Done()
+    for replay, with_id in [(protocol.CreateUser("ann", "guess"), request_id), (create, bytes(16))]:
+        answer = await office.stranger().ask(replay, with_id)
+        assert isinstance(answer, Refused)
+        assert answer.code == "user_taken"
+
+
+async def test_a_proof_over_another_connection_is_no_login(office: "Office") -> None:
+    await office.enter("ann")
+    thief, other = office.stranger(), office.stranger()
+    proof = thief.key.sign(protocol.login_challenge(other.caller.nonce, "ann"))
+    assert await thief.code(protocol.Login("ann", "pw ann", thief.public_key, proof)) == "login_failed"
+
+
+async def test_a_session_is_resumed_with_its_key_alone(office: "Office") -> None:
+    ann = office.stranger()
+    await ann.ask(protocol.CreateUser("ann", "pw"))
+    logged_in = await ann.login("ann", "pw")
+    assert isinstance(logged_in, LoggedIn)
+    later, thief = office.stranger(), office.stranger()
+    proof = ann.key.sign(protocol.login_challenge(later.caller.nonce, "ann"))
+    stolen = thief.key.sign(protocol.login_challenge(thief.caller.nonce, "ann"))
+    assert await later.ask(protocol.Resume(logged_in.certificate_pem, proof)) == logged_in
+    assert await thief.code(protocol.Resume(logged_in.certificate_pem, stolen)) == "login_failed"
+    assert await thief.code(protocol.Resume(b"garbage", stolen)) == "session_ended"
+
+
+async def test_a_session_ends_with_its_certificate_unless_renewed(office: "Office", clock: "Clock") -> None:
+    ann, bob = await office.enter("ann"), await office.enter("bob")
+    clock.now_s += 20 * 3600
+    assert isinstance(await ann.ask(protocol.Renew()), LoggedIn)
+    clock.now_s += 5 * 3600
+    assert await ann.ask(protocol.Heartbeat()) == Done()
+    assert await bob.code(protocol.Heartbeat()) == "session_ended"
+    assert await bob.code(protocol.Heartbeat()) == "not_logged_in"
+
+
+async def test_after_a_logout_the_connection_is_a_strangers(office: "Office") -> None:
+    ann = await office.enter("ann")
+    assert await ann.ask(protocol.Logout()) == Done()
+    assert await ann.code(protocol.ListGroups()) == "not_logged_in"
+
+
+# ---------------------------------------------------------------- groups
+
+
+async def test_who_makes_a_group_owns_it(office: "Office") -> None:
+    ann, bob = await office.enter("ann"), await office.enter("bob")
+    assert await ann.ask(protocol.CreateGroup("lab")) == Done()
+    assert await bob.code(protocol.CreateGroup("lab")) == "group_taken"
+    assert await bob.ask(protocol.ListGroups()) == protocol.Groups([protocol.GroupEntry("lab", "ann", 1, "none")])
+
+
+async def test_joining_is_asked_for_and_answered_by_the_owner(office: "Office") -> None:
+    ann, bob, cy = [await office.enter(name) for name in ("ann", "bob", "cy")]
+    await ann.ask(protocol.CreateGroup("lab"))
+    assert await bob.code(protocol.JoinGroup("nowhere")) == "no_such_group"
+    assert await bob.ask(protocol.JoinGroup("lab")) == Done()
+    assert ann.events == [protocol.RequestArrived("lab", "bob")]
+    assert await bob.code(protocol.JoinGroup("lab")) == "already_requested"
+    await cy.ask(protocol.JoinGroup("lab"))
+    assert await ann.ask(protocol.ListRequests("lab")) == protocol.Requests(["bob", "cy"])
+    assert await ann.ask(protocol.AcceptRequest("lab", "bob")) == Done()
+    assert await ann.ask(protocol.RejectRequest("lab", "cy")) == Done()
+    assert bob.events == [protocol.RequestAnswered("lab", True)]
+    assert cy.events == [protocol.RequestAnswered("lab", False)]
+    assert await ann.code(protocol.AcceptRequest("lab", "cy")) == "no_such_request"
+    assert await bob.code(protocol.JoinGroup("lab")) == "already_member"
+    assert await bob.code(protocol.AcceptRequest("lab", "cy")) == "not_owner"
+    assert await cy.code(protocol.ListRequests("lab")) == "not_member"
+
+
+async def test_an_owners_group_passes_to_the_longest_standing_member(office: "Office") -> None:
+    ann, bob, cy = await office.gather("lab", "ann", "zoe", "bob")
+    assert await ann.ask(protocol.LeaveGroup("lab")) == protocol.Left("zoe", False)
+    kinds = [type(event) for event in bob.events]
+    assert kinds == [protocol.GroupEpoch, protocol.OwnerChanged]
+    assert bob.events == cy.events
+    assert await ann.code(protocol.ListFiles("lab")) == "not_member"
+    assert await bob.ask(protocol.ListRequests("lab")) == protocol.Requests([])
+
+
+async def test_the_last_members_leaving_removes_everything(office: "Office") -> None:
+    (ann,) = await office.gather("lab", "ann")
+    asker = await office.enter("bob")
+    await asker.ask(protocol.JoinGroup("lab"))
+    await ann.ask(a_file("lab", "data"))
+    assert await ann.ask(protocol.LeaveGroup("lab")) == protocol.Left(None, True)
+    assert asker.events == [protocol.RequestAnswered("lab", False)]
+    async with office.store.reading() as db:
+        for table in (schema.groups, schema.members, schema.requests, schema.files, schema.manifests):
+            assert await db.scalar(select(func.count()).select_from(table)) == 0
+
+
+async def test_epochs_rise_even_over_the_end_of_a_group(office: "Office") -> None:
+    ann, bob = await office.gather("lab", "ann", "bob")
+    epochs = []
+    for _ in range(2):
+        ticket = await ann.ask(protocol.GetTicket("lab"))
+        assert isinstance(ticket, protocol.Ticket)
+        epochs.append(ticket.epoch)
+        await bob.ask(protocol.LeaveGroup("lab"))
+        await ann.ask(protocol.LeaveGroup("lab"))
+        await ann.ask(protocol.CreateGroup("lab"))
+    events = [event.epoch for event in ann.events if isinstance(event, protocol.GroupEpoch)]
+    assert epochs[0] < events[0] < events[1] < epochs[1] < events[2]
+
+
+async def test_a_retry_gets_the_first_outcome_and_changes_nothing(office: "Office") -> None:
+    ann, bob = await office.gather("lab", "ann", "bob")
+    request_id = secrets.token_bytes(16)
+    first = await ann.ask(protocol.LeaveGroup("lab"), request_id)
+    assert await ann.ask(protocol.LeaveGroup("lab"), request_id) == first == protocol.Left("bob", False)
+    assert len(bob.events) == 2
+    assert await bob.ask(protocol.LeaveGroup("lab"), request_id) == protocol.Left(None, True)
+
+
+# ---------------------------------------------------------------- files
+
+
+async def test_one_name_stands_for_one_content(office: "Office") -> None:
+    ann, bob = await office.gather("lab", "ann", "bob")
+    assert await ann.ask(a_file("lab", "data")) == protocol.Published(False)
+    assert await bob.ask(a_file("lab", "data")) == protocol.Published(True)
+    refused = await bob.ask(a_file("lab", "data", root=b"\x02" * 32))
+    assert isinstance(refused, Refused)
+    assert refused.code == "file_conflict"
+    assert "ann" in refused.message
+
+
+async def test_a_made_up_manifest_neither_spoils_nor_shows_the_true_one(office: "Office") -> None:
+    (ann,) = await office.gather("lab", "ann")
+    (eve,) = await office.gather("den", "eve")
+    true = a_file("lab", "data")
+    made_up = protocol.Publish("den", "data", true.size_bytes, true.piece_bytes, true.root, b"\xee" * 96)
+    await eve.ask(made_up)
+    await ann.ask(true)
+    for person, published in ((ann, true), (eve, made_up)):
+        manifest = await person.ask(protocol.FetchManifest(published.group_id, "data"))
+        assert isinstance(manifest, protocol.Manifest)
+        assert manifest.leaves == published.leaves
+
+
+async def test_a_manifest_of_wrong_size_is_refused(office: "Office") -> None:
+    (ann,) = await office.gather("lab", "ann")
+    assert await ann.code(protocol.Publish("lab", "a", 5, MIB, bytes(32), b"")) == "bad_request"
+    assert await ann.code(protocol.Publish("lab", "a", 5, MIB + 1, bytes(32), bytes(32))) == "bad_request"
+    assert await ann.code(protocol.Publish("lab", "a", 1 << 44, MIB, bytes(32), bytes(32))) == "too_large"
+    assert await ann.code(a_file("lab", "../a")) == "bad_name"
+    assert await ann.ask(protocol.Publish("lab", "a", 0, MIB, bytes(32), b"")) == protocol.Published(False)
+
+
+async def test_files_are_listed_by_name_for_members_only(office: "Office") -> None:
+    (ann,) = await office.gather("lab", "ann")
+    eve = await office.enter("eve")
+    for name in ("b", "a"):
+        await ann.ask(a_file("lab", name))
+    await ann.ask(announce(share("lab")))
+    answer = await ann.ask(protocol.ListFiles("lab"))
+    assert isinstance(answer, protocol.Files)
+    assert [(entry.name, entry.sharers_online) for entry in answer.files] == [("a", 1), ("b", 1)]
+    for request in (
+        protocol.ListFiles("lab"),
+        protocol.FetchManifest("lab", "a"),
+        protocol.FindPeers("lab", bytes(32), 5),
+        protocol.GetTicket("lab"),
+        protocol.Withdraw("lab", "a"),
+        a_file("lab", "c"),
+    ):
+        assert await eve.code(request) == "not_member"
+
+
+async def test_a_withdrawn_file_stays_while_others_have_it(office: "Office") -> None:
+    _, bob, cy = await office.gather("lab", "ann", "bob", "cy")
+    await bob.ask(a_file("lab", "data"))
+    await cy.ask(announce(share("lab")))
+    assert await bob.ask(protocol.Withdraw("lab", "data")) == protocol.Withdrawn(False)
+    await cy.ask(protocol.Logout())
+    assert await bob.ask(protocol.Withdraw("lab", "data")) == protocol.Withdrawn(True)
+    assert await bob.code(protocol.FetchManifest("lab", "data")) == "no_such_file"
+
+
+async def test_only_publisher_and_owner_remove_a_file(office: "Office") -> None:
+    ann, bob, cy = await office.gather("lab", "ann", "bob", "cy")
+    await bob.ask(a_file("lab", "data"))
+    assert await cy.ask(protocol.Withdraw("lab", "data")) == protocol.Withdrawn(False)
+    assert await ann.ask(protocol.Withdraw("lab", "data")) == protocol.Withdrawn(True)
+
+
+# ---------------------------------------------------------------- who has what
+
+
+async def test_what_is_not_ones_own_is_not_announced(office: "Office") -> None:
+    (ann,) = await office.gather("lab", "ann")
+    eve = await office.enter("eve")
+    await ann.ask(a_file("lab", "data"))
+    foreign, missing = share("lab"), share("lab", b"\x09" * 32)
+    assert await eve.ask(announce(foreign)) == protocol.Announced([foreign])
+    assert await ann.ask(announce(foreign, missing)) == protocol.Announced([missing])
+    assert await eve.ask(protocol.AnnounceChange([foreign], [])) == protocol.Announced([foreign])
+
+
+async def test_peers_are_found_at_their_observed_address_without_oneself(office: "Office") -> None:
+    ann, bob = await office.gather("lab", "ann", "bob")
+    await ann.ask(a_file("lab", "data"))
+    await ann.ask(announce(share("lab")))
+    await bob.ask(announce(share("lab", is_complete=False)))
+    answer = await bob.ask(protocol.FindPeers("lab", bytes(32), 5))
+    thumbprint = tickets.thumbprint_of(ann.public_key)
+    assert answer == protocol.Peers([protocol.Peer("ann", "192.0.2.1", 4000, thumbprint, True)])
+    assert await bob.code(protocol.FindPeers("lab", b"\x09" * 32, 5)) == "no_such_file"
+
+
+async def test_who_fetches_hears_of_a_new_peer_once(office: "Office") -> None:
+    ann, bob, cy = await office.gather("lab", "ann", "bob", "cy")
+    await ann.ask(a_file("lab", "data"))
+    await bob.ask(announce(share("lab", is_complete=False)))
+    await cy.ask(announce(share("lab", is_complete=True)))
+    for _ in range(2):
+        await ann.ask(announce(share("lab")))
+    joined = [event.peer.user_id for event in bob.events if isinstance(event, protocol.PeerJoined)]
+    assert joined == ["cy", "ann"]
+    assert not [event for event in cy.events if isinstance(event, protocol.PeerJoined)]
+
+
+async def test_a_change_needs_an_announce_before_it(office: "Office") -> None:
+    (ann,) = await office.gather("lab", "ann")
+    await ann.ask(a_file("lab", "data"))
+    assert await ann.code(protocol.AnnounceChange([share("lab")], [])) == "bad_request"
+    await ann.ask(announce())
+    assert await ann.ask(protocol.AnnounceChange([share("lab")], [])) == protocol.Announced([])
+    assert await ann.ask(protocol.AnnounceChange([], [share("lab")])) == protocol.Announced([])
+    listed = await ann.ask(protocol.ListFiles("lab"))
+    assert isinstance(listed, protocol.Files)
+    assert listed.files[0].sharers_online == 0
+
+
+async def test_who_left_is_no_peer_any_more(office: "Office") -> None:
+    ann, bob = await office.gather("lab", "ann", "bob")
+    await ann.ask(a_file("lab", "data"))
+    await bob.ask(announce(share("lab")))
+    await bob.ask(protocol.LeaveGroup("lab"))
+    assert await ann.ask(protocol.FindPeers("lab", bytes(32), 5)) == protocol.Peers([])
+
+
+async def test_the_silent_are_swept_away(office: "Office", clock: "Clock") -> None:
+    ann, bob = await office.gather("lab", "ann", "bob")
+    await ann.ask(a_file("lab", "data"))
+    await ann.ask(announce(share("lab")))
+    clock.now_s += 29
+    await bob.ask(protocol.Heartbeat())
+    clock.now_s += 2
+    office.service.sweep()
+    assert office.service.is_forgotten(ann.caller)
+    assert not office.service.is_forgotten(bob.caller)
+    assert await bob.ask(protocol.FindPeers("lab", bytes(32), 5)) == protocol.Peers([])
+
+
+async def test_a_ticket_names_account_group_epoch_and_key(office: "Office", clock: "Clock") -> None:
+    (ann,) = await office.gather("lab", "ann")
+    answer = await ann.ask(protocol.GetTicket("lab"))
+    assert isinstance(answer, protocol.Ticket)
+    claims = tickets.check(answer.ticket, office.keyring.ticket_keys, clock.now_s)
+    thumbprint = tickets.thumbprint_of(ann.public_key)
+    assert claims == tickets.Claims("ann", "lab", answer.epoch, thumbprint, clock.now_s + 600)

@@ -1,0 +1,121 @@
+"""`python -m tracker tracker_info.txt N`: runs tracker N, which listens where line N of the file says.
+
+Prints one line when it is ready and runs until SIGINT or SIGTERM. Exit codes: 0 ended as asked, 1 could not run,
+2 wrong usage.
+"""
+
+import argparse
+import asyncio
+import logging
+import logging.handlers
+import os
+import random
+import signal
+import sys
+import time
+from pathlib import Path
+
+import platformdirs
+
+from tracker.addresses import BadTrackerInfo, TrackerAddress, fingerprint_of, parse_tracker_info
+from tracker.keyring import load_keyring
+from tracker.passwords import Passwords
+from tracker.server import TrackerServer
+from tracker.service import Service
+from tracker.store import Store, StoreError, open_store
+
+
+class CannotStart(Exception):
+    """Says why this tracker cannot run, as a sentence for whoever started it."""
+
+
+def main() -> int:
+    """The exit code."""
+    arguments = _parse_arguments()
+    try:
+        address = _read_address(arguments.tracker_info, arguments.tracker_no)
+        asyncio.run(_run(arguments.tracker_no, address, arguments.state))
+    except (CannotStart, StoreError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        pass  # Interrupted before the loop took the signal over: still as asked.
+    return 0
+
+
+def _parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tracker", description="Runs one tracker.")
+    parser.add_argument("tracker_info", type=Path, help="file with one tracker a line: ip port [sha256:fingerprint]")
+    parser.add_argument("tracker_no", type=_positive, help="which of them this is, counted from 1")
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=platformdirs.user_state_path("shoal") / "tracker",
+        help="folder of the database, shared by all trackers of this machine (default: %(default)s)",
+    )
+    return parser.parse_args()
+
+
+def _positive(word: str) -> int:
+    number = int(word)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+def _read_address(path: Path, tracker_no: int) -> TrackerAddress:
+    try:
+        addresses = parse_tracker_info(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotStart(f"{path} cannot be read: {error}") from error
+    except BadTrackerInfo as error:
+        raise CannotStart(f"{path}: {error}") from error
+    if tracker_no > len(addresses):
+        raise CannotStart(f"{path} has {len(addresses)} trackers, there is no tracker {tracker_no}")
+    return addresses[tracker_no - 1]
+
+
+async def _run(tracker_no: int, address: TrackerAddress, state_dir: Path) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    store = await open_store(state_dir)
+    try:
+        _log_to(state_dir / "tracker.log")
+        await _serve(tracker_no, address, store, stop)
+    finally:
+        await store.close()
+
+
+async def _serve(tracker_no: int, address: TrackerAddress, store: Store, stop: asyncio.Event) -> None:
+    keyring = await load_keyring(store, time.time())
+    fingerprint = fingerprint_of(keyring.authority.pem)
+    if address.fingerprint not in (None, fingerprint):
+        raise CannotStart(
+            f"tracker {tracker_no} is to be {address.fingerprint}, but the database here is {fingerprint}; "
+            "correct the file, or give the right folder with --state"
+        )
+    service = Service(store, keyring, Passwords(), time.time, random.Random())
+    server = TrackerServer(service, keyring.authority, time.time())
+    try:
+        await server.start(address.host, address.port)
+    except OSError as error:
+        # asyncio wraps the system's words in its own; a name that does not resolve has a negative number.
+        number = error.errno or 0
+        reason = os.strerror(number) if number > 0 else error.strerror
+        raise CannotStart(f"cannot listen on {address}: {reason}") from error
+    print(f"tracker {tracker_no} listening on {address}, fingerprint {fingerprint}", flush=True)
+    await stop.wait()
+    await server.close()
+
+
+def _log_to(path: Path) -> None:
+    """What an operator may need to know and a user must not see."""
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=1 << 20, backupCount=2, delay=True)
+    logging.basicConfig(
+        level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,213 @@
+"""A client of all trackers of a list: a session with every one, each call to the first that answers.
+
+Invariants. A call that moves on to another tracker keeps its request id, so it is carried out once. A password goes
+to a tracker only over a verified connection and is not kept: sessions elsewhere and later are resumed with the
+certificate and its key.
+
+Events come from the tracker that carried a change out, so each is usually heard once; a PeerJoined may come from every
+tracker. Not here: what the client shares (its Listener says that).
+"""
+
+import asyncio
+import contextlib
+import secrets
+import time
+from collections.abc import Sequence
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from msgspec.structs import replace
+
+from tracker.addresses import TrackerAddress
+from tracker.connection import TrackerConnection, fetch_authority
+from tracker.errors import NoTracker, TrackerLost, TrackerRefused, UntrustedTracker
+from tracker.link import Identity, Link, Listener
+from tracker.permissions import BEFORE_LOGIN
+from tracker.protocol import (
+    Announce,
+    AnnounceChange,
+    Announced,
+    LoggedIn,
+    Login,
+    Logout,
+    Refused,
+    Renew,
+    Request,
+    Result,
+    login_challenge,
+)
+from tracker.settings import CALL_TIMEOUT_S, NO_TRACKER_GRACE_S
+
+__all__ = ["Identity", "Listener", "TrackerClient", "TrackerConnection", "fetch_authority"]
+
+_RENEW_AGAIN_S = 60.0
+
+
+class TrackerClient:
+    """`identity` is None until `login` succeeds and after the session is over."""
+
+    def __init__(
+        self, addresses: Sequence[TrackerAddress], authority_pem: bytes, listener: Listener
+    ) -> None:
+        self.identity: Identity | None = None
+        self._listener = listener
+        self._links = [
+            Link(
+                index, address, authority_pem, listener, lambda: self.identity, self._end_identity, self._wake_callers
+            )
+            for index, address in enumerate(addresses)
+        ]
+        self._tasks: list[asyncio.Task[None]] = []
+        self._renewal: asyncio.Task[None] | None = None
+        self._change = asyncio.Event()
+
+    async def start(self) -> None:
+        """Begins to connect. Whether any tracker answers, the first call will tell."""
+        self._tasks = [asyncio.create_task(link.run()) for link in self._links]
+
+    async def close(self) -> None:
+        tasks = [*self._tasks, self._renewal] if self._renewal else self._tasks
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def call(
+        self, request: Request, request_id: bytes | None = None, timeout_s: float = CALL_TIMEOUT_S
+    ) -> Result:
+        """The answer of the first tracker that gives one. Raises TrackerRefused, NoTracker or UntrustedTracker."""
+        request_id = request_id or secrets.token_bytes(16)
+        give_up_at_s: float | None = None
+        while True:
+            change = self._change
+            for link in self._usable_links(request):
+                try:
+                    return await self._call_on(link, request, request_id, timeout_s)
+                except TrackerLost:
+                    continue
+            give_up_at_s = give_up_at_s or time.monotonic() + NO_TRACKER_GRACE_S
+            await self._wait_for(change, give_up_at_s)
+
+    async def login(self, user_id: str, password: str, private_key: Ed25519PrivateKey) -> LoggedIn:
+        """Logs in on one tracker, then resumes on the others in the background. Raises like `call`."""
+        public_key = private_key.public_key().public_bytes_raw()
+        give_up_at_s: float | None = None
+        while True:
+            change = self._change
+            for link in self._links:
+                if link.connection is None or link.connection.is_closed:
+                    continue
+                # Signed anew for each tracker: the proof is bound to the connection.
+                proof = private_key.sign(login_challenge(link.connection.nonce, user_id))
+                request = Login(user_id, password, public_key, proof)
+                try:
+                    answer = await self._call_on(link, request, secrets.token_bytes(16), CALL_TIMEOUT_S)
+                except TrackerLost:
+                    continue
+                assert isinstance(answer, LoggedIn)
+                await self._take_identity(link, private_key, answer)
+                return answer
+            give_up_at_s = give_up_at_s or time.monotonic() + NO_TRACKER_GRACE_S
+            await self._wait_for(change, give_up_at_s)
+
+    async def logout(self) -> None:
+        """Ends the session on every tracker that is connected. The certificate is forgotten here in any case."""
+        if self._renewal is not None:
+            self._renewal.cancel()
+        self.identity = None
+        await self._on_all_sessions(Logout())
+        for link in self._links:
+            link.wake()
+
+    async def announce_all(self, message: Announce | AnnounceChange) -> list[Announced]:
+        """What each connected tracker said to it. Others get the listener's snapshot once they are back."""
+        answers = await self._on_all_sessions(message)
+        return [answer for answer in answers if isinstance(answer, Announced)]
+
+    def count_sessions(self) -> int:
+        """How many trackers know this client right now."""
+        return sum(link.has_session for link in self._links)
+
+    async def _call_on(self, link: Link, request: Request, request_id: bytes, timeout_s: float) -> Result:
+        connection = link.connection
+        if connection is None:
+            raise TrackerLost(f"the connection to the tracker at {link.address} is gone")
+        answer = await connection.call(request, request_id, timeout_s)
+        if not isinstance(answer, Refused):
+            return answer
+        if answer.code in ("session_ended", "not_logged_in") and self.identity is not None:
+            # This tracker forgot the session; the link resumes it, and the caller tries again meanwhile.
+            link.has_session = False
+            link.wake()
+            raise TrackerLost(answer.message)
+        raise TrackerRefused(answer.code, answer.message)
+
+    def _usable_links(self, request: Request) -> list[Link]:
+        needs_session = self.identity is not None and type(request) not in BEFORE_LOGIN
+        return [
+            link
+            for link in self._links
+            if link.connection is not None
+            and not link.connection.is_closed
+            and (link.has_session or not needs_session)
+        ]
+
+    async def _wait_for(self, change: asyncio.Event, give_up_at_s: float) -> None:
+        try:
+            async with asyncio.timeout(give_up_at_s - time.monotonic()):
+                await change.wait()
+        except TimeoutError:
+            raise self._explain_silence() from None
+
+    def _explain_silence(self) -> NoTracker | UntrustedTracker:
+        for link in self._links:
+            if isinstance(link.trouble, UntrustedTracker):
+                return link.trouble
+        tried = ", ".join(str(link.address) for link in self._links)
+        reasons = "; ".join(str(link.trouble) for link in self._links if link.trouble is not None)
+        return NoTracker(
+            f"no tracker answers (tried {tried}){': ' if reasons else ''}{reasons}. Start one with "
+            "`python -m tracker tracker_info.txt 1`, or correct the addresses; downloads go on meanwhile"
+        )
+
+    def _wake_callers(self) -> None:
+        self._change.set()
+        self._change = asyncio.Event()
+
+    async def _take_identity(self, link: Link, private_key: Ed25519PrivateKey, answer: LoggedIn) -> None:
+        self.identity = Identity(
+            answer.user_id, private_key, answer.certificate_pem, answer.expires_at_s, answer.ticket_keys
+        )
+        self._renewal = asyncio.create_task(self._renew_for_ever())
+        # If it is lost just now, it was a login all the same: this link resumes like the others.
+        with contextlib.suppress(TrackerLost):
+            await link.begin_session()
+        for each in self._links:
+            each.wake()
+
+    def _end_identity(self, identity: Identity, reason: str) -> None:
+        if self.identity is not identity:
+            return  # Somebody logged in anew, or a renewal overtook it.
+        self.identity = None
+        if self._renewal is not None:
+            self._renewal.cancel()
+        for link in self._links:
+            link.wake()
+        self._wake_callers()
+        self._listener.on_identity(None, reason)
+
+    async def _renew_for_ever(self) -> None:
+        while self.identity is not None:
+            half_life_s = (self.identity.expires_at_s - time.time()) / 2
+            await asyncio.sleep(max(half_life_s, _RENEW_AGAIN_S))
+            # On every session: each tracker ends one by the certificate it last saw.
+            for answer in await self._on_all_sessions(Renew()):
+                if isinstance(answer, LoggedIn):
+                    self.identity = replace(
+                        self.identity, certificate_pem=answer.certificate_pem, expires_at_s=answer.expires_at_s
+                    )
+                    self._listener.on_identity(self.identity, "renewed")
+                    break
+
+    async def _on_all_sessions(self, request: Request) -> list[Result]:
+        connections = [link.connection for link in self._links if link.has_session and link.connection is not None]
+        answers = await asyncio.gather(*(one.call(request) for one in connections), return_exceptions=True)
+        return [answer for answer in answers if not isinstance(answer, BaseException)]

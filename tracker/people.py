@@ -1,0 +1,175 @@
+"""Accounts, groups, members and pending requests, as SQL. Each function is one question or one change.
+
+Invariants. The owner of a group is one of its members. Epochs come from one rising counter for all groups, so a
+group made anew under an old name never repeats an epoch, and no old ticket fits it.
+
+Not here: whether the caller may (permissions), transactions (store).
+"""
+
+from sqlalchemy import Table, delete, func, literal, select, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tracker.permissions import Group, Standing
+from tracker.protocol import GroupEntry
+from tracker.schema import accounts, counters, groups, members, requests
+
+
+async def find_password_hash(db: AsyncConnection, user_id: str) -> str | None:
+    found: str | None = await db.scalar(
+        select(accounts.c.password_hash).where(accounts.c.user_id == user_id)
+    )
+    return found
+
+
+async def add_account(db: AsyncConnection, user_id: str, password_hash: str, now_s: float) -> bool:
+    """False if the name is taken."""
+    try:
+        await db.execute(
+            accounts.insert().values(user_id=user_id, password_hash=password_hash, created_at_s=now_s)
+        )
+    except IntegrityError:
+        return False
+    return True
+
+
+async def change_password_hash(db: AsyncConnection, user_id: str, password_hash: str) -> None:
+    await db.execute(
+        update(accounts).where(accounts.c.user_id == user_id).values(password_hash=password_hash)
+    )
+
+
+async def find_group(db: AsyncConnection, group_id: str, user_id: str) -> Group | None:
+    """The group as this account sees it. Locked until the change ends, where the database locks rows."""
+    found = (
+        await db.execute(
+            select(groups.c.owner, groups.c.epoch).where(groups.c.group_id == group_id).with_for_update()
+        )
+    ).first()
+    if found is None:
+        return None
+    standing: Standing = "none"
+    if found.owner == user_id:
+        standing = "owner"
+    elif await _has(db, members, group_id, user_id):
+        standing = "member"
+    elif await _has(db, requests, group_id, user_id):
+        standing = "requested"
+    return Group(group_id, found.owner, found.epoch, standing)
+
+
+async def add_group(db: AsyncConnection, group_id: str, owner: str, now_s: float) -> bool:
+    """The owner is its first member. False if the name is taken."""
+    epoch = await _next_epoch(db)
+    try:
+        await db.execute(groups.insert().values(group_id=group_id, owner=owner, epoch=epoch))
+    except IntegrityError:
+        return False
+    await add_member(db, group_id, owner, now_s)
+    return True
+
+
+async def remove_group(db: AsyncConnection, group_id: str) -> int:
+    """With its members, requests and files. The epoch its end counts as."""
+    await db.execute(delete(groups).where(groups.c.group_id == group_id))
+    return await _next_epoch(db)
+
+
+async def change_owner(db: AsyncConnection, group_id: str, owner: str) -> None:
+    await db.execute(update(groups).where(groups.c.group_id == group_id).values(owner=owner))
+
+
+async def raise_epoch(db: AsyncConnection, group_id: str) -> int:
+    epoch = await _next_epoch(db)
+    await db.execute(update(groups).where(groups.c.group_id == group_id).values(epoch=epoch))
+    return epoch
+
+
+async def list_groups(db: AsyncConnection, user_id: str) -> list[GroupEntry]:
+    """Every group, by name, with this account's standing in it."""
+    counts = select(members.c.group_id, func.count().label("member_count")).group_by(members.c.group_id).subquery()
+    mine = select(members.c.group_id).where(members.c.user_id == user_id).subquery()
+    asked = select(requests.c.group_id).where(requests.c.user_id == user_id).subquery()
+    rows = await db.execute(
+        select(
+            groups.c.group_id,
+            groups.c.owner,
+            counts.c.member_count,
+            mine.c.group_id.is_not(None).label("is_member"),
+            asked.c.group_id.is_not(None).label("is_requested"),
+        )
+        .join(counts, counts.c.group_id == groups.c.group_id)
+        .outerjoin(mine, mine.c.group_id == groups.c.group_id)
+        .outerjoin(asked, asked.c.group_id == groups.c.group_id)
+        .order_by(groups.c.group_id)
+    )
+    entries = []
+    for row in rows:
+        standing: Standing = "none"
+        if row.owner == user_id:
+            standing = "owner"
+        elif row.is_member:
+            standing = "member"
+        elif row.is_requested:
+            standing = "requested"
+        entries.append(GroupEntry(row.group_id, row.owner, row.member_count, standing))
+    return entries
+
+
+async def add_member(db: AsyncConnection, group_id: str, user_id: str, now_s: float) -> None:
+    await db.execute(members.insert().values(group_id=group_id, user_id=user_id, joined_at_s=now_s))
+
+
+async def remove_member(db: AsyncConnection, group_id: str, user_id: str) -> None:
+    await db.execute(delete(members).where(members.c.group_id == group_id, members.c.user_id == user_id))
+
+
+async def list_members(db: AsyncConnection, group_id: str) -> list[str]:
+    """Longest-standing first."""
+    rows = await db.scalars(
+        select(members.c.user_id)
+        .where(members.c.group_id == group_id)
+        .order_by(members.c.joined_at_s, members.c.user_id)
+    )
+    return list(rows)
+
+
+async def list_groups_of(db: AsyncConnection, user_id: str) -> set[str]:
+    return set(await db.scalars(select(members.c.group_id).where(members.c.user_id == user_id)))
+
+
+async def add_request(db: AsyncConnection, group_id: str, user_id: str, now_s: float) -> None:
+    await db.execute(requests.insert().values(group_id=group_id, user_id=user_id, asked_at_s=now_s))
+
+
+async def remove_request(db: AsyncConnection, group_id: str, user_id: str) -> bool:
+    """False if there was none."""
+    result = await db.execute(
+        delete(requests).where(requests.c.group_id == group_id, requests.c.user_id == user_id)
+    )
+    return result.rowcount > 0
+
+
+async def list_requests(db: AsyncConnection, group_id: str) -> list[str]:
+    """In the order they were made."""
+    rows = await db.scalars(
+        select(requests.c.user_id)
+        .where(requests.c.group_id == group_id)
+        .order_by(requests.c.asked_at_s, requests.c.user_id)
+    )
+    return list(rows)
+
+
+async def _has(db: AsyncConnection, table: Table, group_id: str, user_id: str) -> bool:
+    rows = select(literal(1)).where(table.c.group_id == group_id, table.c.user_id == user_id)
+    return await db.scalar(rows) is not None
+
+
+async def _next_epoch(db: AsyncConnection) -> int:
+    epoch = await db.scalar(
+        update(counters)
+        .where(counters.c.name == "epoch")
+        .values(value=counters.c.value + 1)
+        .returning(counters.c.value)
+    )
+    return int(epoch or 0)

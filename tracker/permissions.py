@@ -1,0 +1,84 @@
+"""Who may ask for what. Pure: facts in, nothing or a Refusal out.
+
+Denied by default: a request type that has no line in `LEAST_STANDING` is refused, whoever asks. A group's standing is
+looked up once per request and checked before the request's own code runs, in the transaction that runs it.
+
+Not here: rules about the thing asked for (is this name taken, is that file known), which are the request's own.
+"""
+
+from typing import Literal, NamedTuple
+
+from tracker import protocol
+from tracker.protocol import ErrorCode
+
+Standing = Literal["owner", "member", "requested", "none"]
+
+
+class Group(NamedTuple):
+    """A group as one account sees it."""
+
+    group_id: str
+    owner: str
+    epoch: int
+    standing: Standing
+
+
+class Refusal(Exception):
+    """The answer is no. Undoes the change in whose transaction it is raised."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code: ErrorCode = code
+        self.message = message
+
+
+BEFORE_LOGIN: frozenset[type] = frozenset({protocol.CreateUser, protocol.Login, protocol.Resume})
+
+LEAST_STANDING: dict[type, Standing | None] = {
+    # None: about no group, or about several and then checked one by one.
+    protocol.CreateUser: None,
+    protocol.Login: None,
+    protocol.Resume: None,
+    protocol.Renew: None,
+    protocol.Logout: None,
+    protocol.CreateGroup: None,
+    protocol.ListGroups: None,
+    protocol.Announce: None,
+    protocol.AnnounceChange: None,
+    protocol.Heartbeat: None,
+    protocol.JoinGroup: "none",
+    protocol.LeaveGroup: "member",
+    protocol.ListFiles: "member",
+    protocol.Publish: "member",
+    protocol.FetchManifest: "member",
+    protocol.Withdraw: "member",
+    protocol.FindPeers: "member",
+    protocol.GetTicket: "member",
+    protocol.ListRequests: "owner",
+    protocol.AcceptRequest: "owner",
+    protocol.RejectRequest: "owner",
+}
+
+
+def check_session(request_type: type, is_logged_in: bool) -> None:
+    """Raises Refusal unless this type of request may be made at this point of a connection."""
+    if request_type not in LEAST_STANDING:
+        raise Refusal("bad_request", "this tracker does not know that request")
+    if not is_logged_in and request_type not in BEFORE_LOGIN:
+        raise Refusal("not_logged_in", "log in first")
+    if is_logged_in and request_type in (protocol.Login, protocol.Resume):
+        raise Refusal("bad_request", "this connection is logged in already; log out first")
+
+
+def check_standing(request_type: type, group_id: str, group: Group | None) -> Group:
+    """The group, if the account's standing in it is enough for this type of request; raises Refusal."""
+    least = LEAST_STANDING[request_type]
+    if group is None:
+        raise Refusal("no_such_group", f"there is no group {group_id}")
+    if least == "none":
+        return group
+    if group.standing not in ("owner", "member"):
+        raise Refusal("not_member", f"you are not a member of {group_id}")
+    if least == "owner" and group.standing != "owner":
+        raise Refusal("not_owner", f"only the owner of {group_id}, {group.owner}, may do that")
+    return group

@@ -1,0 +1,140 @@
+"""Who is online and has what, as far as this tracker heard. Pure.
+
+Soft state: a session that was silent for PRESENCE_TTL_S is forgotten, and every client says everything again when it
+connects. Kept twice, by session and by swarm; invariant: both always say the same. One client key is present at most
+once, so a reconnect never shows a client beside its own ghost.
+
+Not here: whether a share is permitted (service), who is told about whom (handout).
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tracker.settings import PRESENCE_TTL_S
+
+Swarm = tuple[str, bytes]
+"""One file in one group: (group id, root)."""
+
+
+class Sharer(NamedTuple):
+    session: int
+    user_id: str
+    thumbprint: bytes
+    host: str
+    port: int
+    is_complete: bool
+
+
+@dataclass(slots=True)
+class _Online:
+    user_id: str
+    thumbprint: bytes
+    heard_at_s: float
+    host: str = ""
+    port: int = 0
+    is_complete: dict[Swarm, bool] = field(default_factory=dict)
+
+
+class Presence:
+    def __init__(self) -> None:
+        self._online: dict[int, _Online] = {}
+        self._swarms: dict[Swarm, set[int]] = {}
+        self._session_of: dict[bytes, int] = {}
+
+    def arrive(self, session: int, user_id: str, thumbprint: bytes, now_s: float) -> None:
+        ghost = self._session_of.get(thumbprint)
+        if ghost is not None:
+            self.drop(ghost)
+        self._online[session] = _Online(user_id, thumbprint, now_s)
+        self._session_of[thumbprint] = session
+
+    def is_online(self, session: int) -> bool:
+        return session in self._online
+
+    def hear(self, session: int, now_s: float) -> None:
+        """A sign of life."""
+        if session in self._online:
+            self._online[session].heard_at_s = now_s
+
+    def place(self, session: int, host: str, port: int) -> None:
+        """Where this session serves. Before that it is nobody's peer."""
+        if session in self._online:
+            self._online[session].host = host
+            self._online[session].port = port
+
+    def has_place(self, session: int) -> bool:
+        return session in self._online and self._online[session].port != 0
+
+    def add(self, session: int, swarm: Swarm, is_complete: bool) -> bool:
+        """True if the session did not share this before."""
+        online = self._online.get(session)
+        if online is None:
+            return False
+        is_new = swarm not in online.is_complete
+        online.is_complete[swarm] = is_complete
+        self._swarms.setdefault(swarm, set()).add(session)
+        return is_new
+
+    def remove(self, session: int, swarm: Swarm) -> None:
+        online = self._online.get(session)
+        if online is not None and online.is_complete.pop(swarm, None) is not None:
+            self._leave_swarm(session, swarm)
+
+    def list_swarms(self, session: int) -> list[Swarm]:
+        online = self._online.get(session)
+        return [] if online is None else list(online.is_complete)
+
+    def count_shares(self, session: int) -> int:
+        online = self._online.get(session)
+        return 0 if online is None else len(online.is_complete)
+
+    def drop(self, session: int) -> None:
+        online = self._online.pop(session, None)
+        if online is None:
+            return
+        del self._session_of[online.thumbprint]
+        for swarm in online.is_complete:
+            self._leave_swarm(session, swarm)
+
+    def drop_from_group(self, user_id: str, group_id: str) -> None:
+        """The account is no longer a member: none of its sessions shares anything there."""
+        for session, online in self._online.items():
+            if online.user_id == user_id:
+                for swarm in [swarm for swarm in online.is_complete if swarm[0] == group_id]:
+                    self.remove(session, swarm)
+
+    def expire(self, now_s: float) -> list[int]:
+        """Drops the silent and says which sessions they were."""
+        silent = [s for s, online in self._online.items() if online.heard_at_s + PRESENCE_TTL_S <= now_s]
+        for session in silent:
+            self.drop(session)
+        return silent
+
+    def list_sharers(self, swarm: Swarm) -> list[Sharer]:
+        """Everyone who serves this file, in whole or in part, in the order of arrival."""
+        return [self._sharer(session, swarm) for session in sorted(self._swarms.get(swarm, ()))]
+
+    def list_fetching(self, swarm: Swarm) -> list[Sharer]:
+        return [sharer for sharer in self.list_sharers(swarm) if not sharer.is_complete]
+
+    def count_sharers(self, swarm: Swarm) -> int:
+        """People, not sessions: somebody with two machines online counts once."""
+        return len({self._online[session].user_id for session in self._swarms.get(swarm, ())})
+
+    def is_shared(self, swarm: Swarm) -> bool:
+        return swarm in self._swarms
+
+    def is_shared_by_others(self, session: int, swarm: Swarm) -> bool:
+        return bool(self._swarms.get(swarm, set()) - {session})
+
+    def _sharer(self, session: int, swarm: Swarm) -> Sharer:
+        online = self._online[session]
+        return Sharer(
+            session, online.user_id, online.thumbprint, online.host, online.port, online.is_complete[swarm]
+        )
+
+    def _leave_swarm(self, session: int, swarm: Swarm) -> None:
+        sessions = self._swarms[swarm]
+        sessions.discard(session)
+        if not sessions:
+            del self._swarms[swarm]

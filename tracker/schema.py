@@ -1,0 +1,104 @@
+"""The tables of everything that survives a crash. Plain SQL types only, so that the same code runs on PostgreSQL.
+
+Who is online and who has what is not here: it is soft, in memory, and clients say it again after every connect.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Double,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Table,
+    Text,
+)
+
+SCHEMA = b"shoal tracker 1"
+"""The value of `meta.schema` in a database of this version; any other database is left alone."""
+
+metadata = MetaData()
+
+meta = Table(
+    "meta",
+    metadata,
+    Column("key", Text, primary_key=True),
+    Column("value", LargeBinary, nullable=False),
+)
+
+counters = Table(
+    "counters",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("value", BigInteger, nullable=False),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("password_hash", Text, nullable=False),
+    Column("created_at_s", Double, nullable=False),
+)
+
+groups = Table(
+    "groups",
+    metadata,
+    Column("group_id", Text, primary_key=True),
+    Column("owner", ForeignKey("accounts.user_id"), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("group_id", ForeignKey("groups.group_id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", ForeignKey("accounts.user_id"), primary_key=True),
+    Column("joined_at_s", Double, nullable=False),
+    Index("members_by_user", "user_id"),
+)
+
+requests = Table(
+    "requests",
+    metadata,
+    Column("group_id", ForeignKey("groups.group_id", ondelete="CASCADE"), primary_key=True),
+    Column("user_id", ForeignKey("accounts.user_id"), primary_key=True),
+    Column("asked_at_s", Double, nullable=False),
+)
+
+manifests = Table(
+    "manifests",
+    metadata,
+    # Named by its own content, not by the root its publisher claims: whoever publishes a stranger's root with made-up
+    # leaves neither spoils the true manifest nor gets to read it.
+    Column("digest", LargeBinary, primary_key=True),
+    Column("leaves", LargeBinary, nullable=False),
+)
+
+files = Table(
+    "files",
+    metadata,
+    Column("group_id", ForeignKey("groups.group_id", ondelete="CASCADE"), primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("root", LargeBinary, nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("piece_bytes", Integer, nullable=False),
+    Column("publisher", Text, nullable=False),
+    Column("digest", LargeBinary, nullable=False),
+    ForeignKeyConstraint(["digest"], ["manifests.digest"]),
+    Index("files_by_root", "group_id", "root"),
+    Index("files_by_digest", "digest"),
+)
+
+outcomes = Table(
+    "outcomes",
+    metadata,
+    Column("user_id", Text, primary_key=True),
+    Column("request_id", LargeBinary, primary_key=True),
+    Column("reply", LargeBinary, nullable=False),
+    Column("at_s", Double, nullable=False),
+    Index("outcomes_by_age", "at_s"),
+)

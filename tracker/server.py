@@ -1,0 +1,198 @@
+"""The tracker's network side: TLS connections in, frames to the service, replies and events out.
+
+Invariants. A stranger holds at most a small frame, for a short time, on one of a bounded number of connections. The
+requests of a connection are answered in order, and the next is not read before the reply to the last was taken. A
+client that does not read is cut off rather than remembered: what it has not read is bounded. Whatever goes wrong in
+one connection ends that connection alone, and never shows its inside.
+
+Not here: what a request means (service).
+"""
+
+import asyncio
+import contextlib
+import logging
+import secrets
+import ssl
+import tempfile
+from collections import Counter
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from tracker import protocol
+from tracker.authority import Authority, issue_tracker
+from tracker.protocol import Event, ProtocolError, Refused, Reply, Result, Welcome
+from tracker.service import Service
+from tracker.settings import (
+    CONNECTIONS_MAX,
+    CONNECTIONS_PER_ADDRESS_MAX,
+    FRAME_TIMEOUT_S,
+    HANDSHAKE_TIMEOUT_S,
+    PRESENCE_TTL_S,
+    STRANGER_IDLE_S,
+    SWEEP_S,
+    UNREAD_BYTES_MAX,
+)
+from tracker.turn import Caller
+
+_log = logging.getLogger("tracker")
+
+
+class TrackerServer:
+    def __init__(self, service: Service, authority: Authority, now_s: float) -> None:
+        self._service = service
+        self._authority_pem = authority.pem
+        self._tls = _server_tls(authority, now_s)
+        self._per_address: Counter[str] = Counter()
+        self._connections: dict[_Connection, asyncio.Task[None]] = {}
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.Task[None] | None = None
+
+    async def start(self, host: str, port: int) -> int:
+        """Listens, and returns the port, which the system chooses if `port` is 0. Raises OSError."""
+        self._server = await asyncio.start_server(
+            self._accept,
+            host,
+            port,
+            ssl=self._tls,
+            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+            ssl_shutdown_timeout=HANDSHAKE_TIMEOUT_S,
+            backlog=512,
+        )
+        self._sweeper = asyncio.create_task(self._sweep())
+        listening_port: int = self._server.sockets[0].getsockname()[1]
+        return listening_port
+
+    async def close(self) -> None:
+        """Ends every connection. What was acknowledged is in the store already."""
+        if self._server is None or self._sweeper is None:
+            return
+        self._server.close()
+        tasks = [self._sweeper, *self._connections.values()]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        peer = writer.get_extra_info("peername")
+        host = str(peer[0]) if peer else ""
+        task = asyncio.current_task()
+        is_full = (
+            len(self._connections) >= CONNECTIONS_MAX or self._per_address[host] >= CONNECTIONS_PER_ADDRESS_MAX
+        )
+        if is_full or task is None:
+            writer.transport.abort()
+            return
+        connection = _Connection(self._service, reader, writer, host)
+        self._connections[connection] = task
+        self._per_address[host] += 1
+        try:
+            await connection.serve(self._authority_pem)
+        except asyncio.CancelledError:
+            pass  # Only close() cancels; asyncio would report the cancelled task as an unexpected failure.
+        finally:
+            del self._connections[connection]
+            self._per_address[host] -= 1
+            if not self._per_address[host]:
+                del self._per_address[host]
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            self._service.sweep()
+            for connection in list(self._connections):
+                connection.close_if_forgotten()
+
+
+class _Connection:
+    """One client, from its handshake to its end."""
+
+    def __init__(
+        self, service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str
+    ) -> None:
+        self._service = service
+        self._reader = reader
+        self._writer = writer
+        self._caller = Caller(secrets.token_bytes(32), host, self._push)
+
+    async def serve(self, authority_pem: bytes) -> None:
+        try:
+            await self._send(Welcome(protocol.VERSION, self._caller.nonce, authority_pem))
+            while await self._serve_one():
+                pass
+        except asyncio.CancelledError:
+            self._writer.transport.abort()
+            raise
+        except (OSError, EOFError, TimeoutError, ssl.SSLError):
+            pass  # The client is gone, or silent for too long: nobody is left to be told.
+        finally:
+            self._service.hang_up(self._caller)
+            self._writer.close()
+            with contextlib.suppress(OSError, TimeoutError, ssl.SSLError):
+                await self._writer.wait_closed()
+
+    def close_if_forgotten(self) -> None:
+        if self._service.is_forgotten(self._caller):
+            self._writer.transport.abort()
+
+    async def _serve_one(self) -> bool:
+        """Answers the next request; False if the connection is of no further use."""
+        try:
+            payload = await self._read_frame()
+        except ProtocolError as error:
+            _log.info("%s: %s", self._caller.observed_host, error)
+            return False
+        try:
+            call = protocol.decode_call(payload)
+        except ProtocolError as error:
+            seq = protocol.decode_seq(payload)
+            if seq is not None:
+                await self._send(Reply(seq, Refused("bad_request", str(error))))
+            return False
+        await self._send(Reply(call.seq, await self._answer(call)))
+        return True
+
+    async def _answer(self, call: protocol.Call) -> Result:
+        try:
+            return await self._service.answer(self._caller, call)
+        except SQLAlchemyError as error:
+            _log.error("the database failed: %s", getattr(error, "orig", None) or type(error).__name__)
+            return Refused("internal", "the tracker's database failed; its log says how")
+        except Exception:
+            _log.exception("a bug in answering %s", type(call.request).__name__)
+            return Refused("internal", "the tracker failed at this request; its log says how")
+
+    async def _read_frame(self) -> bytes:
+        is_stranger = self._caller.session is None
+        limit = protocol.FRAME_BYTES_MAX_STRANGER if is_stranger else protocol.FRAME_BYTES_MAX_MEMBER
+        async with asyncio.timeout(STRANGER_IDLE_S if is_stranger else PRESENCE_TTL_S):
+            header = await self._reader.readexactly(protocol.FRAME_HEADER_BYTES)
+        length = protocol.frame_length(header, limit)
+        async with asyncio.timeout(FRAME_TIMEOUT_S):
+            return await self._reader.readexactly(length)
+
+    async def _send(self, message: Welcome | Reply) -> None:
+        self._writer.write(protocol.encode_frame(message))
+        async with asyncio.timeout(FRAME_TIMEOUT_S):
+            await self._writer.drain()
+
+    def _push(self, event: Event) -> None:
+        transport = self._writer.transport
+        if transport.is_closing():
+            return
+        if transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
+            transport.abort()
+        else:
+            self._writer.write(protocol.encode_frame(event))
+
+
+def _server_tls(authority: Authority, now_s: float) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    key_pem, chain_pem = issue_tracker(authority, now_s)
+    # ssl reads certificates from files only; this one is private (0600) and gone when the block ends.
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(key_pem + chain_pem)
+        file.flush()
+        context.load_cert_chain(file.name)
+    return context

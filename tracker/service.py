@@ -1,0 +1,142 @@
+"""Answers requests: permission, then the request's own function, then the outcome, in one transaction.
+
+Invariants. Denied by default: a request that is in no table here, or that `permissions` does not let through, changes
+and tells nothing. A change and its remembered outcome are committed together, so a retry never runs twice. Soft
+state and events follow the commit.
+
+No sockets, no SQL: the connection is a `Caller`, the queries are in people, catalogue and outcomes.
+"""
+
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+from tracker import people, permissions, protocol
+from tracker import service_files as files
+from tracker import service_groups as groups
+from tracker import service_sessions as sessions
+from tracker import service_swarm as swarm
+from tracker.handout import Handout
+from tracker.keyring import Keyring
+from tracker.names import BadName
+from tracker.outcomes import find_outcome, remember_outcome
+from tracker.passwords import DeskBusy, PasswordDesk, Passwords
+from tracker.permissions import Refusal
+from tracker.presence import Presence
+from tracker.protocol import Call, Refused, Result
+from tracker.store import Store
+from tracker.turn import Audience, Caller, Desk, Session, Turn
+
+
+class Handler(NamedTuple):
+    answer: Callable[[Turn, Any], Awaitable[Result]]
+    is_change: bool
+
+
+SESSION_HANDLERS: dict[type, Callable[[sessions.Door, Caller, Any, bytes, float], Awaitable[Result]]] = {
+    protocol.CreateUser: sessions.create_user,
+    protocol.Login: sessions.login,
+    protocol.Resume: sessions.resume,
+    protocol.Renew: sessions.renew,
+    protocol.Logout: sessions.logout,
+    protocol.Heartbeat: sessions.heartbeat,
+}
+
+HANDLERS: dict[type, Handler] = {
+    protocol.CreateGroup: Handler(groups.create_group, is_change=True),
+    protocol.JoinGroup: Handler(groups.join_group, is_change=True),
+    protocol.LeaveGroup: Handler(groups.leave_group, is_change=True),
+    protocol.ListRequests: Handler(groups.list_requests, is_change=False),
+    protocol.AcceptRequest: Handler(groups.accept_request, is_change=True),
+    protocol.RejectRequest: Handler(groups.reject_request, is_change=True),
+    protocol.ListGroups: Handler(groups.list_groups, is_change=False),
+    protocol.ListFiles: Handler(files.list_files, is_change=False),
+    protocol.Publish: Handler(files.publish, is_change=True),
+    protocol.FetchManifest: Handler(files.fetch_manifest, is_change=False),
+    protocol.Withdraw: Handler(files.withdraw, is_change=True),
+    protocol.Announce: Handler(swarm.announce, is_change=False),
+    protocol.AnnounceChange: Handler(swarm.announce_change, is_change=False),
+    protocol.FindPeers: Handler(swarm.find_peers, is_change=False),
+    protocol.GetTicket: Handler(swarm.get_ticket, is_change=False),
+}
+
+
+class Service:
+    def __init__(
+        self,
+        store: Store,
+        keyring: Keyring,
+        passwords: Passwords,
+        clock: Callable[[], float],
+        chance: random.Random,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        self._desk = Desk(keyring, Presence(), Handout(), Audience(), chance)
+        self._door = sessions.Door(self._desk, store, PasswordDesk(passwords))
+
+    async def answer(self, caller: Caller, call: Call) -> Result:
+        """The result of a request, a refusal included; anything raised from here is a bug or a broken store."""
+        try:
+            return await self._answer(caller, call)
+        except Refusal as refusal:
+            return Refused(refusal.code, refusal.message)
+        except BadName as error:
+            return Refused("bad_name", str(error))
+        except DeskBusy:
+            return Refused("busy", "too many people are logging in at once; try again in a few seconds")
+
+    def hang_up(self, caller: Caller) -> None:
+        """The connection is gone, and with it what its client shares."""
+        sessions.end_session(self._desk, caller)
+
+    def is_forgotten(self, caller: Caller) -> bool:
+        """Whether this caller had a session that has expired since, or lives on in a newer connection."""
+        return caller.session is not None and not self._desk.presence.is_online(caller.session.number)
+
+    def sweep(self) -> None:
+        """Forgets the silent."""
+        self._desk.presence.expire(self._clock())
+        self._desk.handout.forget_unshared(self._desk.presence.is_shared)
+
+    async def _answer(self, caller: Caller, call: Call) -> Result:
+        request, now_s = call.request, self._clock()
+        session = self._live_session(caller, now_s)
+        permissions.check_session(type(request), session is not None)
+        if type(request) in SESSION_HANDLERS:
+            handler = SESSION_HANDLERS[type(request)]
+            return await handler(self._door, caller, request, call.request_id, now_s)
+        assert session is not None, "check_session let a stranger through"
+        is_change = HANDLERS[type(request)].is_change
+        async with self._store.changing() if is_change else self._store.reading() as db:
+            turn = Turn(self._desk, db, session, caller.observed_host, now_s)
+            result = await self._take(turn, call)
+        turn.finish()
+        return result
+
+    async def _take(self, turn: Turn, call: Call) -> Result:
+        """One turn inside its transaction."""
+        request = call.request
+        handler = HANDLERS[type(request)]
+        if handler.is_change:
+            remembered = await find_outcome(turn.db, turn.user_id, call.request_id)
+            if remembered is not None:
+                return remembered
+        if permissions.LEAST_STANDING[type(request)] is not None:
+            group_id: str = getattr(request, "group_id")  # noqa: B009 (only some of the union have it)
+            found = await people.find_group(turn.db, group_id, turn.user_id)
+            turn.looked_up = permissions.check_standing(type(request), group_id, found)
+        result = await handler.answer(turn, request)
+        if handler.is_change:
+            await remember_outcome(turn.db, turn.user_id, call.request_id, result, turn.now_s)
+        return result
+
+    def _live_session(self, caller: Caller, now_s: float) -> Session | None:
+        session = caller.session
+        if session is None:
+            return None
+        if session.expires_at_s <= now_s:
+            sessions.end_session(self._desk, caller)
+            raise Refusal("session_ended", "your session has ended; log in again")
+        self._desk.presence.hear(session.number, now_s)
+        return session

@@ -1,0 +1,84 @@
+"""Requests about the files of a group: one function each, from a Turn to a result.
+
+Invariant: a name stands for one content in a group until it is withdrawn; a second content under it is refused, and
+the sentence says whose the first is.
+"""
+
+from msgspec.structs import replace
+
+from tracker import catalogue
+from tracker.names import check_file_name
+from tracker.permissions import Refusal
+from tracker.protocol import (
+    LEAF_BYTES,
+    PIECE_COUNT_MAX,
+    FetchManifest,
+    Files,
+    ListFiles,
+    Manifest,
+    Publish,
+    Published,
+    Withdraw,
+    Withdrawn,
+)
+from tracker.turn import Turn
+
+
+async def list_files(turn: Turn, request: ListFiles) -> Files:
+    presence, group_id = turn.desk.presence, turn.group.group_id
+    found = await catalogue.list_files(turn.db, group_id)
+    return Files(
+        [replace(entry, sharers_online=presence.count_sharers((group_id, entry.root))) for entry in found]
+    )
+
+
+async def publish(turn: Turn, request: Publish) -> Published:
+    check_file_name(request.name)
+    _check_geometry(request)
+    known = await catalogue.find_file(turn.db, request.group_id, request.name)
+    if known is None:
+        await catalogue.add_file(turn.db, request, turn.user_id)
+        return Published(False)
+    if known.root != request.root or known.digest != catalogue.digest_of(request):
+        raise Refusal(
+            "file_conflict",
+            f"{known.publisher} shares another file as {request.name!r} in {request.group_id}; rename yours",
+        )
+    return Published(True)
+
+
+async def fetch_manifest(turn: Turn, request: FetchManifest) -> Manifest:
+    manifest = await catalogue.find_manifest(turn.db, request.group_id, request.name)
+    if manifest is None:
+        raise no_such_file(request.group_id, request.name)
+    return manifest
+
+
+async def withdraw(turn: Turn, request: Withdraw) -> Withdrawn:
+    group_id, name = request.group_id, request.name
+    known = await catalogue.find_file(turn.db, group_id, name)
+    if known is None:
+        raise no_such_file(group_id, name)
+    is_theirs = turn.user_id in (known.publisher, turn.group.owner)
+    if not is_theirs or turn.desk.presence.is_shared_by_others(turn.session.number, (group_id, known.root)):
+        return Withdrawn(False)
+    await catalogue.remove_file(turn.db, group_id, name)
+    return Withdrawn(True)
+
+
+def no_such_file(group_id: str, name: str) -> Refusal:
+    return Refusal("no_such_file", f"there is no file {name!r} in {group_id}")
+
+
+def _check_geometry(request: Publish) -> None:
+    piece_bytes = request.piece_bytes
+    if piece_bytes & (piece_bytes - 1):
+        raise Refusal("bad_request", f"a piece has a power of two of bytes, not {piece_bytes}")
+    piece_count = -(-request.size_bytes // piece_bytes)
+    if piece_count > PIECE_COUNT_MAX:
+        raise Refusal("too_large", f"{piece_count} pieces, {PIECE_COUNT_MAX} is the limit; use larger ones")
+    if len(request.leaves) != piece_count * LEAF_BYTES:
+        raise Refusal(
+            "bad_request",
+            f"{piece_count} pieces need {piece_count * LEAF_BYTES} bytes of leaves, not {len(request.leaves)}",
+        )

@@ -1,0 +1,94 @@
+"""Requests about groups and who is in them: one function each, from a Turn to a result.
+
+Invariants. A group always has an owner who is its member, and ends with its last member. Whoever leaves raises the
+epoch, and every member that is online here hears of it at once.
+"""
+
+from tracker import people
+from tracker.catalogue import remove_unused_manifests
+from tracker.names import check_id
+from tracker.permissions import Refusal
+from tracker.protocol import (
+    AcceptRequest,
+    CreateGroup,
+    Done,
+    GroupEpoch,
+    Groups,
+    JoinGroup,
+    LeaveGroup,
+    Left,
+    ListGroups,
+    ListRequests,
+    OwnerChanged,
+    RejectRequest,
+    RequestAnswered,
+    RequestArrived,
+    Requests,
+)
+from tracker.turn import Turn
+
+
+async def create_group(turn: Turn, request: CreateGroup) -> Done:
+    group_id = check_id("group id", request.group_id)
+    if not await people.add_group(turn.db, group_id, turn.user_id, turn.now_s):
+        raise Refusal("group_taken", f"there is a group {group_id} already")
+    return Done()
+
+
+async def join_group(turn: Turn, request: JoinGroup) -> Done:
+    group = turn.group
+    if group.standing in ("owner", "member"):
+        raise Refusal("already_member", f"you are a member of {group.group_id} already")
+    if group.standing == "requested":
+        raise Refusal("already_requested", f"you have asked already; {group.owner} has to let you in")
+    await people.add_request(turn.db, group.group_id, turn.user_id, turn.now_s)
+    turn.tell([group.owner], RequestArrived(group.group_id, turn.user_id))
+    return Done()
+
+
+async def leave_group(turn: Turn, request: LeaveGroup) -> Left:
+    group_id, leaver = turn.group.group_id, turn.user_id
+    members_before = await people.list_members(turn.db, group_id)
+    turn.afterwards(lambda: turn.desk.presence.drop_from_group(leaver, group_id))
+    if members_before == [leaver]:
+        askers = await people.list_requests(turn.db, group_id)
+        epoch = await people.remove_group(turn.db, group_id)
+        await remove_unused_manifests(turn.db)
+        turn.tell(askers, RequestAnswered(group_id, False))
+        turn.tell([leaver], GroupEpoch(group_id, epoch, leaver))
+        return Left(None, True)
+    await people.remove_member(turn.db, group_id, leaver)
+    epoch = await people.raise_epoch(turn.db, group_id)
+    turn.tell(members_before, GroupEpoch(group_id, epoch, leaver))
+    if turn.group.standing != "owner":
+        return Left(None, False)
+    staying = [user_id for user_id in members_before if user_id != leaver]
+    await people.change_owner(turn.db, group_id, staying[0])
+    turn.tell(staying, OwnerChanged(group_id, staying[0]))
+    return Left(staying[0], False)
+
+
+async def list_requests(turn: Turn, request: ListRequests) -> Requests:
+    return Requests(await people.list_requests(turn.db, turn.group.group_id))
+
+
+async def accept_request(turn: Turn, request: AcceptRequest) -> Done:
+    await _answer_request(turn, request.user_id, is_accepted=True)
+    await people.add_member(turn.db, turn.group.group_id, request.user_id, turn.now_s)
+    return Done()
+
+
+async def reject_request(turn: Turn, request: RejectRequest) -> Done:
+    await _answer_request(turn, request.user_id, is_accepted=False)
+    return Done()
+
+
+async def list_groups(turn: Turn, request: ListGroups) -> Groups:
+    return Groups(await people.list_groups(turn.db, turn.user_id))
+
+
+async def _answer_request(turn: Turn, asker: str, is_accepted: bool) -> None:
+    group_id = turn.group.group_id
+    if not await people.remove_request(turn.db, group_id, asker):
+        raise Refusal("no_such_request", f"{asker} has not asked to join {group_id}")
+    turn.tell([asker], RequestAnswered(group_id, is_accepted))

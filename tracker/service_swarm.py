@@ -1,0 +1,123 @@
+"""Requests about who has what right now, and the tickets to get it: one function each, from a Turn to a result.
+
+Invariants. A share is recorded only for a file that the group has and a group that the client is in. A peer is handed
+out only while the store says it is a member: the soft state may lag behind another tracker's.
+"""
+
+from collections.abc import Iterable
+
+from tracker import catalogue, people, tickets
+from tracker.addresses import reachable_host
+from tracker.permissions import Refusal
+from tracker.presence import Sharer, Swarm
+from tracker.protocol import (
+    SHARES_PER_ANNOUNCE_MAX,
+    Announce,
+    AnnounceChange,
+    Announced,
+    FindPeers,
+    GetTicket,
+    Peer,
+    PeerJoined,
+    Peers,
+    Share,
+    Ticket,
+)
+from tracker.settings import PUSHES_PER_ANNOUNCE_MAX, PUSHES_PER_SHARE_MAX, TICKET_LIFE_S
+from tracker.turn import Turn
+
+
+async def announce(turn: Turn, request: Announce) -> Announced:
+    presence, number = turn.desk.presence, turn.session.number
+    known, unknown = await _sort_out(turn, request.shares)
+    said = {(share.group_id, share.root) for share in known}
+    presence.place(number, reachable_host(turn.observed_host, request.host), request.port)
+    for swarm in presence.list_swarms(number):
+        if swarm not in said:
+            presence.remove(number, swarm)
+    _record(turn, known)
+    return Announced(unknown)
+
+
+async def announce_change(turn: Turn, request: AnnounceChange) -> Announced:
+    presence, number = turn.desk.presence, turn.session.number
+    if not presence.has_place(number):
+        raise Refusal("bad_request", "announce everything first, with your address")
+    known, unknown = await _sort_out(turn, request.added)
+    for share in request.removed:
+        presence.remove(number, (share.group_id, share.root))
+    if presence.count_shares(number) + len(known) > SHARES_PER_ANNOUNCE_MAX:
+        raise Refusal("too_large", f"one client shares at most {SHARES_PER_ANNOUNCE_MAX} files")
+    _record(turn, known)
+    return Announced(unknown)
+
+
+async def find_peers(turn: Turn, request: FindPeers) -> Peers:
+    group_id, root = request.group_id, request.root
+    if not await catalogue.has_root(turn.db, group_id, root):
+        raise Refusal("no_such_file", f"that file is not in {group_id}, or no longer")
+    members = set(await people.list_members(turn.db, group_id))
+    sharers = [one for one in _placed(turn, (group_id, root)) if one.user_id in members]
+    chosen = turn.desk.handout.choose(
+        (group_id, root), turn.session.number, sharers, request.want, turn.desk.chance
+    )
+    return Peers([_peer(sharer) for sharer in chosen])
+
+
+async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
+    group, keyring = turn.group, turn.desk.keyring
+    ticket = tickets.sign(
+        keyring.ticket_key,
+        keyring.ticket_kid,
+        user_id=turn.user_id,
+        group_id=group.group_id,
+        epoch=group.epoch,
+        thumbprint=turn.session.thumbprint,
+        now_s=turn.now_s,
+        life_s=TICKET_LIFE_S,
+    )
+    return Ticket(ticket, turn.now_s + TICKET_LIFE_S, group.epoch)
+
+
+async def _sort_out(turn: Turn, shares: Iterable[Share]) -> tuple[list[Share], list[Share]]:
+    """Those the tracker takes, and those whose file or membership is gone."""
+    my_groups = await people.list_groups_of(turn.db, turn.user_id)
+    roots: dict[str, set[bytes]] = {}
+    known: list[Share] = []
+    unknown: list[Share] = []
+    for share in shares:
+        if share.group_id in my_groups and share.group_id not in roots:
+            roots[share.group_id] = await catalogue.list_roots(turn.db, share.group_id)
+        is_known = share.root in roots.get(share.group_id, ())
+        (known if is_known else unknown).append(share)
+    return known, unknown
+
+
+def _record(turn: Turn, shares: Iterable[Share]) -> None:
+    number = turn.session.number
+    pushes_left = PUSHES_PER_ANNOUNCE_MAX
+    for share in shares:
+        swarm = (share.group_id, share.root)
+        if turn.desk.presence.add(number, swarm, share.is_complete) and pushes_left > 0:
+            pushes_left -= _tell_fetching(turn, swarm, pushes_left)
+
+
+def _tell_fetching(turn: Turn, swarm: Swarm, limit: int) -> int:
+    """Tells some of those who fetch this file about its new peer; how many were told."""
+    number = turn.session.number
+    presence = turn.desk.presence
+    newcomer = next(one for one in presence.list_sharers(swarm) if one.session == number)
+    waiting = [one.session for one in presence.list_fetching(swarm) if one.session != number]
+    told = turn.desk.chance.sample(waiting, min(len(waiting), PUSHES_PER_SHARE_MAX, limit))
+    event = PeerJoined(swarm[0], swarm[1], _peer(newcomer))
+    for session in told:
+        turn.afterwards(lambda session=session: turn.desk.audience.tell_session(session, event))  # type: ignore[misc]
+    return len(told)
+
+
+def _placed(turn: Turn, swarm: Swarm) -> list[Sharer]:
+    return [sharer for sharer in turn.desk.presence.list_sharers(swarm) if sharer.port]
+
+
+def _peer(sharer: Sharer) -> Peer:
+    return Peer(sharer.user_id, sharer.host, sharer.port, sharer.thumbprint, sharer.is_complete)

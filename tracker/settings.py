@@ -1,0 +1,39 @@
+"""Every number the tracker's behaviour hangs on, with its reason. Pure.
+
+They are bounds against hostile or broken clients and periods of housekeeping, not knobs: an honest group never comes
+near them. Bounds of single messages are in `protocol`.
+"""
+
+HANDSHAKE_TIMEOUT_S = 5.0
+STRANGER_IDLE_S = 60.0
+"""Before login: long enough to type a password on an open connection, short enough to clear out the silent."""
+FRAME_TIMEOUT_S = 120.0
+"""For the rest of a frame once its header is here, and for a reply to be taken: 36 MiB at 2.5 Mbit/s."""
+CONNECTIONS_MAX = 4096
+CONNECTIONS_PER_ADDRESS_MAX = 512
+"""A whole lab may sit behind one address."""
+UNREAD_BYTES_MAX = (36 << 20) + (1 << 20)
+"""A client with more than one full reply and a mebibyte of events unread is not reading."""
+
+HEARTBEAT_S = 10.0
+PRESENCE_TTL_S = 30.0
+"""Three heartbeats: two may be lost."""
+SWEEP_S = 5.0
+
+CERTIFICATE_LIFE_S = 24 * 3600.0
+TICKET_LIFE_S = 600.0
+OUTCOME_LIFE_S = 24 * 3600.0
+"""How long a retry is recognised. A client gives up within seconds."""
+
+PASSWORDS_WAITING_MAX = 64
+"""Logins in line for a core; one more is told to come back, so that memory and waiting stay bounded."""
+
+PUSHES_PER_SHARE_MAX = 20
+PUSHES_PER_ANNOUNCE_MAX = 1000
+"""Who is not told of a new peer finds it at the next handout."""
+
+CALL_TIMEOUT_S = 30.0
+CONNECT_TIMEOUT_S = 5.0
+NO_TRACKER_GRACE_S = 3.0
+RECONNECT_DELAY_MIN_S = 0.2
+RECONNECT_DELAY_MAX_S = 5.0
