@@ -11,11 +11,12 @@ import secrets
 import ssl
 from collections.abc import Callable
 
-from tracker import protocol
+from tracker import framing, protocol
 from tracker.addresses import TrackerAddress, fingerprint_of
 from tracker.authority import TRACKER_ROLE
 from tracker.errors import TrackerLost, UntrustedTracker
-from tracker.protocol import Call, Event, ProtocolError, Reply, Request, Result, Welcome
+from tracker.framing import ProtocolError
+from tracker.protocol import Call, Event, Reply, Request, Result, Welcome
 from tracker.settings import CALL_TIMEOUT_S
 
 _GONE = (OSError, EOFError, TimeoutError, ssl.SSLError, ProtocolError)
@@ -109,7 +110,7 @@ class TrackerConnection:
         self._next_seq = (seq + 1) % 2**32
         answer = self._waiting[seq] = asyncio.get_running_loop().create_future()
         call = Call(seq, request_id or secrets.token_bytes(16), request)
-        self._writer.write(protocol.encode_frame(call))
+        self._writer.write(framing.encode_frame(call))
         try:
             async with asyncio.timeout(timeout_s):
                 result: Result = await answer
@@ -158,15 +159,15 @@ class TrackerConnection:
 
 
 async def _read_message(reader: asyncio.StreamReader) -> protocol.FromTracker:
-    header = await reader.readexactly(protocol.FRAME_HEADER_BYTES)
-    length = protocol.frame_length(header, protocol.FRAME_BYTES_MAX_MEMBER)
-    return protocol.decode_from_tracker(await reader.readexactly(length))
+    header = await reader.readexactly(framing.FRAME_HEADER_BYTES)
+    length = framing.frame_length(header, framing.FRAME_BYTES_MAX_MEMBER)
+    return framing.decode_from_tracker(await reader.readexactly(length))
 
 
 async def _read_welcome(reader: asyncio.StreamReader) -> Welcome:
-    header = await reader.readexactly(protocol.FRAME_HEADER_BYTES)
-    length = protocol.frame_length(header, protocol.FRAME_BYTES_MAX_STRANGER)
-    message = protocol.decode_from_tracker(await reader.readexactly(length))
+    header = await reader.readexactly(framing.FRAME_HEADER_BYTES)
+    length = framing.frame_length(header, framing.FRAME_BYTES_MAX_STRANGER)
+    message = framing.decode_from_tracker(await reader.readexactly(length))
     if not isinstance(message, Welcome):
         raise ProtocolError("it did not begin with a welcome")
     if message.version != protocol.VERSION:

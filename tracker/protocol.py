@@ -1,27 +1,19 @@
-"""What a client and a tracker say to each other: typed messages and their framing. Pure.
+"""What a client and a tracker say to each other: typed messages. Pure.
 
-A connection is TLS 1.3 from its first byte. Each side sends frames: four bytes of big-endian length, then one
-msgpack value. The tracker speaks first (`Welcome`); after that a client sends `Call`s and gets one `Reply` for each,
-matched by `seq`, with pushed `Event`s in between.
+A connection is TLS 1.3 from its first byte, and carries frames (framing). The tracker speaks first (`Welcome`); after
+that a client sends `Call`s and gets one `Reply` for each, matched by `seq`, with pushed `Event`s in between.
 
-Invariant: nothing is allocated for a frame before its length was checked against the limit in force, and no value
-reaches the service unless it fits its type and the bounds written here. A request that changes something durable
-carries a `request_id`; the tracker keeps the outcome beside the change, so that a retry never runs twice.
+Invariant: no value reaches the service unless it fits its type and the bounds written here. A request that changes
+something durable carries a `request_id`; the tracker keeps the outcome beside the change, so a retry never runs twice.
 
 Not here: what a request means (service), who may make it (permissions), sockets (server, client).
 """
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta, Struct
 
 VERSION = 1
-FRAME_HEADER_BYTES = 4
-FRAME_BYTES_MAX_STRANGER = 64 << 10
-"""Before login: the largest honest request is a login."""
-FRAME_BYTES_MAX_MEMBER = 36 << 20
-"""After login: a manifest of PIECE_COUNT_MAX pieces and room for its frame."""
 
 LEAF_BYTES = 32
 PIECE_COUNT_MAX = 1 << 20
@@ -199,27 +191,10 @@ class GetTicket(Message, frozen=True, tag="get_ticket"):
 
 
 Request = (
-    CreateUser
-    | Login
-    | Resume
-    | Renew
-    | Logout
-    | CreateGroup
-    | JoinGroup
-    | LeaveGroup
-    | ListRequests
-    | AcceptRequest
-    | RejectRequest
-    | ListGroups
-    | ListFiles
-    | Publish
-    | FetchManifest
-    | Withdraw
-    | Announce
-    | AnnounceChange
-    | Heartbeat
-    | FindPeers
-    | GetTicket
+    CreateUser | Login | Resume | Renew | Logout
+    | CreateGroup | JoinGroup | LeaveGroup | ListRequests | AcceptRequest | RejectRequest
+    | ListGroups | ListFiles | Publish | FetchManifest | Withdraw
+    | Announce | AnnounceChange | Heartbeat | FindPeers | GetTicket
 )
 
 
@@ -334,19 +309,8 @@ class Ticket(Message, frozen=True, tag="ticket"):
 
 
 Result = (
-    Done
-    | Refused
-    | LoggedIn
-    | Left
-    | Requests
-    | Groups
-    | Files
-    | Published
-    | Manifest
-    | Withdrawn
-    | Announced
-    | Peers
-    | Ticket
+    Done | Refused | LoggedIn | Left | Requests | Groups | Files
+    | Published | Manifest | Withdrawn | Announced | Peers | Ticket
 )
 
 
@@ -402,66 +366,7 @@ class PeerJoined(Message, frozen=True, tag="peer_joined"):
 
 
 Event = GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered | PeerJoined
-FromTracker = (
-    Welcome | Reply | GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered | PeerJoined
-)
-
-
-# ---------------------------------------------------------------- framing
-
-
-class ProtocolError(Exception):
-    """The other side sent something that is not this protocol; the connection is of no further use."""
-
-
-class _Envelope(Struct, frozen=True, array_like=True):
-    """The front of a Call, whatever follows."""
-
-    seq: Seq
-
-
-_encoder = msgspec.msgpack.Encoder()
-_call_decoder = msgspec.msgpack.Decoder(Call)
-_from_tracker_decoder: msgspec.msgpack.Decoder[FromTracker] = msgspec.msgpack.Decoder(FromTracker)
-_seq_decoder = msgspec.msgpack.Decoder(_Envelope)
-
-
-def encode_frame(message: Call | FromTracker) -> bytes:
-    """The whole frame, header included."""
-    payload = _encoder.encode(message)
-    return len(payload).to_bytes(FRAME_HEADER_BYTES, "big") + payload
-
-
-def frame_length(header: bytes, limit_bytes: int) -> int:
-    """Payload length announced by a header; raises ProtocolError if it is over the limit in force."""
-    length = int.from_bytes(header, "big")
-    if length > limit_bytes:
-        raise ProtocolError(f"a frame of {length} bytes, {limit_bytes} is the limit here")
-    return length
-
-
-def decode_call(payload: bytes) -> Call:
-    """Raises ProtocolError for anything that is not a Call within its bounds."""
-    try:
-        return _call_decoder.decode(payload)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"not a request: {error}") from error
-
-
-def decode_seq(payload: bytes) -> int | None:
-    """The seq of what may otherwise be no Call at all, so that its sender can be told so; None if there is none."""
-    try:
-        return _seq_decoder.decode(payload).seq
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
-        return None
-
-
-def decode_from_tracker(payload: bytes) -> FromTracker:
-    """Raises ProtocolError for anything a tracker may not say."""
-    try:
-        return _from_tracker_decoder.decode(payload)
-    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"not a tracker's message: {error}") from error
+FromTracker = Welcome | Reply | Event
 
 
 def login_challenge(nonce: bytes, user_id: str) -> bytes:

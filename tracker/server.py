@@ -18,9 +18,10 @@ from collections import Counter
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from tracker import protocol
+from tracker import framing, protocol
 from tracker.authority import Authority, issue_tracker
-from tracker.protocol import Event, ProtocolError, Refused, Reply, Result, Welcome
+from tracker.framing import ProtocolError
+from tracker.protocol import Event, Refused, Reply, Result, Welcome
 from tracker.service import Service
 from tracker.settings import (
     CONNECTIONS_MAX,
@@ -143,9 +144,9 @@ class _Connection:
             _log.info("%s: %s", self._caller.observed_host, error)
             return False
         try:
-            call = protocol.decode_call(payload)
+            call = framing.decode_call(payload)
         except ProtocolError as error:
-            seq = protocol.decode_seq(payload)
+            seq = framing.decode_seq(payload)
             if seq is not None:
                 await self._send(Reply(seq, Refused("bad_request", str(error))))
             return False
@@ -164,15 +165,15 @@ class _Connection:
 
     async def _read_frame(self) -> bytes:
         is_stranger = self._caller.session is None
-        limit = protocol.FRAME_BYTES_MAX_STRANGER if is_stranger else protocol.FRAME_BYTES_MAX_MEMBER
+        limit = framing.FRAME_BYTES_MAX_STRANGER if is_stranger else framing.FRAME_BYTES_MAX_MEMBER
         async with asyncio.timeout(STRANGER_IDLE_S if is_stranger else PRESENCE_TTL_S):
-            header = await self._reader.readexactly(protocol.FRAME_HEADER_BYTES)
-        length = protocol.frame_length(header, limit)
+            header = await self._reader.readexactly(framing.FRAME_HEADER_BYTES)
+        length = framing.frame_length(header, limit)
         async with asyncio.timeout(FRAME_TIMEOUT_S):
             return await self._reader.readexactly(length)
 
     async def _send(self, message: Welcome | Reply) -> None:
-        self._writer.write(protocol.encode_frame(message))
+        self._writer.write(framing.encode_frame(message))
         async with asyncio.timeout(FRAME_TIMEOUT_S):
             await self._writer.drain()
 
@@ -183,7 +184,7 @@ class _Connection:
         if transport.get_write_buffer_size() > UNREAD_BYTES_MAX:
             transport.abort()
         else:
-            self._writer.write(protocol.encode_frame(event))
+            self._writer.write(framing.encode_frame(event))
 
 
 def _server_tls(authority: Authority, now_s: float) -> ssl.SSLContext:

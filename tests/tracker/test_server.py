@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tracker import protocol, server
+from tracker import framing, protocol, server
 from tracker.addresses import TrackerAddress
 from tracker.authority import make_authority
 from tracker.connection import TrackerConnection, fetch_authority
@@ -66,7 +66,7 @@ async def open_raw(address: TrackerAddress) -> tuple[asyncio.StreamReader, async
     tls.check_hostname, tls.verify_mode = False, ssl.CERT_NONE
     reader, writer = await asyncio.open_connection(address.host, address.port, ssl=tls)
     length = int.from_bytes(await reader.readexactly(4), "big")
-    assert isinstance(protocol.decode_from_tracker(await reader.readexactly(length)), protocol.Welcome)
+    assert isinstance(framing.decode_from_tracker(await reader.readexactly(length)), protocol.Welcome)
     return reader, writer
 
 
@@ -147,7 +147,7 @@ async def test_a_bad_request_is_answered_and_ends_the_connection(town: "Town") -
     writer.write(len(payload).to_bytes(4, "big") + payload)
     async with asyncio.timeout(5):
         rest = await reader.read()
-    reply = protocol.decode_from_tracker(rest[4:])
+    reply = framing.decode_from_tracker(rest[4:])
     assert isinstance(reply, protocol.Reply)
     assert isinstance(reply.result, Refused)
     assert (reply.seq, reply.result.code) == (7, "bad_request")

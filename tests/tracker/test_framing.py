@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker import protocol
-from tracker.protocol import Call, ProtocolError, Reply, decode_call, decode_from_tracker, decode_seq, encode_frame
+from tracker import framing, protocol
+from tracker.framing import ProtocolError, decode_call, decode_from_tracker, decode_seq, encode_frame
+from tracker.protocol import Call, Reply
 
 ids = st.text(min_size=1, max_size=64)
 roots = st.binary(min_size=32, max_size=32)
@@ -24,7 +25,7 @@ calls = st.builds(Call, st.integers(0, 2**32 - 1), st.binary(min_size=16, max_si
 
 
 def payload(frame: bytes) -> bytes:
-    assert protocol.frame_length(frame[:4], 1 << 20) == len(frame) - 4
+    assert framing.frame_length(frame[:4], 1 << 20) == len(frame) - 4
     return frame[4:]
 
 
@@ -67,10 +68,10 @@ def test_the_seq_of_a_bad_request_is_still_known() -> None:
 
 def test_a_length_over_the_limit_is_refused_from_the_header_alone() -> None:
     with pytest.raises(ProtocolError, match="limit"):
-        protocol.frame_length(b"\xff\xff\xff\xff", protocol.FRAME_BYTES_MAX_MEMBER)
+        framing.frame_length(b"\xff\xff\xff\xff", framing.FRAME_BYTES_MAX_MEMBER)
 
 
 def test_a_full_manifest_fits_a_members_frame() -> None:
     leaves = bytes(protocol.PIECE_COUNT_MAX * protocol.LEAF_BYTES)
     manifest = protocol.Manifest("n" * 255, protocol.SIZE_BYTES_MAX, 1 << 24, bytes(32), leaves, "p" * 64)
-    assert len(encode_frame(Reply(1, manifest))) <= protocol.FRAME_BYTES_MAX_MEMBER
+    assert len(encode_frame(Reply(1, manifest))) <= framing.FRAME_BYTES_MAX_MEMBER
