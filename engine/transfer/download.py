@@ -36,6 +36,8 @@ from engine.transfer.hash_jobs import HashJobs
 from engine.transfer.links import Link, PeerAddress
 
 _RATE_SPAN_S = 3.0
+_ALONE_AFTER_S = 3.0
+"""Without a link for so long, a download is said to be waiting for somebody."""
 
 
 class Download:
@@ -55,6 +57,7 @@ class Download:
         self.file_id, self.group_id, self.name, self.target = file_id, group_id, name, target
         self.manifest = manifest
         self.peers: dict[bytes, PeerAddress] = {}
+        self.has_looked = False  # whether the trackers were asked for peers yet
         self.banned: set[str] = set()
         self.ticket = ""
         self.news = asyncio.Event()
@@ -74,7 +77,7 @@ class Download:
         self.verified_bytes = 0
         self._bytes_by_peer: Counter[str] = Counter()
         self._recent: deque[tuple[float, int]] = deque()
-        self._started_at_s = self._ended_at_s = time.monotonic()
+        self._started_at_s = self._ended_at_s = self._linked_at_s = time.monotonic()
         self._unannounced: list[int] = []
         self.checkpoints = Checkpoints(
             self._journal_path, self.descriptor, manifest.root, geometry, self.shared.have, settings
@@ -103,7 +106,7 @@ class Download:
         self.scheduler = Scheduler(
             geometry, self.shared.have, self._settings, random.Random(os.urandom(8)), self._request_ids
         )
-        self.state = "waiting"
+        self.state = "downloading"
 
     def install(self) -> Stamp:
         """All pieces are there: make them durable and give the file its name; returns the marks it has from now on.
@@ -191,8 +194,11 @@ class Download:
 
     def tick(self, now_s: float) -> None:
         """Called a few times a second: state and rate follow what happened."""
+        if self.scheduler.link_count:
+            self._linked_at_s = now_s
+        is_alone = (self.has_looked and not self.peers) or now_s - self._linked_at_s > _ALONE_AFTER_S
         if self.is_fetching:
-            self.state = "downloading" if self.scheduler.link_count else "waiting"
+            self.state = "waiting" if is_alone else "downloading"
         self._recent.append((now_s, self.verified_bytes))
         while self._recent[0][0] < now_s - _RATE_SPAN_S:
             self._recent.popleft()

@@ -98,6 +98,7 @@ class DownloadRun:
         with contextlib.suppress(ShoalError):
             for peer in await self._parts.directory.find_peers(download.group_id, download.manifest.root):
                 download.peers[peer.thumbprint] = peer
+            download.has_looked = True
 
     async def refresh_ticket(self, *, is_stale: bool = False) -> None:
         """Have a ticket that holds, and show it on every link; without an answer the one we have goes on."""

@@ -1,0 +1,1 @@
+"""Measurements anybody can repeat, and the demonstration: `python -m bench` lists them."""
