@@ -52,8 +52,11 @@ class Settings:
     """First pause before dialling a lost peer again; doubles up to redial_delay_max_s."""
     redial_delay_max_s: float = 30.0
 
-    bad_pieces_max: int = 1
-    """Proven bad pieces before a peer is shut out of a download. One: TLS and TCP already rule out accidents."""
+    refused_delay_s: float = 5.0
+    """A peer that does not share a file (any more, or yet) is asked again after so long, while the tracker names it."""
+
+    idle_link_s: float = 60.0
+    """A link that carried no file for so long is closed."""
 
     checkpoint_interval_s: float = 1.0
     checkpoint_bytes: int = 256 << 20

@@ -88,6 +88,10 @@ class Coordinator:
         await self.stop()
         await self._pool.close()
 
+    def worker_pids(self) -> list[int]:
+        """Process ids of the pool."""
+        return self._pool.pids()
+
     # ------------------------------------------------------------ who we are
 
     def configure(self, identity: events.Configure) -> None:
@@ -194,6 +198,7 @@ class Coordinator:
         for run in self._runs.values():
             if (run.download.group_id, run.download.manifest.root) == (group_id, root):
                 run.download.peers[peer.thumbprint] = peer
+                run.download.refused_until_s.pop(peer.thumbprint, None)
                 run.connect()
 
     def _lose(self, link: Link) -> None:
@@ -250,7 +255,8 @@ class Coordinator:
             self._chores.add(chore)
             chore.add_done_callback(self._chores.discard)
         else:
-            run.download.peers.pop(link.peer.thumbprint, None)  # until the tracker names it again
+            until_s = time.monotonic() + self._settings.refused_delay_s
+            run.download.refused_until_s[link.peer.thumbprint] = until_s
 
     @_handle.register
     def _peer_has(self, news: events.PeerHas, slot: int) -> None:
@@ -379,5 +385,7 @@ class Coordinator:
             now_s = time.monotonic()
             for download in self._fetching():
                 download.tick(now_s)
+            for link in self._links.idle(now_s):
+                self._pool.send(link.slot, events.EndLink(link.link_id, "idle"))
             self._pump_soon()
             await asyncio.sleep(self._settings.tick_s)

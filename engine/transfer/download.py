@@ -59,6 +59,7 @@ class Download:
         self.peers: dict[bytes, PeerAddress] = {}
         self.has_looked = False  # whether the trackers were asked for peers yet
         self.banned: set[str] = set()
+        self.refused_until_s: dict[bytes, float] = {}
         self.ticket = ""
         self.news = asyncio.Event()
         self.state: DownloadState = "checking"
@@ -145,6 +146,16 @@ class Download:
             self.file_id, self.group_id, self.manifest.root, geometry.size_bytes, geometry.piece_bytes,
             self._backend, stamp.inode if stamp else 0, stamp.mtime_ns if stamp else 0,
         )  # fmt: skip
+
+    # ------------------------------------------------------------ whom to ask
+
+    def usable_peers(self, now_s: float) -> list[PeerAddress]:
+        """Those worth a link now."""
+        return [
+            peer
+            for peer in self.peers.values()
+            if peer.user_id not in self.banned and self.refused_until_s.get(peer.thumbprint, 0.0) <= now_s
+        ]
 
     # ------------------------------------------------------------ news
 

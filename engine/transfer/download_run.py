@@ -96,8 +96,9 @@ class DownloadRun:
         download = self.download
         # A running download does not need the tracker: without an answer it goes on with whom it knows.
         with contextlib.suppress(ShoalError):
-            for peer in await self._parts.directory.find_peers(download.group_id, download.manifest.root):
-                download.peers[peer.thumbprint] = peer
+            found = await self._parts.directory.find_peers(download.group_id, download.manifest.root)
+            linked = [link.peer for link in self._parts.links if download.file_id in link.files]
+            download.peers = {peer.thumbprint: peer for peer in [*linked, *found]}
             download.has_looked = True
 
     async def refresh_ticket(self, *, is_stale: bool = False) -> None:
@@ -119,8 +120,8 @@ class DownloadRun:
         download, parts = self.download, self._parts
         if not download.is_fetching or not download.ticket:
             return
-        peers = [peer for peer in download.peers.values() if peer.user_id not in download.banned]
-        for peer, slot in parts.links.wanted(peers, parts.pool.slots, time.monotonic()):
+        now_s = time.monotonic()
+        for peer, slot in parts.links.wanted(download.usable_peers(now_s), parts.pool.slots, now_s):
             link, is_new = parts.links.link_to(peer, slot)
             if is_new:
                 parts.pool.send(slot, events.Dial(link.link_id, peer.host, peer.port, peer.thumbprint))

@@ -31,6 +31,7 @@ class Link:
     peer: PeerAddress
     is_up: bool = False
     files: set[int] = field(default_factory=set)
+    used_at_s: float = float("inf")
 
 
 @dataclass(slots=True)
@@ -98,6 +99,17 @@ class Links:
             return  # its other links went down for the same reason
         delay_s = min(before.delay_s * 2, settings.redial_delay_max_s) if before else settings.redial_delay_s
         self._absent[link.peer.thumbprint] = _Absence(now_s + delay_s, delay_s)
+
+    def idle(self, now_s: float) -> list[Link]:
+        """Links that carried no file for a while, each named once."""
+        idle: list[Link] = []
+        for link in self:
+            if link.files or link.used_at_s == float("inf"):
+                link.used_at_s = now_s
+            elif now_s - link.used_at_s > self._settings.idle_link_s:
+                link.used_at_s = float("inf")
+                idle.append(link)
+        return idle
 
     def welcome_back(self, peer: PeerAddress) -> None:
         """The tracker just said that this peer is there: dial at once."""

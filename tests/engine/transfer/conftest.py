@@ -1,0 +1,96 @@
+"""Real coordinators with real workers and sockets, each with a directory that is a fake."""
+
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from engine.net.listener import Listener
+from engine.settings import Settings
+from engine.storage.ledger import SharedFile
+from engine.storage.manifest import Manifest
+from engine.storage.stamp import Stamp
+from engine.swarm.geometry import Geometry
+from engine.transfer import events
+from engine.transfer.coordinator import Coordinator, Fetching
+from engine.transfer.download import Download
+from tests.fakes import Club, FakeDirectory, Member
+from tracker import tickets
+
+GROUP = "lab"
+
+
+@dataclass
+class Node:
+    """One client's engine, without a tracker."""
+
+    member: Member
+    directory: FakeDirectory
+    coordinator: Coordinator
+    listener: Listener
+    refusals: list[str] = field(default_factory=list)
+    lost_links: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Overhear what the workers report."""
+        handle = self.coordinator._on_news
+
+        def overhear(slot: int, news: events.AnyNews) -> None:
+            if isinstance(news, events.FileRefused):
+                self.refusals.append(news.code)
+            elif isinstance(news, events.LinkDown):
+                self.lost_links.append(news.reason)
+            handle(slot, news)
+
+        self.coordinator._pool._on_news = overhear
+
+    def knows(self, *others: "Node") -> None:
+        self.directory.peers = [other.member.at(other.listener.port) for other in others]
+
+    def serve(self, path: Path, manifest: Manifest) -> int:
+        share = SharedFile(GROUP, path.name, str(path), manifest.root, manifest.geometry, Stamp.of(path.stat()))
+        return self.coordinator.serve(share)
+
+    def fetch(self, target: Path, manifest: Manifest) -> tuple[Download, Fetching]:
+        return self.coordinator.fetch(GROUP, target.name, target, manifest)
+
+
+@dataclass
+class World:
+    """Makes nodes of one club and ends them."""
+
+    folder: Path
+    club: Club = field(default_factory=Club)
+    nodes: list[Node] = field(default_factory=list)
+
+    async def node(self, user_id: str, settings: Settings | None = None, club: Club | None = None) -> Node:
+        member = (club or self.club).member(user_id)
+        directory = FakeDirectory(member)
+        coordinator = Coordinator(settings or Settings(workers=2), tickets.check, directory)
+        await coordinator.start()
+        coordinator.configure(member.identity)
+        node = Node(member, directory, coordinator, Listener("127.0.0.1", 0, coordinator.accept))
+        self.nodes.append(node)
+        return node
+
+    async def file(self, name: str, size_bytes: int, hasher: Node) -> tuple[Path, Manifest]:
+        """Random bytes, and their manifest."""
+        path = self.folder / name
+        path.write_bytes(os.urandom(size_bytes))
+        geometry = Geometry.of_size(size_bytes)
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            return path, Manifest.of_leaves(geometry, await hasher.coordinator.hash_file(descriptor, geometry))
+        finally:
+            os.close(descriptor)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    world = World(tmp_path)
+    yield world
+    for node in world.nodes:
+        node.listener.close()
+        await node.coordinator.close()
