@@ -62,6 +62,9 @@ class Settings:
     checkpoint_bytes: int = 256 << 20
     """The journal is brought up to date after whichever comes first."""
 
+    write_back_bytes: int = 16 << 20
+    """After so much new data the kernel is asked to begin writing it to the disk."""
+
     find_peers_interval_s: float = 15.0
     """How often a download asks for more peers while it has too few (PeerJoined events come in between)."""
 

@@ -4,5 +4,6 @@
     prompt      on a terminal (completion, history)      piped      one command a line from anywhere else
     runner      a line → its command → what came of it   actions    command → one call of the client
     output      answers for people and for programs      sentences  reports in words
+    completion  what a word could become                 history    which words may be kept
     commands    the table of commands                    lines      quoting                  (both pure)
 """

@@ -10,6 +10,7 @@ Not for: checking the number of words (commands), catching errors (runner).
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
@@ -23,7 +24,7 @@ from engine.shell import sentences
 from engine.shell.commands import COMMANDS, find_command
 from engine.shell.following import finish_download
 from engine.shell.output import Output, Progress, Result
-from engine.shell.safe_text import name, quoted
+from engine.shell.safe_text import name
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -133,7 +134,8 @@ async def upload_file(context: Context, file_path: str, group_id: str) -> Result
 
 
 async def download_file(context: Context, group_id: str, file_name: str, destination_path: str) -> Result:
-    status = await context.client.download_file(group_id, file_name, _destination(destination_path))
+    # As text, since a path object forgets the slash at its end, by which a user says "a folder".
+    status = await context.client.download_file(group_id, file_name, os.path.expanduser(destination_path))
     if status.state == "complete":
         return Result(sentences.already_there(status), to_builtins(status))
     return await finish_download(context.client, context.output, status)
@@ -158,11 +160,9 @@ async def serve(context: Context) -> Result:
     if context.client.user_id is None:
         raise LocalError("nothing is served before login; log in first", code="not_logged_in")
     context.output.notice(Notice("serving", "sharing until interrupted (Ctrl-C)"))
-    try:
+    # Being interrupted is how serving ends well, so this cancellation goes no further.
+    with suppress(asyncio.CancelledError):
         await asyncio.get_running_loop().create_future()
-    except asyncio.CancelledError:
-        # Being interrupted is how serving ends well, so this cancellation goes no further.
-        pass
     return Result("stopped sharing")
 
 
@@ -198,11 +198,3 @@ ACTIONS: dict[str, Callable[..., Awaitable[Result]]] = {
     "help": show_help,
     "exit": leave,
 }
-
-
-def _destination(typed: str) -> Path:
-    path = Path(os.path.expanduser(typed))
-    # A path object forgets a slash at its end, by which the user said "a folder".
-    if typed.endswith("/") and not path.is_dir():
-        raise LocalError(f"there is no folder {quoted(typed)}; make it first", code="no_such_folder")
-    return path

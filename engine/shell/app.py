@@ -17,7 +17,8 @@ from engine.reports import Notice
 from engine.shell.actions import Context
 from engine.shell.incidents import IncidentLog
 from engine.shell.output import HumanOutput, JsonOutput, Output
-from engine.shell.piped import ask_on_terminal, lines_of, run_lines
+from engine.shell.piped import run_lines
+from engine.shell.reading import ask_on_terminal, lines_of
 from engine.shell.runner import Runner
 from engine.shell.signals import STOPPING, while_signals_cancel
 

@@ -25,11 +25,15 @@ def rate(bytes_per_s: float) -> str:
     return f"{size(bytes_per_s)}/s"
 
 
-def mean_rate(size_bytes: int, seconds: float) -> str:
-    return rate(size_bytes / max(seconds, 1e-3))
+def work(size_bytes: int, seconds: float) -> str:
+    """How much in which time, and how fast that is (of nothing there is no rate)."""
+    amount = f"{size(size_bytes)} in {duration(seconds)}"
+    return f"{amount}, {rate(size_bytes / max(seconds, 1e-3))}" if size_bytes else amount
 
 
 def duration(seconds: float) -> str:
+    if seconds < 0.095:
+        return f"{seconds * 1000:.0f} ms"
     if seconds < 59.95:
         return f"{seconds:.1f} s"
     minutes, rest = divmod(round(seconds), 60)

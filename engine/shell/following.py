@@ -16,6 +16,7 @@ from engine.errors import LocalError, ShoalError
 from engine.reports import DownloadState, DownloadStatus, Notice
 from engine.shell import sentences
 from engine.shell.output import Output, Progress, Result
+from engine.shell.safe_text import name
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -25,12 +26,14 @@ _LOOK_EVERY_S = 0.2
 
 
 async def finish_download(client: "Client", output: Output, status: DownloadStatus) -> Result:
-    """Returns when the download is complete; raises ShoalError if it failed or was cancelled."""
+    """Returns when the download is complete; raises ShoalError if it ended in any other way."""
     final = await _watch(client, output, status)
     if final.state == "cancelled":
-        raise LocalError(f"the download of {sentences.name(final.name)} was cancelled", code="cancelled")
+        raise LocalError(f"the download of {name(final.name)} was cancelled", code="cancelled")
+    if final.state == "paused":
+        raise LocalError(f"the download of {name(final.name)} goes on after the next login", code="paused")
     if final.state == "failed":
-        sentence = final.error or f"the download of {sentences.name(final.name)} failed"
+        sentence = final.error or f"the download of {name(final.name)} failed"
         raise ShoalError(sentence, code=final.error_code or "download_failed")
     return Result(sentences.downloaded(final), to_builtins(final))
 
@@ -43,7 +46,8 @@ async def _watch(client: "Client", output: Output, status: DownloadStatus) -> Do
             if status.state != said:
                 said = status.state
                 _say_state(output, status)
-            output.progress(_progress(status))
+            if status.state not in OVER:
+                output.progress(_progress(status))
             await asyncio.wait({over}, timeout=_LOOK_EVERY_S)
             status = _now(client, status)
         return over.result()
@@ -53,12 +57,14 @@ async def _watch(client: "Client", output: Output, status: DownloadStatus) -> Do
 
 
 def _now(client: "Client", last: DownloadStatus) -> DownloadStatus:
+    if client.user_id is None:
+        return last  # a logout came in between; the download is about to report that it is paused
     wanted = (last.group_id, last.name)
     return next((s for s in client.show_downloads() if (s.group_id, s.name) == wanted), last)
 
 
 def _say_state(output: Output, status: DownloadStatus) -> None:
-    file = sentences.name(status.name)
+    file = name(status.name)
     if status.state == "waiting":
         text = f"nobody online has {file} yet; the download starts by itself when someone comes"
         output.notice(Notice("download_waiting", text))

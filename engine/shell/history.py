@@ -18,7 +18,7 @@ _PREFIX = "requests"
 
 def without_passwords(text: str) -> str:
     """The part of what was typed (several lines if pasted) that may be kept; "" for nothing."""
-    return "\n".join(filter(None, map(_kept, text.splitlines())))
+    return "\n".join(filter(None, map(_kept, text.split("\n"))))
 
 
 def _kept(line: str) -> str:

@@ -58,7 +58,7 @@ Clock = Callable[[], float]
 
 
 class Result(Struct, frozen=True):
-    """What a command achieved: `text` for people (made of safe text, lines joined by newlines), `fields` for programs."""
+    """What a command achieved: `text` for people (safe_text, lines joined by newlines), `fields` for programs."""
 
     text: str
     fields: dict[str, object] = {}
@@ -171,7 +171,9 @@ class JsonOutput:
 
     def _write(self, record: dict[str, object]) -> None:
         # ASCII: a name that is not valid Unicode, or a terminal that is not UTF-8, must not stop a program's log.
-        print(json.dumps(record, ensure_ascii=True), file=self._stream, flush=True)
+        # DEL is the one control character that json leaves as it is.
+        line = json.dumps(record, ensure_ascii=True).replace("\x7f", "\\u007f")
+        print(line, file=self._stream, flush=True)
 
 
 def progress_line(progress: Progress) -> str:

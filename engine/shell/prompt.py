@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.history import DummyHistory, FileHistory
+from prompt_toolkit.history import FileHistory
 from prompt_toolkit.patch_stdout import patch_stdout
 
 from engine.errors import LocalError, ShoalError
@@ -33,6 +33,7 @@ from engine.shell.following import OVER, finish_download
 from engine.shell.history import without_passwords
 from engine.shell.incidents import IncidentLog
 from engine.shell.output import HumanOutput, Progress, Result, progress_line
+from engine.shell.reading import ask_on_terminal
 from engine.shell.runner import Runner
 from engine.shell.signals import while_signals_call, while_signals_cancel
 
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 
 _REFRESH_S = 0.5
 _BLINK_S = 0.5
+_SAID_ALREADY = ("cancelled", "paused")
+"""How a download ends by cancel_download or logout: that command was answered itself."""
 _IDLE = "nothing is being moved; help lists the commands, Tab completes"
 
 
@@ -51,7 +54,7 @@ class _LineGivenUp(Exception):
 async def run_prompt(start: Callable[[Callable[[Notice], None]], Awaitable["Client"]], incidents: IncidentLog) -> int:
     """The exit code: 0, or 1 if the client did not start. A refused command is no failure of a person's session."""
     with patch_stdout():
-        output = _PromptOutput()
+        output = PromptOutput()
         incidents.watch(asyncio.get_running_loop(), lambda error: output.error(None, error))
         prompt = _Prompt(asyncio.ensure_future(start(output.notice)), output, incidents)
         try:
@@ -70,7 +73,7 @@ async def run_prompt(start: Callable[[Callable[[Notice], None]], Awaitable["Clie
     return 0
 
 
-class _PromptOutput(HumanOutput):
+class PromptOutput(HumanOutput):
     """Everything above the prompt; progress is kept for the live line below it."""
 
     def __init__(self) -> None:
@@ -78,8 +81,7 @@ class _PromptOutput(HumanOutput):
         self.moving: dict[tuple[str, str, str], Progress] = {}
 
     def error(self, command: str | None, error: ShoalError) -> None:
-        # Only the user cancels, and was answered when doing so.
-        if error.code != "cancelled":
+        if error.code not in _SAID_ALREADY:
             super().error(command, error)
 
     def progress(self, progress: Progress) -> None:
@@ -104,7 +106,7 @@ class _PromptOutput(HumanOutput):
 
 
 class _Prompt:
-    def __init__(self, starting: "asyncio.Future[Client]", output: _PromptOutput, incidents: IncidentLog) -> None:
+    def __init__(self, starting: "asyncio.Future[Client]", output: PromptOutput, incidents: IncidentLog) -> None:
         self._starting = starting
         self._output = output
         self._incidents = incidents
@@ -132,7 +134,7 @@ class _Prompt:
             except EOFError:
                 return
             runner = self._runner or await self._start_runner()
-            for line in typed.splitlines():
+            for line in typed.split("\n"):
                 invocation = runner.read(line)
                 if invocation and not await self._run(runner, invocation):
                     return
@@ -152,19 +154,18 @@ class _Prompt:
         if self._starting.cancelled() or self._starting.exception() is not None:
             return
         client = self._starting.result()
-        unfinished = sum(status.state not in OVER for status in client.show_downloads())
-        if unfinished:
-            self._output.notice(
-                Notice("downloads_paused", f"{figures.count(unfinished, 'download')} to go on with after the next login")
-            )
+        if client.user_id is not None:
+            self._say_unfinished(client)
         await client.close()
 
     async def _typed(self) -> str:
         """The next line; raises ShoalError at once if the client fails to start meanwhile."""
-        typing = asyncio.create_task(_ask(self._session))
+        # Signals and stray exceptions are ours: prompt_toolkit would take the handlers away, and print tracebacks.
+        typing = asyncio.create_task(self._session.prompt_async(handle_sigint=False, set_exception_handler=False))
         try:
             if self._runner is None:
-                await asyncio.wait({typing, self._starting}, return_when=asyncio.FIRST_COMPLETED)
+                first: set[asyncio.Future[Any]] = {typing, self._starting}
+                await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
                 if self._starting.done():
                     await self._start_runner()
             return await typing
@@ -177,7 +178,7 @@ class _Prompt:
         client = await self._starting
         self._incidents.folder = client.state_folder
         self._names = KnownNames(client)
-        self._runner = Runner(Context(client, self._output, _ask_password), self._incidents)
+        self._runner = Runner(Context(client, self._output, ask_on_terminal), self._incidents)
         return self._runner
 
     async def _run(self, runner: Runner, invocation: Invocation) -> bool:
@@ -208,6 +209,12 @@ class _Prompt:
         else:
             text = f"uploading {safe_text.name(invocation.arguments[0])}; it goes on in the background"
         self._output.result(invocation.command.name, Result(text))
+
+    def _say_unfinished(self, client: "Client") -> None:
+        count = sum(status.state not in OVER for status in client.show_downloads())
+        if count:
+            text = f"not finished yet: {figures.count(count, 'download')}, to go on after the next login"
+            self._output.notice(Notice("downloads_unfinished", text))
 
     def _follow_resumed(self, runner: Runner) -> None:
         client = runner.context.client
@@ -269,19 +276,5 @@ class _NameCompleter(Completer):
         self, document: Document, complete_event: CompleteEvent
     ) -> AsyncGenerator[Completion, None]:
         for offer in await offers(document.text_before_cursor, self._names()):
-            yield Completion(offer.text, start_position=-offer.replaced)
-
-
-async def _ask_password(question: str) -> str:
-    session: PromptSession[str] = PromptSession(
-        question, is_password=True, history=DummyHistory(), interrupt_exception=_LineGivenUp
-    )
-    try:
-        return await _ask(session)
-    except (_LineGivenUp, EOFError):
-        raise LocalError("no password was typed", code="no_password") from None
-
-
-async def _ask(session: PromptSession[str]) -> str:
-    # Signals and stray exceptions are ours: prompt_toolkit would take the handlers away, and print tracebacks.
-    return await session.prompt_async(handle_sigint=False, set_exception_handler=False)
+            is_whole = not offer.text.rstrip("'").endswith("/")
+            yield Completion(offer.text + " " * is_whole, start_position=-offer.replaced)

@@ -18,7 +18,7 @@ from engine.shell.output import Result
 class Runner:
     def __init__(self, context: Context, incidents: IncidentLog) -> None:
         self.context = context
-        self._incidents = incidents
+        self.incidents = incidents
         self.has_failed = False
         """Some command was refused or failed."""
 
@@ -45,7 +45,7 @@ class Runner:
             self.fail(command, error)
             return False
         except Exception as bug:
-            self.fail(command, self._incidents.record(bug))
+            self.fail(command, self.incidents.record(bug))
             return False
         self.context.output.result(command, result)
         return True

@@ -83,20 +83,14 @@ def files(group_id: str, entries: "Sequence[FileEntry]") -> str:
 
 def uploaded(report: UploadReport) -> str:
     file, group = name(report.name), name(report.group_id)
-    work = (
-        f"{figures.size(report.size_bytes)} hashed in {figures.duration(report.seconds)}, "
-        f"{figures.mean_rate(report.size_bytes, report.seconds)}"
-    )
+    work = figures.work(report.size_bytes, report.seconds)
     if report.was_known:
         return f"{group} already has {file} with this content: you became another sharer of it ({work})"
     return f"sharing {file} in {group} ({work})"
 
 
 def downloaded(status: DownloadStatus) -> str:
-    lines = [
-        f"downloaded {name(status.name)}: {figures.size(status.size_bytes)} in {figures.duration(status.seconds)}, "
-        f"{figures.mean_rate(status.size_bytes, status.seconds)}, verified"
-    ]
+    lines = [f"downloaded {name(status.name)}: {figures.work(status.size_bytes, status.seconds)}, verified"]
     if status.bytes_by_peer:
         largest_first = sorted(status.bytes_by_peer.items(), key=lambda share: (-share[1], share[0]))
         shares = (f"{name(peer)} {figures.size(size_bytes)}" for peer, size_bytes in largest_first)
@@ -137,6 +131,8 @@ def one_command(command: Command) -> str:
 def _download_row(status: DownloadStatus) -> tuple[str, ...]:
     done = f"{figures.percent(status.verified_bytes, status.size_bytes)} %"
     remark = {
+        "downloading": "",
+        "complete": "",
         "waiting": "waiting: nobody online has it",
         "paused": f"paused{': ' + printable(status.error) if status.error else ''}",
         "failed": f"failed: {printable(status.error or 'no reason was given')}",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from engine.settings import Settings
 from engine.storage import journal
+from engine.storage.write_back import start_write_back
 from engine.swarm.bitfield import Flags
 from engine.swarm.geometry import Geometry
 
@@ -22,12 +23,20 @@ class Checkpoints:
         self._root, self._geometry, self._have = root, geometry, have
         self._settings = settings
         self._unsaved_bytes = 0
+        self._unwritten_bytes = 0
         self._saved_at_s = 0.0
+        self._writing_back: asyncio.Future[None] | None = None
         self._saving = asyncio.Lock()
 
     def grew(self, size_bytes: int) -> None:
         """A piece was verified."""
         self._unsaved_bytes += size_bytes
+        self._unwritten_bytes += size_bytes
+        is_writing = self._writing_back is not None and not self._writing_back.done()
+        if self._unwritten_bytes >= self._settings.write_back_bytes and not is_writing:
+            self._unwritten_bytes = 0
+            loop = asyncio.get_running_loop()
+            self._writing_back = loop.run_in_executor(None, start_write_back, self._descriptor)
 
     def is_due(self, now_s: float) -> bool:
         if not self._unsaved_bytes or self._saving.locked():
