@@ -2,7 +2,8 @@
 
 Layers, each importing only from its own folder or further down this list:
 
-    client      the public async API; wires the parts
+    shell       lines → one call of the client → an answer
+    client      the public async API; session, shares, downloads, uploads, switchboard are what it consists of
     transfer    processes: coordinator (decides), pool and workers (move bytes)
     net         sockets          storage   files
     wire        bytes ↔ messages swarm     what to ask of whom, next     (both pure)

@@ -61,6 +61,9 @@ class Downloads:
             return DownloadStatus(*key, str(target), "complete", size_bytes, size_bytes, 0.0, 0, {}, 0.0)
         if self.is_downloading(key):
             raise LocalError(f"{key[1]} is being downloaded already", "downloading")
+        here = self._shares.path_of(*key)
+        if here is not None:
+            raise LocalError(f"this client has {key[1]} already, and shares it from {here}", "already_here")
         download, fetching = self._coordinator.fetch(*key, target, manifest)
         self._downloads.pop(key, None)
         self._downloads[key] = download

@@ -5,11 +5,13 @@ and the trackers (so that others come). A file whose marks changed since it was 
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from engine.errors import StorageError
 from engine.reports import DroppedShare
 from engine.session import Session
 from engine.storage.ledger import Ledger, SharedFile
+from engine.storage.stamp import Stamp
 from engine.transfer.coordinator import Coordinator
 from tracker import protocol
 
@@ -80,6 +82,17 @@ class Shares:
                 self._drop(file.group_id, file.name, _UNKNOWN)
                 dropped.append(DroppedShare(file.group_id, file.name, file.path, _UNKNOWN))
         return dropped
+
+    def path_of(self, group_id: str, name: str) -> Path | None:
+        """Where this client has the file, if it still is what was shared."""
+        live = self._live.get((group_id, name))
+        if live is None:
+            return None
+        path = Path(live.file.path)
+        try:
+            return path if Stamp.of(path.stat()) == live.file.stamp else None
+        except OSError:
+            return None
 
     def suspend(self) -> None:
         """Logged out: the coordinator has stopped serving, the ledger keeps all for the next login."""

@@ -37,8 +37,9 @@ _LOOK_AROUND_S = 1.0
 
 def main(channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> None:
     """The process: runs until the channel closes."""
-    # A Ctrl-C in the terminal is for the coordinator, which then ends its workers in order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A signal to the whole group, as from Ctrl-C, is for the coordinator, which then ends its workers in order.
+    for asked_to_end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(asked_to_end, signal.SIG_IGN)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)) if soft < hard else None
     gc.freeze()

@@ -1,0 +1,188 @@
+import asyncio
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from engine.errors import LocalError
+from engine.shell.piped import run_lines
+from engine.shell.reading import lines_of
+
+if TYPE_CHECKING:
+    from tests.engine.shell.conftest import Bench
+
+LOGIN = ("create_user alice pw", "login alice pw")
+
+
+async def test_results_and_errors_go_apart_and_the_run_goes_on(bench: "Bench") -> None:
+    await bench.run("list_groups", "# comment", "", *LOGIN, "create_group lab", "lgoin x", "join_group", "list_groups")
+    assert bench.err.getvalue().splitlines() == [
+        "error: you are not logged in; use login first",
+        "error: there is no command 'lgoin'; did you mean login?",
+        "error: wrong number of words: join_group takes 1 word after it, not 0. "
+        "Usage: join_group <group_id> (quote a name that has spaces in it)",
+    ]
+    assert bench.out.getvalue().splitlines() == [
+        "made the account alice; log in with: login alice",
+        "logged in as alice",
+        "2 shares resumed",
+        "no longer shared: old.bin in lab (/data/old.bin): the file changed",
+        "made the group lab; you own it",
+        "GROUP  OWNER  MEMBERS  YOU",
+        "lab    alice  1        you own it",
+    ]
+    assert bench.runner.has_failed
+
+
+async def test_a_run_without_errors_has_not_failed(bench: "Bench") -> None:
+    await bench.run(*LOGIN, "accept_request lab bob", "reject_request", "exit", "create_user late pw")
+    assert bench.runner.has_failed
+    assert bench.client.passwords == {"alice": "pw"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("join_group lab", "asked to join lab; its owner decides"),
+        ("leave_group lab", "left lab; you were its last member, so the group was removed"),
+        ("requests list_requests lab", "carol"),
+        ("accept_request lab carol", "carol is a member of lab now"),
+        ("upload_file /data/new.bin lab", "sharing new.bin in lab (4.0 MiB in 0.5 s, 8.0 MiB/s)"),
+        ("upload_file /data/known.bin lab", "you became another sharer of it"),
+        ("stop_share lab x", "stopped sharing x in lab; nobody else online has it, so it left the group's list"),
+        ("show_downloads", "there are no downloads"),
+        ("logout", "logged out; nothing is served any more"),
+        ("help serve", "serve: keep sharing until interrupted"),
+        ("list_files lab", "evil\\x1b[2J.bin"),
+        ("list_files lab", "'with space.bin'  4.0 MiB  1"),
+    ],
+)
+async def test_every_answer_is_a_sentence(bench: "Bench", line: str, said: str) -> None:
+    await bench.run(*LOGIN, line)
+    assert said in bench.out.getvalue()
+    assert not bench.runner.has_failed
+
+
+async def test_a_download_is_followed_to_its_end(bench: "Bench") -> None:
+    await bench.run(*LOGIN, "download_file lab good.bin folder/", "show_downloads")
+    assert bench.client.destinations == ["folder/"], "the slash says that it must be a folder"
+    assert bench.out.getvalue().splitlines()[-4:] == [
+        "downloaded good.bin: 4.0 MiB in 2.0 s, 2.0 MiB/s, verified",
+        "  from alice 4.0 MiB, bob 1.0 KiB",
+        "  to /tmp/good.bin, shared in lab from there",
+        "[C]  lab  good.bin  100 %  of 4.0 MiB  -  2 peers",
+    ]
+
+
+async def test_a_download_that_waits_or_fails_says_so(bench: "Bench") -> None:
+    await bench.run(*LOGIN, "download_file lab lonely.bin .", "download_file lab broken.bin .", "show_downloads")
+    assert bench.err.getvalue().splitlines() == [
+        "note: nobody online has lonely.bin yet; the download starts by itself when someone comes",
+        "error: no peer has it any more",
+    ]
+    failed = "[F]  lab  broken.bin  25 %   of 4.0 MiB  -  2 peers  failed: no peer has it any more\n"
+    assert bench.out.getvalue().endswith(failed)
+
+
+async def test_json_has_the_fields_that_are_documented(json_bench: "Bench") -> None:
+    await json_bench.run(*LOGIN, "create_group lab", "list_groups", "list_files lab", "download_file lab there.bin .")
+    created, logged_in, _made, groups, files, downloaded = json_bench.records
+    assert created == {"command": "create_user", "ok": True, "user_id": "alice"}
+    assert logged_in.keys() == {
+        "command", "ok", "user_id", "shares_resumed", "shares_dropped", "downloads_resumed",
+    }  # fmt: skip
+    assert groups["groups"] == [{"group_id": "lab", "owner": "alice", "member_count": 1, "standing": "owner"}]
+    assert files["files"][0] == {
+        "name": "good.bin",
+        "size_bytes": 4 << 20,
+        "root": bytes(range(32)).hex(),
+        "publisher": "alice",
+        "sharers_online": 1,
+    }
+    assert (downloaded["state"], downloaded["bytes_by_peer"]["bob"]) == ("complete", 1024)
+
+
+async def test_json_errors_have_a_code(json_bench: "Bench") -> None:
+    await json_bench.run("login alice wrong", "login 'alice", "nonsense", "leave_group a b")
+    assert [(record["command"], record["error"]["code"]) for record in json_bench.records] == [
+        ("login", "login_failed"),
+        (None, "quoting"),
+        ("nonsense", "unknown_command"),
+        ("leave_group", "usage"),
+    ]
+
+
+async def test_a_bug_is_one_line_and_its_traceback_a_file(bench: "Bench", tmp_path: Path) -> None:
+    await bench.run(*LOGIN, "reject_request lab bob", "accept_request lab bob")
+    (line,) = bench.err.getvalue().splitlines()
+    log = tmp_path / "shoal-errors.log"
+    bug = "KeyError: 'a bug\\nof the engine'"
+    assert line == f"error: internal: {bug}. This is a bug in Shoal; the details are in {log}"
+    assert "Traceback" in log.read_text()
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert bench.out.getvalue().endswith("bob is a member of lab now\n")
+
+
+async def test_a_password_left_out_is_asked_for(bench: "Bench") -> None:
+    bench.answers += ["pw", "pw", "pw", "one", "two"]
+    await bench.run("create_user alice", "login alice", "create_user bob")
+    assert bench.client.user_id == "alice"
+    assert bench.err.getvalue() == "error: the two passwords differ; the account was not made, try again\n"
+
+
+async def test_an_interrupted_command_has_failed(json_bench: "Bench") -> None:
+    run = asyncio.create_task(json_bench.run("login nobody-answers pw", "create_user alice pw"))
+    while "asking" not in json_bench.out.getvalue():
+        await asyncio.sleep(0)
+    run.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await run
+    _notice, record = json_bench.records
+    assert (record["command"], record["error"]["code"]) == ("login", "interrupted")
+
+
+async def test_interrupting_serve_is_how_it_ends_well(bench: "Bench") -> None:
+    serving = asyncio.create_task(bench.run(*LOGIN, "serve", "create_user late pw"))
+    while "sharing until" not in bench.err.getvalue():
+        await asyncio.sleep(0)
+    serving.cancel()
+    await serving
+    assert bench.out.getvalue().endswith("stopped sharing\n")
+    assert not bench.runner.has_failed
+    assert "late" not in bench.client.passwords
+
+
+async def test_serve_needs_somebody_logged_in(bench: "Bench") -> None:
+    await bench.run("serve", "create_user alice pw")
+    assert bench.runner.has_failed
+    assert "alice" in bench.client.passwords
+
+
+async def test_lines_come_from_a_pipe_as_they_are_written() -> None:
+    reading, writing = os.pipe()
+    lines = lines_of(reading)
+    os.write(writing, b"first\nsec")
+    assert await anext(lines) == "first"
+    os.write(writing, b"ond \xff\nlast")
+    assert await anext(lines) == "second \udcff"
+    os.close(writing)
+    assert [line async for line in lines] == ["last"]
+    os.close(reading)
+
+
+async def test_lines_come_from_a_regular_file(tmp_path: Path, bench: "Bench") -> None:
+    script = tmp_path / "script"
+    script.write_text("\n".join([*LOGIN, "create_group lab"] + ["# more than one chunk"] * 10_000))
+    with script.open("rb") as file:
+        await run_lines(bench.runner, lines_of(file.fileno()))
+    assert bench.client.owners == {"lab": "alice"}
+
+
+async def test_a_bug_in_a_task_that_nobody_awaits_is_said_too(bench: "Bench", tmp_path: Path) -> None:
+    said: list[str] = []
+    loop = asyncio.get_running_loop()
+    bench.runner.incidents.watch(loop, lambda error: said.append(str(error)))
+    loop.call_exception_handler({"message": "stray", "exception": LocalError("lost")})
+    loop.set_exception_handler(None)
+    assert said[0].startswith("internal: LocalError: lost")
