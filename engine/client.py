@@ -137,9 +137,10 @@ class Client:
 
     # ------------------------------------------------------------ groups
 
-    async def create_group(self, group_id: str) -> None:
+    async def create_group(self, group_id: str, is_open: bool = False) -> None:
+        """`is_open`: for a trusted network; files cross it unencrypted, to members only and verified all the same."""
         self._require_login()
-        await self._session.call(protocol.CreateGroup(_group_id(group_id)), protocol.Done)
+        await self._session.call(protocol.CreateGroup(_group_id(group_id), is_open), protocol.Done)
 
     async def join_group(self, group_id: str) -> None:
         """Ask to be let in."""

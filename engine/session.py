@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnavailable
 from engine.transfer import events
+from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
 from tracker import protocol
 from tracker.addresses import TrackerAddress, fingerprint_of
@@ -99,16 +100,16 @@ class Session:
         answer = await self.call(protocol.FindPeers(group_id, root, self._peers_wanted), protocol.Peers)
         return [peer_address(peer) for peer in answer.peers if peer.thumbprint != self._own_thumbprint]
 
-    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> str:
+    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
         """One that has at least half of its life left."""
         kept, now_s = self._tickets.get(group_id), time.time()
         if kept is not None and not is_stale:
             life_s = kept.expires_at_s - self._ticket_taken_at_s[group_id]
             if kept.expires_at_s - now_s > life_s / 2:
-                return kept.ticket
+                return GroupTicket(kept.ticket, kept.is_open)
         fresh = await self.call(protocol.GetTicket(group_id), protocol.Ticket)
         self._tickets[group_id], self._ticket_taken_at_s[group_id] = fresh, now_s
-        return fresh.ticket
+        return GroupTicket(fresh.ticket, fresh.is_open)
 
     def forget_ticket(self, group_id: str) -> None:
         """The group's epoch was raised: the next ticket will be of the new one."""

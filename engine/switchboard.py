@@ -14,6 +14,7 @@ from engine.reports import DroppedShare, Notice
 from engine.session import Session, peer_address
 from engine.shares import Shares
 from engine.transfer.coordinator import Coordinator
+from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
 from tracker import protocol
 from tracker.client import Identity
@@ -48,7 +49,7 @@ class Switchboard:
     async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
         return await self._session.find_peers(group_id, root)
 
-    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> str:
+    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
         return await self._session.ticket_for(group_id, is_stale=is_stale)
 
     def share_broken(self, file_id: int, reason: str) -> None:

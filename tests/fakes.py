@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from engine.transfer import events
+from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
 from tracker import authority, tickets
 
@@ -44,10 +45,18 @@ class Member:
     identity: events.Configure
     thumbprint: bytes
 
-    def ticket(self, group_id: str, *, epoch: int = 1, life_s: float = 600.0, now_s: float | None = None) -> str:
+    def ticket(
+        self,
+        group_id: str,
+        *,
+        epoch: int = 1,
+        life_s: float = 600.0,
+        now_s: float | None = None,
+        is_open: bool = False,
+    ) -> str:
         return tickets.sign(
             self.club.signing_key, "k1", user_id=self.user_id, group_id=group_id, epoch=epoch,
-            thumbprint=self.thumbprint, now_s=time.time() if now_s is None else now_s, life_s=life_s,
+            thumbprint=self.thumbprint, now_s=time.time() if now_s is None else now_s, life_s=life_s, is_open=is_open,
         )  # fmt: skip
 
     def at(self, port: int) -> PeerAddress:
@@ -62,12 +71,13 @@ class FakeDirectory:
         self.peers: list[PeerAddress] = []
         self.notices: list[tuple[str, str]] = []
         self.broken: list[tuple[int, str]] = []
+        self.is_open = False
 
     async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
         return list(self.peers)
 
-    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> str:
-        return self.member.ticket(group_id)
+    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
+        return GroupTicket(self.member.ticket(group_id, is_open=self.is_open), self.is_open)
 
     def share_broken(self, file_id: int, reason: str) -> None:
         self.broken.append((file_id, reason))

@@ -43,7 +43,9 @@ async def find_group(db: AsyncConnection, group_id: str, user_id: str) -> Group 
     """The group as this account sees it. Locked until the change ends, where the database locks rows."""
     found = (
         await db.execute(
-            select(groups.c.owner, groups.c.epoch).where(groups.c.group_id == group_id).with_for_update()
+            select(groups.c.owner, groups.c.epoch, groups.c.is_open)
+            .where(groups.c.group_id == group_id)
+            .with_for_update()
         )
     ).first()
     if found is None:
@@ -55,14 +57,14 @@ async def find_group(db: AsyncConnection, group_id: str, user_id: str) -> Group 
         standing = "member"
     elif await _has(db, requests, group_id, user_id):
         standing = "requested"
-    return Group(group_id, found.owner, found.epoch, standing)
+    return Group(group_id, found.owner, found.epoch, standing, found.is_open)
 
 
-async def add_group(db: AsyncConnection, group_id: str, owner: str, now_s: float) -> bool:
+async def add_group(db: AsyncConnection, group_id: str, owner: str, is_open: bool, now_s: float) -> bool:
     """The owner is its first member. False if the name is taken."""
     epoch = await _next_epoch(db)
     try:
-        await db.execute(groups.insert().values(group_id=group_id, owner=owner, epoch=epoch))
+        await db.execute(groups.insert().values(group_id=group_id, owner=owner, epoch=epoch, is_open=is_open))
     except IntegrityError:
         return False
     await add_member(db, group_id, owner, now_s)
@@ -94,6 +96,7 @@ async def list_groups(db: AsyncConnection, user_id: str) -> list[GroupEntry]:
         select(
             groups.c.group_id,
             groups.c.owner,
+            groups.c.is_open,
             counts.c.member_count,
             mine.c.group_id.is_not(None).label("is_member"),
             asked.c.group_id.is_not(None).label("is_requested"),
@@ -112,7 +115,7 @@ async def list_groups(db: AsyncConnection, user_id: str) -> list[GroupEntry]:
             standing = "member"
         elif row.is_requested:
             standing = "requested"
-        entries.append(GroupEntry(row.group_id, row.owner, row.member_count, standing))
+        entries.append(GroupEntry(row.group_id, row.owner, row.member_count, standing, row.is_open))
     return entries
 
 

@@ -21,6 +21,7 @@ class Group(NamedTuple):
     owner: str
     epoch: int
     standing: Standing
+    is_open: bool = False
 
 
 class Refusal(Exception):

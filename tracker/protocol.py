@@ -95,7 +95,10 @@ class Logout(Message, frozen=True, tag="logout"):
 
 
 class CreateGroup(Message, frozen=True, tag="create_group"):
+    """`is_open`: its files may cross a trusted network unencrypted; members still prove who they are."""
+
     group_id: Id
+    is_open: bool = False
 
 
 class JoinGroup(Message, frozen=True, tag="join_group"):
@@ -245,6 +248,7 @@ class GroupEntry(Message, frozen=True):
     owner: Id
     member_count: int
     standing: Literal["owner", "member", "requested", "none"]
+    is_open: bool = False
 
 
 class Groups(Message, frozen=True, tag="groups"):
@@ -306,6 +310,7 @@ class Ticket(Message, frozen=True, tag="ticket"):
     ticket: str
     expires_at_s: float
     epoch: int
+    is_open: bool = False
 
 
 Result = (

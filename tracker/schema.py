@@ -5,6 +5,7 @@ Who is online and who has what is not here: it is soft, in memory, and clients s
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Column,
     Double,
     ForeignKey,
@@ -50,6 +51,7 @@ groups = Table(
     Column("group_id", Text, primary_key=True),
     Column("owner", ForeignKey("accounts.user_id"), nullable=False),
     Column("epoch", BigInteger, nullable=False),
+    Column("is_open", Boolean, nullable=False),
 )
 
 members = Table(

@@ -30,7 +30,7 @@ from tracker.turn import Turn
 
 async def create_group(turn: Turn, request: CreateGroup) -> Done:
     group_id = check_id("group id", request.group_id)
-    if not await people.add_group(turn.db, group_id, turn.user_id, turn.now_s):
+    if not await people.add_group(turn.db, group_id, turn.user_id, request.is_open, turn.now_s):
         raise Refusal("group_taken", f"there is a group {group_id} already")
     return Done()
 

@@ -72,11 +72,12 @@ async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
         user_id=turn.user_id,
         group_id=group.group_id,
         epoch=group.epoch,
+        is_open=group.is_open,
         thumbprint=turn.session.thumbprint,
         now_s=turn.now_s,
         life_s=TICKET_LIFE_S,
     )
-    return Ticket(ticket, turn.now_s + TICKET_LIFE_S, group.epoch)
+    return Ticket(ticket, turn.now_s + TICKET_LIFE_S, group.epoch, group.is_open)
 
 
 async def _sort_out(turn: Turn, shares: Iterable[Share]) -> tuple[list[Share], list[Share]]:

@@ -36,6 +36,8 @@ class Claims(msgspec.Struct, frozen=True):
     epoch: int
     thumbprint: bytes
     expires_at_s: float
+    is_open: bool = False
+    """The group's owner lets its files cross the network unencrypted."""
 
 
 class _Payload(msgspec.Struct, frozen=True):
@@ -48,6 +50,7 @@ class _Payload(msgspec.Struct, frozen=True):
     key: Annotated[str, msgspec.Meta(min_length=64, max_length=64)]
     iat: float
     exp: float
+    open: bool
 
 
 def sign(
@@ -60,8 +63,9 @@ def sign(
     thumbprint: bytes,
     now_s: float,
     life_s: float,
+    is_open: bool = False,
 ) -> str:
-    payload = _Payload(_AUDIENCE, user_id, group_id, epoch, thumbprint.hex(), now_s, now_s + life_s)
+    payload = _Payload(_AUDIENCE, user_id, group_id, epoch, thumbprint.hex(), now_s, now_s + life_s, is_open)
     return jwt.encode(msgspec.to_builtins(payload), signing_key, _ALGORITHM, {"kid": kid})
 
 
@@ -78,7 +82,7 @@ def check(ticket: str, keys: Mapping[str, bytes], now_s: float) -> Claims:
         thumbprint = binascii.unhexlify(payload.key)
     except ValueError:
         raise BadTicket("the ticket's thumbprint is not one") from None
-    return Claims(payload.sub, payload.group, payload.epoch, thumbprint, payload.exp)
+    return Claims(payload.sub, payload.group, payload.epoch, thumbprint, payload.exp, payload.open)
 
 
 def thumbprint_of(public_key_raw: bytes) -> bytes:

@@ -8,12 +8,15 @@ Not here: what to ask for (swarm.scheduler), what a sink does (storage), who dec
 """
 
 import asyncio
+import socket
 import ssl
 import time
 from typing import Protocol
 
 from engine.errors import RemoteProtocolError
-from engine.net.tls import MEMBER_NAME, PeerIdentity, peer_of
+from engine.net.plain_transport import PlainTransport
+from engine.net.proof import Prover, thumbprint_of
+from engine.net.tls import MEMBER_NAME, Identity, PeerIdentity, peer_of
 from engine.swarm.geometry import Geometry
 from engine.wire.codec import Decoder, encode
 from engine.wire.link_state import FetcherState, Slice
@@ -29,6 +32,7 @@ from engine.wire.messages import (
     Open,
     Opened,
     PieceHeader,
+    Prove,
     Refused,
     Reject,
     Renew,
@@ -67,13 +71,19 @@ class FetchListener(Protocol):
 class FetchLink(asyncio.BufferedProtocol):
     """One link; made by `dial`."""
 
-    def __init__(self, listener: FetchListener, thumbprint: bytes, block_bytes: int) -> None:
+    def __init__(
+        self, listener: FetchListener, identity: Identity, thumbprint: bytes, block_bytes: int, *, is_open: bool
+    ) -> None:
+        """`thumbprint`: whose key the server must show. `is_open`: plain TCP, both sides prove who they are."""
         self._listener = listener
         self._thumbprint = thumbprint
+        self._own_thumbprint = thumbprint_of(identity) if is_open else b""
+        self._prover = Prover(identity, Role.FETCHER, thumbprint) if is_open else None
+        self._their_nonce = b""
         self._block = memoryview(bytearray(block_bytes))
         self._filled = 0
         self._decoder = Decoder()
-        self._state = FetcherState()
+        self._state = FetcherState(needs_proof=is_open)
         self._transport: asyncio.Transport | None = None
         self._slice: Slice | None = None
         self._sink: PieceSink | None = None
@@ -88,7 +98,10 @@ class FetchLink(asyncio.BufferedProtocol):
         """Raises OSError (ssl.SSLError is one) or TimeoutError; otherwise `link_up` follows."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(timeout_s):
-            await loop.create_connection(lambda: self, host, port, ssl=context, server_hostname=MEMBER_NAME)
+            if self._prover is None:
+                await loop.create_connection(lambda: self, host, port, ssl=context, server_hostname=MEMBER_NAME)
+            else:
+                PlainTransport(await _connect(host, port), self)
 
     def open(self, channel: int, geometry: Geometry, group_id: str, root: bytes, ticket: str) -> None:
         self._state.opening(channel, geometry)
@@ -131,6 +144,9 @@ class FetchLink(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        if self._prover is not None:
+            self._send(Hello(PROTOCOL_VERSION, Role.FETCHER, self._prover.nonce))
+            return
         try:
             peer = peer_of(transport.get_extra_info("ssl_object"))
             if peer.thumbprint != self._thumbprint:
@@ -177,6 +193,12 @@ class FetchLink(asyncio.BufferedProtocol):
         match message:
             case PieceHeader() if arriving is not None:
                 self._begin_slice(arriving)
+            case Hello() if self._prover is not None:
+                self._their_nonce = message.nonce
+                self._send(self._prover.prove(message.nonce))
+            case Prove() if self._prover is not None:
+                peer = self._prover.check(message, self._their_nonce, self._own_thumbprint)
+                self._listener.link_up(self, peer)
             case Opened():
                 self._listener.opened(self, message.channel, message.bitfield)
             case Refused():
@@ -230,3 +252,15 @@ class FetchLink(asyncio.BufferedProtocol):
         sink, self._sink, self._sink_request = self._sink, None, None
         if sink is not None:
             self._listener.received(self, arriving.request_id, arriving.channel, arriving.piece, sink.finish())
+
+
+async def _connect(host: str, port: int) -> socket.socket:
+    """A connected, non-blocking socket. Raises OSError."""
+    connecting = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    connecting.setblocking(False)
+    try:
+        await asyncio.get_running_loop().sock_connect(connecting, (host, port))
+    except BaseException:
+        connecting.close()
+        raise
+    return connecting

@@ -57,6 +57,26 @@ class Listener:
             self._loop.add_reader(self._socket, self._accept)
 
 
+async def first_byte(link: socket.socket) -> int:
+    """What the other side begins with, left where it is. Raises OSError, also at its end."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(link, _wake, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(link)
+    begin = link.recv(1, socket.MSG_PEEK)
+    if not begin:
+        raise ConnectionResetError(errno.ECONNRESET, "closed before it said anything")
+    return begin[0]
+
+
+def _wake(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)
+
+
 def _sentence(host: str, port: int, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return f"{host}:{port} is in use by another program; choose another port"

@@ -21,7 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.errors import RemoteProtocolError
-from engine.net.tls import PeerIdentity, peer_of
+from engine.net.plain_transport import PlainTransport
+from engine.net.proof import Prover, thumbprint_of
+from engine.net.tls import Identity, PeerIdentity, peer_of
 from engine.settings import Settings
 from engine.swarm.bitfield import Flags, pack
 from engine.swarm.geometry import Geometry
@@ -42,6 +44,7 @@ from engine.wire.messages import (
     Open,
     Opened,
     PieceHeader,
+    Prove,
     Refused,
     Reject,
     RejectReason,
@@ -69,6 +72,9 @@ class ServedFile(Protocol):
     def read(self, offset: int, length: int) -> memoryview | bytes:
         """Raises OSError when the file is not what was shared any more."""
 
+    def descriptor(self) -> int:
+        """For sendfile; raises OSError likewise."""
+
 
 class Refusal(Exception):
     """The gate says no; `code` for programs, `str()` for people."""
@@ -81,10 +87,10 @@ class Refusal(Exception):
 class Gate(Protocol):
     """Decides who may have what; told what was sent."""
 
-    def admit(self, peer: PeerIdentity, message: Open) -> tuple[ServedFile, float]:
+    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, float]:
         """The file, and until when (time.time()) the ticket lasts. Raises Refusal."""
 
-    def renewed(self, peer: PeerIdentity, message: Renew) -> float:
+    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> float:
         """Until when the new ticket lasts. Raises Refusal."""
 
     def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None: ...
@@ -111,11 +117,18 @@ class _Sending:
 class ServeLink(asyncio.BufferedProtocol):
     """One accepted link."""
 
-    def __init__(self, gate: Gate, slots: "UploadSlots[ServeLink]", settings: Settings) -> None:
+    def __init__(
+        self, gate: Gate, slots: "UploadSlots[ServeLink]", settings: Settings, identity: Identity, *, is_open: bool
+    ) -> None:
+        """`is_open`: plain TCP, both sides prove who they are."""
         self._gate = gate
+        self._is_open = is_open
+        self._own_thumbprint = thumbprint_of(identity) if is_open else b""
+        self._prover = Prover(identity, Role.SERVER) if is_open else None
+        self._their_nonce = b""
         self._slots = slots
         self._decoder = Decoder()
-        self._state = ServerState(settings.requests_queued_per_link, settings.channels_per_link)
+        self._state = ServerState(settings.requests_queued_per_link, settings.channels_per_link, is_open)
         self._channels: dict[int, _Channel] = {}
         self._queue: deque[Request] = deque()
         self._sending: _Sending | None = None
@@ -156,6 +169,9 @@ class ServeLink(asyncio.BufferedProtocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
+        if self._prover is not None:
+            self._send(Hello(PROTOCOL_VERSION, Role.SERVER, self._prover.nonce))
+            return
         try:
             self.peer = peer_of(transport.get_extra_info("ssl_object"))
         except RemoteProtocolError as error:
@@ -197,6 +213,11 @@ class ServeLink(asyncio.BufferedProtocol):
 
     def _handle(self, message: Message) -> None:
         match message:
+            case Hello() if self._prover is not None:
+                self._their_nonce = message.nonce
+                self._send(self._prover.prove(message.nonce))
+            case Prove() if self._prover is not None:
+                self.peer = self._prover.check(message, self._their_nonce, self._own_thumbprint)
             case Open():
                 self._open(message)
             case Renew():
@@ -213,7 +234,7 @@ class ServeLink(asyncio.BufferedProtocol):
     def _open(self, message: Open) -> None:
         assert self.peer is not None
         try:
-            file, valid_until_s = self._gate.admit(self.peer, message)
+            file, valid_until_s = self._gate.admit(self.peer, message, is_open=self._is_open)
         except Refusal as refusal:
             self._state.closed(message.channel)
             self._send(Refused(message.channel, refusal.code, str(refusal)[:REASON_LENGTH_MAX]))
@@ -225,7 +246,7 @@ class ServeLink(asyncio.BufferedProtocol):
     def _renew(self, message: Renew) -> None:
         assert self.peer is not None
         try:
-            valid_until_s = self._gate.renewed(self.peer, message)
+            valid_until_s = self._gate.renewed(self.peer, message, is_open=self._is_open)
         except Refusal:
             return  # the ticket in force goes on until it ends
         for channel in self._channels.values():
@@ -307,23 +328,30 @@ class ServeLink(asyncio.BufferedProtocol):
             return
         length = min(SLICE_BYTES, sending.end - sending.begin)
         file = sending.channel.file
+        header = encode(PieceHeader(sending.request.request_id, sending.piece, sending.begin, length))
         try:
-            data = file.read(file.geometry.offset_of(sending.piece) + sending.begin, length)
+            self._put(header, file, file.geometry.offset_of(sending.piece) + sending.begin, length)
         except OSError as error:
             self._reject(sending.request, RejectReason.UNREADABLE)
             self._sending = None
             self._gate.unreadable(file, error)
             self._next_piece()
             return
-        request_id = sending.request.request_id
-        self._transport.write(encode(PieceHeader(request_id, sending.piece, sending.begin, length)))
-        self._transport.write(data)
         sending.begin += length
         assert self.peer is not None
         self._gate.sent(self.peer, file, length)
         if sending.begin == sending.end:
-            self._state.answered(request_id)
+            self._state.answered(sending.request.request_id)
             self._sending = None
             self._next_piece()
         elif not self._is_paused:
             self._next_slice = asyncio.get_running_loop().call_soon(self._send_slice)
+
+    def _put(self, header: bytes, file: ServedFile, offset: int, length: int) -> None:
+        """Header and bytes into the transport; on an open link the kernel takes them from the file. Raises OSError."""
+        if isinstance(self._transport, PlainTransport):
+            self._transport.write_with_file(header, file.descriptor(), offset, length)
+        elif self._transport is not None:
+            data = file.read(offset, length)
+            self._transport.write(header)
+            self._transport.write(data)

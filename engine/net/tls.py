@@ -67,7 +67,11 @@ def peer_of(tls: ssl.SSLObject) -> PeerIdentity:
     der = tls.getpeercert(binary_form=True)
     if der is None:
         raise RemoteProtocolError("no certificate")
-    certificate = x509.load_der_x509_certificate(der)
+    return identity_in(x509.load_der_x509_certificate(der))
+
+
+def identity_in(certificate: x509.Certificate) -> PeerIdentity:
+    """Whom a certificate that was found valid is for; raises RemoteProtocolError unless it is a member's."""
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     if MEMBER_NAME not in names.get_values_for_type(x509.DNSName):
         raise RemoteProtocolError("a certificate that is not a member's")

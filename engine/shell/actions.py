@@ -63,9 +63,13 @@ async def logout(context: Context) -> Result:
     return Result("logged out; nothing is served any more")
 
 
-async def create_group(context: Context, group_id: str) -> Result:
-    await context.client.create_group(group_id)
-    return Result(f"made the group {name(group_id)}; you own it", {"group_id": group_id})
+async def create_group(context: Context, group_id: str, option: str | None = None) -> Result:
+    if option not in (None, "--open"):
+        raise LocalError(f"create_group knows the option --open, not {name(option)}", "usage")
+    is_open = option is not None
+    await context.client.create_group(group_id, is_open)
+    kind = "; its files cross the network unencrypted" if is_open else ""
+    return Result(f"made the group {name(group_id)}; you own it{kind}", {"group_id": group_id, "is_open": is_open})
 
 
 async def join_group(context: Context, group_id: str) -> Result:

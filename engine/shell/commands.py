@@ -62,8 +62,10 @@ _ALL = (
     ),
     Command(
         "create_group",
-        ("<group_id>",),
+        ("<group_id>", "[--open]"),
         "make a group that you own",
+        "With --open, for a network you trust, its files cross it unencrypted, which is faster. Members still prove "
+        "who they are to each other, and every piece is verified.",
     ),
     Command(
         "join_group",

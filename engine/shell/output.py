@@ -12,11 +12,12 @@ Fields of the results (bytes and seconds are plain numbers, `root` is the BLAKE3
     create_user                       user_id
     login                             user_id, shares_resumed, downloads_resumed,
                                       shares_dropped: [{group_id, name, path, reason}]
-    create_group, join_group          group_id
+    create_group                      group_id, is_open
+    join_group                        group_id
     leave_group                       group_id, new_owner (or null), is_removed
     list_requests                     group_id, requests: [user_id]
     accept_request, reject_request    group_id, user_id
-    list_groups                       groups: [{group_id, owner, member_count, standing}]
+    list_groups                       groups: [{group_id, owner, member_count, standing, is_open}]
                                       standing: "owner", "member", "requested" or "none"
     list_files                        group_id, files: [{name, size_bytes, root, publisher, sharers_online}]
     upload_file                       group_id, name, path, size_bytes, root, was_known, seconds

@@ -62,9 +62,15 @@ def requests(group_id: str, user_ids: Sequence[str]) -> str:
 def groups(entries: "Sequence[GroupEntry]") -> str:
     if not entries:
         return "there are no groups yet; create_group makes one"
-    rows = [("GROUP", "OWNER", "MEMBERS", "YOU")]
+    rows = [("GROUP", "OWNER", "MEMBERS", "LINKS", "YOU")]
     rows += [
-        (name(entry.group_id), name(entry.owner), str(entry.member_count), _STANDINGS.get(entry.standing, "-"))
+        (
+            name(entry.group_id),
+            name(entry.owner),
+            str(entry.member_count),
+            "open" if entry.is_open else "sealed",
+            _STANDINGS.get(entry.standing, "-"),
+        )
         for entry in entries
     ]
     return table(rows)

@@ -17,7 +17,10 @@ RequestId = int
 
 @dataclass(slots=True)
 class Request:
-    """One question to one link, `is_from_idle` if it was the only one then. `piece` is None until granted."""
+    """One question to one link, `is_from_idle` if it was the only one then. `piece` is None until granted.
+
+    `thief`: the idle link for whose sake it is being revoked.
+    """
 
     request_id: RequestId
     link: LinkId
@@ -26,7 +29,7 @@ class Request:
     piece: int | None = None
     is_from_idle: bool = False
     granted_at_s: float = 0.0
-    is_revoking: bool = False
+    thief: LinkId | None = None
 
     @property
     def pieces(self) -> tuple[int, ...]:

@@ -182,10 +182,10 @@ class Scheduler:
 
     def _has_room(self, link: LinkId) -> bool:
         in_flight = self.in_flight_of(link)
-        if len(self._leases) < self._settings.pieces_in_flight or not in_flight:
-            return True
         if in_flight >= self._settings.requests_per_link:
             return False
+        if len(self._leases) < self._settings.pieces_in_flight or not in_flight:
+            return True
         return in_flight * self._geometry.piece_bytes < self._links[link].window.needs_bytes()
 
     def _candidates(self, link: LinkId) -> tuple[int, ...]:
@@ -212,7 +212,8 @@ class Scheduler:
 
     def _steal(self, now_s: float) -> Iterator[Revoke]:
         """Rule 4: each idle link may have the one request taken back that it would shorten the most."""
-        idle = [link for link in self._links if not self._leases.of_link(link)]
+        served = {request.thief for request in self._leases}
+        idle = [link for link in self._links if link not in served and not self._leases.of_link(link)]
         if not idle or not self._leases:
             return
         rates = [s.window.rate_bytes_per_s for s in self._links.values() if s.window.is_measured]
@@ -220,7 +221,7 @@ class Scheduler:
         for thief in idle:
             victim = self._slowest_request_for(thief, usual_rate, now_s)
             if victim is not None:
-                victim.is_revoking = True
+                victim.thief = thief
                 yield Revoke(victim.request_id, victim.link)
 
     def _slowest_request_for(self, thief: LinkId, usual_rate: float, now_s: float) -> Request | None:
@@ -231,7 +232,7 @@ class Scheduler:
             return None  # nobody was ever measured: there is no telling who is quick
         slowest, slowest_s = None, STEAL_ADVANTAGE * thief_s
         for request in self._leases:
-            if request.is_revoking or not any(
+            if request.thief is not None or not any(
                 state.pieces.has(piece) and piece not in state.not_again for piece in request.pieces
             ):
                 continue

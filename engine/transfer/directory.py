@@ -1,8 +1,15 @@
 """What transfers ask of, and tell to, whoever knows the tracker. Here it ends that there is one."""
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from engine.transfer.links import PeerAddress
+
+
+class GroupTicket(NamedTuple):
+    """What to show, and whether the group's files may cross open links."""
+
+    ticket: str
+    is_open: bool
 
 
 class Directory(Protocol):
@@ -11,8 +18,8 @@ class Directory(Protocol):
     async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
         """Raises ShoalError."""
 
-    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> str:
-        """A ticket that holds for a while yet; `is_stale`: the last one was refused. Raises ShoalError."""
+    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
+        """One that holds for a while yet; `is_stale`: the last one was refused. Raises ShoalError."""
 
     def share_broken(self, file_id: int, reason: str) -> None:
         """A shared file is not what it was; it is served no more."""

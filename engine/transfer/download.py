@@ -61,6 +61,7 @@ class Download:
         self.banned: set[str] = set()
         self.refused_until_s: dict[bytes, float] = {}
         self.ticket = ""
+        self.is_open = False
         self.news = asyncio.Event()
         self.state: DownloadState = "checking"
         self.error: ShoalError | None = None

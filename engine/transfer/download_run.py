@@ -105,7 +105,7 @@ class DownloadRun:
         """Have a ticket that holds, and show it on every link; without an answer the one we have goes on."""
         download, parts = self.download, self._parts
         with contextlib.suppress(ShoalError):
-            ticket = await parts.directory.ticket_for(download.group_id, is_stale=is_stale)
+            ticket, download.is_open = await parts.directory.ticket_for(download.group_id, is_stale=is_stale)
             if ticket == download.ticket:
                 return
             download.ticket = ticket
@@ -120,11 +120,13 @@ class DownloadRun:
         download, parts = self.download, self._parts
         if not download.is_fetching or not download.ticket:
             return
-        now_s = time.monotonic()
-        for peer, slot in parts.links.wanted(download.usable_peers(now_s), parts.pool.slots, now_s):
-            link, is_new = parts.links.link_to(peer, slot)
+        now_s, is_open = time.monotonic(), download.is_open
+        peers = download.usable_peers(now_s)
+        for peer, slot in parts.links.wanted(peers, parts.pool.slots, now_s, is_open=is_open):
+            link, is_new = parts.links.link_to(peer, slot, is_open=is_open)
             if is_new:
-                parts.pool.send(slot, events.Dial(link.link_id, peer.host, peer.port, peer.thumbprint))
+                order = events.Dial(link.link_id, peer.host, peer.port, peer.thumbprint, is_open)
+                parts.pool.send(slot, order)
             if download.file_id not in link.files:
                 link.files.add(download.file_id)
                 if link.is_up:

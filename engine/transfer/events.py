@@ -70,10 +70,13 @@ class AcceptLink(Order, tag="accept_link", frozen=True):
 
 
 class Dial(Order, tag="dial", frozen=True):
+    """`is_open`: plain TCP with proofs, instead of TLS."""
+
     link_id: int
     host: str
     port: int
     thumbprint: bytes
+    is_open: bool
 
 
 class OpenFile(Order, tag="open_file", frozen=True):

@@ -4,6 +4,9 @@ A ticket proves membership: it is signed by the tracker, names account, group an
 member's certificate, and ends within minutes. A content hash proves nothing about permission, so the file must also
 be one that this client shares in that very group.
 
+The owner of a group decides whether its files may cross open links; the ticket says it, so the tracker's word is
+signed.
+
 Invariant (I4): nothing is admitted whose ticket is not valid now. When membership shrinks, the removed member is out at
 once and older tickets of the others open nothing new.
 """
@@ -31,6 +34,8 @@ class TicketClaims(Protocol):
     def thumbprint(self) -> bytes: ...
     @property
     def expires_at_s(self) -> float: ...
+    @property
+    def is_open(self) -> bool: ...
 
 
 CheckTicket = Callable[[str, Mapping[str, bytes], float], TicketClaims]
@@ -66,7 +71,7 @@ class TicketGate:
         if not same:
             self._files.pop((file.group_id, file.root), None)
 
-    def judge(self, peer: PeerIdentity, group_id: str, ticket: str) -> float:
+    def judge(self, peer: PeerIdentity, group_id: str, ticket: str, *, is_open: bool) -> float:
         """Until when this ticket lets this peer into this group, in time.time(); raises Refusal."""
         try:
             claims = self._check_ticket(ticket, self._keys, time.time())
@@ -76,14 +81,16 @@ class TicketGate:
             raise Refusal("bad_ticket", "the ticket is for another group")
         if claims.user_id != peer.user_id or claims.thumbprint != peer.thumbprint:
             raise Refusal("bad_ticket", "the ticket is somebody else's")
+        if is_open and not claims.is_open:
+            raise Refusal("sealed_group", "the files of this group are served over sealed links only")
         if claims.epoch < self._epochs.get(group_id, 0):
             raise Refusal("old_ticket", "the ticket is from before the group's members changed")
         self.raise_epoch(group_id, claims.epoch)
         return claims.expires_at_s
 
-    def admit(self, peer: PeerIdentity, message: Open) -> tuple[OpenFile, float]:
-        """The file, and until when; raises Refusal."""
-        valid_until_s = self.judge(peer, message.group_id, message.ticket)
+    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[OpenFile, float]:
+        """The file, and until when; raises Refusal. `is_open`: the link is not encrypted."""
+        valid_until_s = self.judge(peer, message.group_id, message.ticket, is_open=is_open)
         files = self._files.get((message.group_id, message.root))
         if not files:
             raise Refusal("not_shared", "this file is not shared here")

@@ -24,11 +24,12 @@ class PeerAddress:
 
 @dataclass(slots=True)
 class Link:
-    """`files`: the ids that were opened on it, or are being opened."""
+    """`files`: the ids that were opened on it, or are being opened. `is_open`: not encrypted."""
 
     link_id: int
     slot: int
     peer: PeerAddress
+    is_open: bool
     is_up: bool = False
     files: set[int] = field(default_factory=set)
     used_at_s: float = float("inf")
@@ -48,7 +49,7 @@ class Links:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._links: dict[int, Link] = {}
-        self._by_peer: dict[tuple[bytes, int], Link] = {}
+        self._by_peer: dict[tuple[bytes, int, bool], Link] = {}
         self._absent: dict[bytes, _Absence] = {}
         self._next_id = 1
 
@@ -58,8 +59,10 @@ class Links:
     def find(self, link_id: int) -> Link | None:
         return self._links.get(link_id)
 
-    def wanted(self, peers: list[PeerAddress], slots: list[int], now_s: float) -> list[tuple[PeerAddress, int]]:
-        """Which (peer, slot) pairs one download should have links for, those that exist included."""
+    def wanted(
+        self, peers: list[PeerAddress], slots: list[int], now_s: float, *, is_open: bool
+    ) -> list[tuple[PeerAddress, int]]:
+        """Which (peer, slot) pairs one download should have links of its kind for, those that exist included."""
         near = [peer for peer in peers if not self._is_absent(peer, now_s)]
         if not near or not slots:
             return []
@@ -67,7 +70,7 @@ class Links:
             return [(peer, slot) for peer in near for slot in slots]
         chosen: list[tuple[PeerAddress, int]] = []
         load = {slot: sum(link.slot == slot for link in self) for slot in slots}
-        linked = {link.peer.thumbprint: link for link in self if link.slot in load}
+        linked = {link.peer.thumbprint: link for link in self if link.slot in load and link.is_open == is_open}
         near.sort(key=lambda peer: peer.thumbprint not in linked)
         for peer in near[: self._settings.links_per_download]:
             existing = linked.get(peer.thumbprint)
@@ -76,14 +79,14 @@ class Links:
             chosen.append((peer, slot))
         return chosen
 
-    def link_to(self, peer: PeerAddress, slot: int) -> tuple[Link, bool]:
-        """The link of this pair, and whether it is new and must be dialled."""
-        known = self._by_peer.get((peer.thumbprint, slot))
+    def link_to(self, peer: PeerAddress, slot: int, *, is_open: bool) -> tuple[Link, bool]:
+        """The link of this pair and kind, and whether it is new and must be dialled."""
+        known = self._by_peer.get((peer.thumbprint, slot, is_open))
         if known is not None:
             return known, False
-        link = Link(self._next_id, slot, peer)
+        link = Link(self._next_id, slot, peer, is_open)
         self._next_id += 1
-        self._links[link.link_id] = self._by_peer[peer.thumbprint, slot] = link
+        self._links[link.link_id] = self._by_peer[peer.thumbprint, slot, is_open] = link
         return link, True
 
     def up(self, link: Link) -> None:
@@ -93,7 +96,7 @@ class Links:
     def down(self, link: Link, now_s: float) -> None:
         """Forget the link; its peer is left alone for a while, longer each time in a row."""
         self._links.pop(link.link_id, None)
-        self._by_peer.pop((link.peer.thumbprint, link.slot), None)
+        self._by_peer.pop((link.peer.thumbprint, link.slot, link.is_open), None)
         settings, before = self._settings, self._absent.get(link.peer.thumbprint)
         if before is not None and before.until_s > now_s:
             return  # its other links went down for the same reason

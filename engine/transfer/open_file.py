@@ -51,9 +51,15 @@ class OpenFile:
 
     def read(self, offset: int, length: int) -> memoryview | bytes:
         """Raises OSError if the file changed since it was shared."""
-        if self._stamp is not None and Stamp.of(os.fstat(self._destination.fileno())) != self._stamp:
-            raise OSError(errno.ESTALE, "the file was changed since it was shared")
+        self.descriptor()
         return self._destination.read(offset, length)
+
+    def descriptor(self) -> int:
+        """For sending from it directly. Raises OSError if the file changed since it was shared."""
+        descriptor = self._destination.fileno()
+        if self._stamp is not None and Stamp.of(os.fstat(descriptor)) != self._stamp:
+            raise OSError(errno.ESTALE, "the file was changed since it was shared")
+        return descriptor
 
     def sink_for(self, piece: int, begin: int) -> "Sink":
         return Sink(self, piece, begin)

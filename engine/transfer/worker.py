@@ -20,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import singledispatchmethod
 
 from engine.net.fetch_link import FetchLink
+from engine.net.listener import first_byte
+from engine.net.plain_transport import PlainTransport
 from engine.net.serve_link import ServedFile, ServeLink
 from engine.net.tls import Identity, PeerIdentity, fetching_context, serving_context
 from engine.settings import Settings
@@ -29,6 +31,7 @@ from engine.transfer.channel import Channel
 from engine.transfer.gate import CheckTicket, TicketGate
 from engine.transfer.hashing import hash_pieces
 from engine.transfer.open_file import OpenFile, Sink
+from engine.wire.codec import HELLO_TYPE
 from engine.wire.messages import Open, Renew
 
 _LOOK_AROUND_S = 1.0
@@ -146,22 +149,36 @@ class Worker:
         self._spawn(self._greet(accepted))
 
     async def _greet(self, accepted: socket.socket) -> None:
-        link = ServeLink(self, self._slots, self._settings)
-        self._serve_links.add(link)
+        """Which kind of link it is, the first byte tells."""
+        timeout_s = self._settings.handshake_timeout_s
+        link: ServeLink | None = None
         try:
-            await self._loop.connect_accepted_socket(
-                lambda: link, accepted, ssl=self._serving_tls, ssl_handshake_timeout=self._settings.handshake_timeout_s
-            )
-        except OSError:
-            self._serve_links.discard(link)
+            async with asyncio.timeout(timeout_s):
+                is_open = await first_byte(accepted) == HELLO_TYPE
+            assert self._identity is not None
+            link = ServeLink(self, self._slots, self._settings, self._identity, is_open=is_open)
+            self._serve_links.add(link)
+            if is_open:
+                PlainTransport(accepted, link)
+            else:
+                tls, chosen = self._serving_tls, link
+                await self._loop.connect_accepted_socket(
+                    lambda: chosen, accepted, ssl=tls, ssl_handshake_timeout=timeout_s
+                )
+        except (OSError, TimeoutError):
+            if link is not None:
+                self._serve_links.discard(link)
             accepted.close()
 
     @_carry_out.register
     def _dial(self, order: events.Dial) -> None:
-        self._spawn(self._connect(order))
+        if self._identity is not None:
+            self._spawn(self._connect(order, self._identity))
 
-    async def _connect(self, order: events.Dial) -> None:
-        link = FetchLink(self, order.thumbprint, self._settings.block_bytes)
+    async def _connect(self, order: events.Dial, identity: Identity) -> None:
+        link = FetchLink(
+            self, identity, order.thumbprint, self._settings.block_bytes, is_open=order.is_open
+        )
         self._fetch_links[order.link_id], self._link_ids[link] = link, order.link_id
         try:
             await link.dial(order.host, order.port, self._fetching_tls, self._settings.dial_timeout_s)
@@ -267,11 +284,11 @@ class Worker:
 
     # ------------------------------------------------------------ the gate of serve links
 
-    def admit(self, peer: PeerIdentity, message: Open) -> tuple[ServedFile, float]:
-        return self._gate.admit(peer, message)
+    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, float]:
+        return self._gate.admit(peer, message, is_open=is_open)
 
-    def renewed(self, peer: PeerIdentity, message: Renew) -> float:
-        return self._gate.judge(peer, message.group_id, message.ticket)
+    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> float:
+        return self._gate.judge(peer, message.group_id, message.ticket, is_open=is_open)
 
     def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None:
         assert isinstance(file, OpenFile)

@@ -31,6 +31,7 @@ from engine.wire.messages import (
     Open,
     Opened,
     PieceHeader,
+    Prove,
     Refused,
     Reject,
     Renew,
@@ -50,8 +51,12 @@ _REQUEST = struct.Struct("!IIII")
 _ONE = struct.Struct("!I")
 _TWO = struct.Struct("!II")
 
+HELLO_TYPE = 1
+"""The first byte of an open link; a sealed one begins with TLS's handshake record, 22."""
 _PIECE_TYPE = 20
-_MSGPACK: dict[int, type[Any]] = {1: Hello, 2: Open, 3: Renew, 4: Opened, 5: Refused, 6: Closed, 7: Bye}
+_MSGPACK: dict[int, type[Any]] = {
+    HELLO_TYPE: Hello, 2: Open, 3: Renew, 4: Opened, 5: Refused, 6: Closed, 7: Bye, 8: Prove
+}  # fmt: skip
 _TYPE_OF: dict[type[Any], int] = {kind: number for number, kind in _MSGPACK.items()}
 _TYPE_OF |= {Have: 16, Request: 17, Cancel: 18, Close: 19, PieceHeader: _PIECE_TYPE, Reject: 21}
 _DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in _MSGPACK.items()}

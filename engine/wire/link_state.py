@@ -15,6 +15,7 @@ from enum import Enum, auto
 from engine.errors import RemoteProtocolError
 from engine.swarm.geometry import Geometry
 from engine.wire.messages import (
+    NONCE_BYTES,
     PROTOCOL_VERSION,
     Bye,
     Cancel,
@@ -26,6 +27,7 @@ from engine.wire.messages import (
     Open,
     Opened,
     PieceHeader,
+    Prove,
     Refused,
     Reject,
     Renew,
@@ -36,15 +38,18 @@ from engine.wire.messages import (
 
 class Phase(Enum):
     GREETING = auto()
+    PROVING = auto()
     TALKING = auto()
     ENDED = auto()
 
 
 MAY_SAY: dict[tuple[Role, Phase], frozenset[type]] = {
     (Role.FETCHER, Phase.GREETING): frozenset({Hello}),
+    (Role.FETCHER, Phase.PROVING): frozenset({Prove}),
     (Role.FETCHER, Phase.TALKING): frozenset({Open, Renew, Request, Cancel, Close}),
     (Role.FETCHER, Phase.ENDED): frozenset(),
     (Role.SERVER, Phase.GREETING): frozenset({Hello, Bye}),
+    (Role.SERVER, Phase.PROVING): frozenset({Prove, Bye}),
     (Role.SERVER, Phase.TALKING): frozenset({Opened, Refused, Closed, Have, PieceHeader, Reject, Bye}),
     (Role.SERVER, Phase.ENDED): frozenset(),
 }
@@ -54,9 +59,8 @@ class _PeerState:
     """What both roles share: the greeting, and who may say what in which phase."""
 
     role: Role
-
-    def __init__(self) -> None:
-        self.phase = Phase.GREETING
+    needs_proof: bool
+    phase: Phase
 
     def _check_may_say(self, message: Message) -> None:
         if type(message) not in MAY_SAY[self.role, self.phase]:
@@ -66,6 +70,10 @@ class _PeerState:
                 raise RemoteProtocolError(f"protocol version {message.version}, this is {PROTOCOL_VERSION}")
             if message.role != self.role:
                 raise RemoteProtocolError(f"the role {message.role.name}, not {self.role.name}")
+            if len(message.nonce) != (NONCE_BYTES if self.needs_proof else 0):
+                raise RemoteProtocolError(f"a nonce of {len(message.nonce)} bytes")
+            self.phase = Phase.PROVING if self.needs_proof else Phase.TALKING
+        elif isinstance(message, Prove):
             self.phase = Phase.TALKING
         elif isinstance(message, Bye):
             self.phase = Phase.ENDED
@@ -105,6 +113,7 @@ class FetcherState(_PeerState):
     """The fetcher's view of one link: judges the server."""
 
     role = Role.SERVER
+    needs_proof: bool = False
     phase: Phase = Phase.GREETING
     _channels: dict[int, Geometry] = field(default_factory=dict)
     _opened: set[int] = field(default_factory=set)
@@ -217,6 +226,7 @@ class ServerState(_PeerState):
     requests_max: int
     channels_max: int
     role = Role.FETCHER
+    needs_proof: bool = False
     phase: Phase = Phase.GREETING
     _channels: dict[int, Geometry | None] = field(default_factory=dict)
     _queued: set[int] = field(default_factory=set)

@@ -3,8 +3,11 @@
 A link carries data one way. The *fetcher* opens channels, one per file, and asks; the *server* answers. Roles are fixed
 in HELLO and do not depend on who dialled.
 
-    fetcher → server   HELLO  OPEN  RENEW  REQUEST  CANCEL  CLOSE
-    server → fetcher   HELLO  OPENED  REFUSED  HAVE  PIECE  REJECT  CLOSED  BYE
+    fetcher → server   HELLO  PROVE  OPEN  RENEW  REQUEST  CANCEL  CLOSE
+    server → fetcher   HELLO  PROVE  OPENED  REFUSED  HAVE  PIECE  REJECT  CLOSED  BYE
+
+On a sealed link TLS has shown who is who; on an open link (plain TCP) each side proves it by PROVE before anything
+else.
 
 A piece travels as consecutive slices, each a PIECE message: a `PieceHeader` and `length` bytes of the file. The first
 one says which candidate the server chose; between two slices a CANCEL takes effect. Slices of one piece come in order,
@@ -24,6 +27,8 @@ CANDIDATES_MAX = 64
 TICKET_LENGTH_MAX = 2048
 REASON_LENGTH_MAX = 200
 ROOT_BYTES = 32
+NONCE_BYTES = 32
+CERTIFICATE_BYTES_MAX = 8192
 SLICE_BYTES_MAX = 1 << 20
 """A server may cut smaller; 256 KiB is usual."""
 BITFIELD_BYTES_MAX = 1 << 17
@@ -48,10 +53,18 @@ class RejectReason(IntEnum):
 
 
 class Hello(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """First from each side. A version or a role the other cannot take ends the link."""
+    """First from each side. A version or a role the other cannot take ends the link. `nonce` only on an open link."""
 
     version: Annotated[int, Meta(ge=0, le=U32_MAX)]
     role: Role
+    nonce: Annotated[bytes, Meta(max_length=NONCE_BYTES)] = b""
+
+
+class Prove(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """On an open link, the answer to the other's HELLO: who I am, and a signature over both nonces."""
+
+    certificate_pem: Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)]
+    signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
 
 
 class Open(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -145,6 +158,7 @@ class PieceHeader(Struct, frozen=True):
 
 Message = (
     Hello
+    | Prove
     | Open
     | Renew
     | Opened

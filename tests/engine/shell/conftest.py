@@ -72,7 +72,7 @@ class FakeClient:
         self._require_login()
         self.user_id = None
 
-    async def create_group(self, group_id: str) -> None:
+    async def create_group(self, group_id: str, is_open: bool = False) -> None:
         self._require_login()
         self.owners[group_id] = str(self.user_id)
 

@@ -29,8 +29,8 @@ async def test_results_and_errors_go_apart_and_the_run_goes_on(bench: "Bench") -
         "2 shares resumed",
         "no longer shared: old.bin in lab (/data/old.bin): the file changed",
         "made the group lab; you own it",
-        "GROUP  OWNER  MEMBERS  YOU",
-        "lab    alice  1        you own it",
+        "GROUP  OWNER  MEMBERS  LINKS   YOU",
+        "lab    alice  1        sealed  you own it",
     ]
     assert bench.runner.has_failed
 

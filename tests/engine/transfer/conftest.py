@@ -62,12 +62,14 @@ class World:
     """Makes nodes of one club and ends them."""
 
     folder: Path
+    is_open: bool
     club: Club = field(default_factory=Club)
     nodes: list[Node] = field(default_factory=list)
 
     async def node(self, user_id: str, settings: Settings | None = None, club: Club | None = None) -> Node:
         member = (club or self.club).member(user_id)
         directory = FakeDirectory(member)
+        directory.is_open = self.is_open
         coordinator = Coordinator(settings or Settings(workers=2), tickets.check, directory)
         await coordinator.start()
         coordinator.configure(member.identity)
@@ -87,9 +89,10 @@ class World:
             os.close(descriptor)
 
 
-@pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
-    world = World(tmp_path)
+@pytest.fixture(params=["sealed", "open"])
+async def world(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[World]:
+    """In both channels: what holds for one holds for the other."""
+    world = World(tmp_path, is_open=request.param == "open")
     yield world
     for node in world.nodes:
         node.listener.close()

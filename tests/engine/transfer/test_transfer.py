@@ -11,6 +11,7 @@ import pytest
 
 from engine.settings import Settings
 from engine.storage import file_names
+from engine.transfer.directory import GroupTicket
 from tests.engine.transfer.conftest import GROUP, Node, World
 from tests.fakes import Club, FakeDirectory
 
@@ -94,8 +95,8 @@ class _Forger(FakeDirectory):
 
     ticket = ""
 
-    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> str:
-        return self.ticket
+    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
+        return GroupTicket(self.ticket, self.is_open)
 
 
 def _tickets(world: World, leecher: Node) -> dict[str, str]:
@@ -104,11 +105,11 @@ def _tickets(world: World, leecher: Node) -> dict[str, str]:
     foreign.thumbprint = member.thumbprint
     return {
         "none": "-",
-        "of another group": member.ticket("elsewhere"),
-        "ended": member.ticket(GROUP, now_s=1.0),
-        "of another member": other.ticket(GROUP),
-        "signed by a stranger": foreign.ticket(GROUP),
-        "from before the members changed": member.ticket(GROUP, epoch=1),
+        "of another group": member.ticket("elsewhere", is_open=world.is_open),
+        "ended": member.ticket(GROUP, now_s=1.0, is_open=world.is_open),
+        "of another member": other.ticket(GROUP, is_open=world.is_open),
+        "signed by a stranger": foreign.ticket(GROUP, is_open=world.is_open),
+        "from before the members changed": member.ticket(GROUP, epoch=1, is_open=world.is_open),
     }
 
 
@@ -122,6 +123,7 @@ async def test_without_a_valid_ticket_not_a_byte_is_served(world: World, kind: s
     seeder.serve(path, manifest)
     seeder.coordinator.raise_epoch(GROUP, 2, "nobody")
     forger = _Forger(leecher.member)
+    forger.is_open = world.is_open
     forger.ticket = _tickets(world, leecher)[kind]
     leecher.directory.ticket_for = forger.ticket_for  # type: ignore[method-assign]
     leecher.knows(seeder)
@@ -140,6 +142,20 @@ async def test_a_valid_ticket_does_not_open_what_is_shared_in_another_group(worl
     download, _ = leecher.coordinator.fetch("elsewhere", "copy.bin", world.folder / "copy.bin", manifest)
     await until(lambda: bool(leecher.refusals))
     assert leecher.refusals[0] == "not_shared"
+    assert download.verified_bytes == 0
+
+
+async def test_a_sealed_group_is_not_served_over_an_open_link(world: World) -> None:
+    seeder, leecher = await world.node("seeder"), await world.node("leecher")
+    path, manifest = await world.file("data.bin", MIB, seeder)
+    seeder.serve(path, manifest)
+    forger = _Forger(leecher.member)
+    forger.ticket, forger.is_open = leecher.member.ticket(GROUP, is_open=False), True
+    leecher.directory.ticket_for = forger.ticket_for  # type: ignore[method-assign]
+    leecher.knows(seeder)
+    download, _ = leecher.fetch(world.folder / "copy.bin", manifest)
+    await until(lambda: bool(leecher.refusals))
+    assert leecher.refusals[0] == "sealed_group"
     assert download.verified_bytes == 0
 
 

@@ -1,0 +1,82 @@
+"""Who is at the other end of an open link, proven without TLS: a certificate, and a signature over fresh challenges.
+
+Each side sends a nonce in its HELLO and answers the other's with a PROVE. The signature covers both nonces, the
+signer's role and, from the fetcher, the key it expects the server to have; so a proof is of no use on another link,
+in the other direction, or with another server. What follows is not encrypted and not bound to the proof: somebody who
+controls the network in between can read along and cut in, which is what the owner of an open group accepts. Pieces
+are verified.
+"""
+
+import datetime as dt
+import hashlib
+import os
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from engine.errors import RemoteProtocolError
+from engine.net.tls import Identity, PeerIdentity, identity_in
+from engine.wire.messages import NONCE_BYTES, Prove, Role
+
+_CONTEXT = b"shoal open link v1\0"
+_ANYBODY = bytes(32)
+
+
+class Prover:
+    """This client's side of one proof."""
+
+    def __init__(self, identity: Identity, role: Role, expected_thumbprint: bytes | None = None) -> None:
+        """`expected_thumbprint`: whose key the other side must show; None if anybody of the authority will do."""
+        self._identity = identity
+        self._role = role
+        self._expected = expected_thumbprint
+        self.nonce = os.urandom(NONCE_BYTES)
+
+    def prove(self, their_nonce: bytes) -> Prove:
+        """The answer to the other side's HELLO."""
+        key = load_pem_private_key(self._identity.key_pem, None)
+        assert isinstance(key, Ed25519PrivateKey)
+        words = _statement(self._role, self.nonce, their_nonce, self._expected or _ANYBODY)
+        return Prove(self._identity.certificate_pem, key.sign(words))
+
+    def check(self, proof: Prove, their_nonce: bytes, our_thumbprint: bytes) -> PeerIdentity:
+        """Who the other side is; raises RemoteProtocolError."""
+        certificate = self._valid_certificate(proof.certificate_pem)
+        their_role = Role.SERVER if self._role is Role.FETCHER else Role.FETCHER
+        meant_for = our_thumbprint if their_role is Role.FETCHER else _ANYBODY
+        key = certificate.public_key()
+        assert isinstance(key, Ed25519PublicKey)
+        try:
+            key.verify(proof.signature, _statement(their_role, their_nonce, self.nonce, meant_for))
+        except InvalidSignature:
+            raise RemoteProtocolError("it does not hold the key of its certificate") from None
+        peer = identity_in(certificate)
+        if self._expected is not None and peer.thumbprint != self._expected:
+            raise RemoteProtocolError(f"{peer.user_id} answers there with another key than the tracker named")
+        return peer
+
+    def _valid_certificate(self, pem: bytes) -> x509.Certificate:
+        try:
+            certificate = x509.load_pem_x509_certificate(pem)
+            certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(self._identity.authority_pem))
+        except (ValueError, TypeError, InvalidSignature) as error:
+            raise RemoteProtocolError("a certificate that is not of this group's authority") from error
+        if not isinstance(certificate.public_key(), Ed25519PublicKey):
+            raise RemoteProtocolError("a certificate for a key of another kind")
+        now = dt.datetime.now(dt.UTC)
+        if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            raise RemoteProtocolError("a certificate that is not valid now")
+        return certificate
+
+
+def thumbprint_of(identity: Identity) -> bytes:
+    """SHA-256 of the raw public key."""
+    return identity_in(x509.load_pem_x509_certificate(identity.certificate_pem)).thumbprint
+
+
+def _statement(role: Role, own_nonce: bytes, their_nonce: bytes, meant_for: bytes) -> bytes:
+    """What a proof signs; every part has a fixed length."""
+    digest = hashlib.sha256(bytes([role]) + own_nonce + their_nonce + meant_for).digest()
+    return _CONTEXT + digest
