@@ -8,6 +8,7 @@ Invariant: both have the file open for as long as they live, so a rename or an u
 here.
 """
 
+import functools
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -38,6 +39,12 @@ class Destination(Protocol):
 
 def backend_for(folder: Path) -> Backend:
     """How a file in this folder should be accessed, by the type of the file system it is on."""
+    return _backend_of_device(folder.stat().st_dev, folder)
+
+
+@functools.lru_cache(maxsize=64)
+def _backend_of_device(device: int, folder: Path) -> Backend:
+    """Looked up once a folder and device: the list of mounts is long on some machines, and files may be many."""
     best_length, file_system = -1, ""
     for partition in psutil.disk_partitions(all=True):
         mount = Path(partition.mountpoint)
