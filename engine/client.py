@@ -124,7 +124,7 @@ class Client:
         identity = await self._session.login(_user_id(user_id), _password(password))
         self._coordinator.configure(identity)
         dropped = self._shares.resume(user_id)
-        dropped += self._shares.drop_unknown(await self._session.announce(self._board.snapshot()))
+        dropped += self._shares.drop_unknown(await self._session.announce_all(self._board.snapshot()))
         for name, error in await self._downloads.resume(user_id):
             self._board.notice("download_stuck", f"the download of {name} does not go on: {error}")
         return LoginReport(user_id, len(self._shares), dropped, self._downloads.count_active())
@@ -188,7 +188,7 @@ class Client:
         started_s = time.monotonic()
         path = Path(os.path.abspath(path))
         uploads.name_of(path)
-        await self.list_files(group_id)  # not a member? Better said before the file is read than after
+        await self._session.ticket_for(_group_id(group_id))  # not a member? Better said before the file is read
         file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, on_progress)
         geometry = manifest.geometry
         request = protocol.Publish(

@@ -18,6 +18,7 @@ from engine.storage.manifest import Manifest
 from engine.storage.stamp import Stamp
 from engine.transfer.coordinator import Coordinator, Fetching
 from engine.transfer.download import Download
+from engine.transfer.links import PeerAddress
 from tracker import protocol
 
 Key = tuple[str, str]
@@ -53,7 +54,7 @@ class Downloads:
 
     async def begin(self, key: Key, target: Path) -> DownloadStatus:
         """Fetch a file to `target`, or take what is there if it is this file. Returns its first status."""
-        manifest = await self._fetch_manifest(*key)
+        manifest, peers = await self._fetch_manifest(*key)
         if os.path.lexists(target):
             await self._take_existing(key, target, manifest)
             self._ledger.drop_download(self._user_id, *key)
@@ -64,7 +65,7 @@ class Downloads:
         here = self._shares.path_of(*key)
         if here is not None:
             raise LocalError(f"this client has {key[1]} already, and shares it from {here}", "already_here")
-        download, fetching = self._coordinator.fetch(*key, target, manifest)
+        download, fetching = self._coordinator.fetch(*key, target, manifest, peers)
         self._downloads.pop(key, None)
         self._downloads[key] = download
         self._ledger.add_download(
@@ -72,7 +73,7 @@ class Downloads:
         )
         task = self._tasks[key] = asyncio.create_task(self._follow(key, download, fetching))
         task.add_done_callback(lambda _: self._tasks.pop(key, None))
-        await self._announce(added=[download])
+        await self._session.announce(_partial(download))
         return download.status()
 
     async def wait(self, key: Key) -> DownloadStatus:
@@ -88,7 +89,7 @@ class Downloads:
         if download.state in ("complete", "cancelled"):
             raise LocalError(f"the download of {key[1]} is {download.state} already", "no_such_download")
         await self._end(key)
-        await self._announce(removed=[download])
+        await self._session.announce(_partial(download), is_removed=True)
 
     async def forget_group(self, group_id: str) -> None:
         """Not a member any more: what was being fetched from it is cancelled."""
@@ -151,16 +152,10 @@ class Downloads:
             )
         await self._shares.add(SharedFile(*key, str(target), manifest.root, manifest.geometry, stamp))
 
-    async def _fetch_manifest(self, group_id: str, name: str) -> Manifest:
-        """Checked against its root before anything is asked of anyone."""
-        answer = await self._session.call(protocol.FetchManifest(group_id, name), protocol.Manifest)
-        return Manifest.check(answer.size_bytes, answer.piece_bytes, answer.leaves, answer.root)
-
-    async def _announce(self, added: list[Download] | None = None, removed: list[Download] | None = None) -> None:
-        change = protocol.AnnounceChange(
-            [_partial(download) for download in added or []], [_partial(download) for download in removed or []]
-        )
-        await self._session.announce(change)
+    async def _fetch_manifest(self, group_id: str, name: str) -> tuple[Manifest, list[PeerAddress]]:
+        """Checked against its root before anything is asked of anyone; and who has the file."""
+        answer, peers = await self._session.fetch_manifest(group_id, name)
+        return Manifest.check(answer.size_bytes, answer.piece_bytes, answer.leaves, answer.root), peers
 
 
 def _partial(download: Download) -> protocol.Share:

@@ -6,6 +6,7 @@ authority is pinned. The first one seen is kept, unless tracker_info.txt names a
 Not here: what is shared and fetched (shares, client), bytes.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import time
@@ -52,6 +53,8 @@ class Session:
         self._tickets: dict[str, protocol.Ticket] = {}
         self._ticket_taken_at_s: dict[str, float] = {}
         self._own_thumbprint = b""
+        self._changes: dict[tuple[str, bytes], tuple[protocol.Share, bool]] = {}
+        self._announcing = asyncio.Lock()
 
     @property
     def user_id(self) -> str | None:
@@ -96,9 +99,18 @@ class Session:
             raise TrackerUnavailable(f"the tracker answered {type(answer).__name__}; it is of another version")
         return answer
 
+    async def fetch_manifest(self, group_id: str, name: str) -> tuple[protocol.Manifest, list[PeerAddress]]:
+        """As the tracker has it, unchecked, and the first peers."""
+        request = protocol.FetchManifest(group_id, name, self._peers_wanted)
+        answer = await self.call(request, protocol.Manifest)
+        return answer, self._others(answer.peers)
+
     async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
         answer = await self.call(protocol.FindPeers(group_id, root, self._peers_wanted), protocol.Peers)
-        return [peer_address(peer) for peer in answer.peers if peer.thumbprint != self._own_thumbprint]
+        return self._others(answer.peers)
+
+    def _others(self, peers: list[protocol.Peer]) -> list[PeerAddress]:
+        return [peer_address(peer) for peer in peers if peer.thumbprint != self._own_thumbprint]
 
     async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
         """One that has at least half of its life left."""
@@ -117,8 +129,26 @@ class Session:
 
     # ------------------------------------------------------------ announcing
 
-    async def announce(self, message: protocol.Announce | protocol.AnnounceChange) -> list[protocol.Share]:
+    async def announce_all(self, snapshot: protocol.Announce) -> list[protocol.Share]:
         """Tell every tracker that is there; returns the shares one of them does not take. Others hear it once back."""
+        return await self._announce(snapshot)
+
+    async def announce(self, share: protocol.Share, *, is_removed: bool = False) -> list[protocol.Share]:
+        """The same for one share that came or went.
+
+        Changes that come up while an announcement is on its way go together in the next one, so that a thousand small
+        files cost a few dozen. The shares that are not taken are returned to one of those who wait.
+        """
+        self._changes[share.group_id, share.root] = (share, is_removed)
+        async with self._announcing:
+            changes, self._changes = self._changes, {}
+            if not changes:
+                return []
+            added = [change for change, is_gone in changes.values() if not is_gone]
+            removed = [change for change, is_gone in changes.values() if is_gone]
+            return await self._announce(protocol.AnnounceChange(added, removed))
+
+    async def _announce(self, message: protocol.Announce | protocol.AnnounceChange) -> list[protocol.Share]:
         if self._client is None:
             return []
         answers = await self._client.announce_all(message)

@@ -52,16 +52,14 @@ class Shares:
         number = self._coordinator.serve(file) if file_id is None else file_id
         self._live[file.group_id, file.name] = _Live(number, file)
         self._ledger.add_share(self._user_id, file)
-        added = protocol.Share(file.group_id, file.root, True)
-        self.drop_unknown(await self._session.announce(protocol.AnnounceChange([added], [])))
+        self.drop_unknown(await self._session.announce(protocol.Share(file.group_id, file.root, True)))
 
     async def remove(self, group_id: str, name: str, reason: str) -> SharedFile | None:
         """Stop sharing, for good, and say so; None if it was not shared."""
         file = self._drop(group_id, name, reason)
         # One content may be shared under several names.
         if file is not None and not self._with_root(group_id, file.root):
-            removed = protocol.Share(group_id, file.root, True)
-            await self._session.announce(protocol.AnnounceChange([], [removed]))
+            await self._session.announce(protocol.Share(group_id, file.root, True), is_removed=True)
         return file
 
     async def remove_broken(self, file_id: int, reason: str) -> SharedFile | None:

@@ -14,6 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tracker.protocol import FileEntry, Manifest, Publish
 from tracker.schema import files, manifests
 
+_ROOTS_IN_ONE_QUERY = 500
+"""Databases bound the number of values in one statement; with more it is cheaper to read all."""
+
 
 class KnownFile(NamedTuple):
     """What conflicts are decided on."""
@@ -46,8 +49,12 @@ async def list_files(db: AsyncConnection, group_id: str) -> list[FileEntry]:
     return [FileEntry(row.name, row.size_bytes, row.root, row.publisher, 0) for row in rows]
 
 
-async def list_roots(db: AsyncConnection, group_id: str) -> set[bytes]:
-    return set(await db.scalars(select(files.c.root).where(files.c.group_id == group_id).distinct()))
+async def known_roots(db: AsyncConnection, group_id: str, roots: set[bytes]) -> set[bytes]:
+    """Those of `roots` that the group lists; of a long list, all that it lists."""
+    query = select(files.c.root).where(files.c.group_id == group_id).distinct()
+    if len(roots) <= _ROOTS_IN_ONE_QUERY:
+        query = query.where(files.c.root.in_(roots))
+    return set(await db.scalars(query))
 
 
 async def has_root(db: AsyncConnection, group_id: str, root: bytes) -> bool:

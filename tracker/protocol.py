@@ -143,8 +143,11 @@ class Publish(Message, frozen=True, tag="publish"):
 
 
 class FetchManifest(Message, frozen=True, tag="fetch_manifest"):
+    """With up to `want` peers, since whoever asks is about to fetch."""
+
     group_id: Id
     name: FileName
+    want: Annotated[int, Meta(ge=0, le=PEERS_WANTED_MAX)] = 0
 
 
 class Withdraw(Message, frozen=True, tag="withdraw"):
@@ -273,6 +276,16 @@ class Published(Message, frozen=True, tag="published"):
     was_known: bool
 
 
+class Peer(Message, frozen=True):
+    """Where somebody serves a file. `thumbprint` is SHA-256 of the raw public key its certificate must carry."""
+
+    user_id: Id
+    host: str
+    port: Port
+    thumbprint: Thumbprint
+    is_complete: bool
+
+
 class Manifest(Message, frozen=True, tag="manifest"):
     name: FileName
     size_bytes: Annotated[int, Meta(ge=0, le=SIZE_BYTES_MAX)]
@@ -280,6 +293,7 @@ class Manifest(Message, frozen=True, tag="manifest"):
     root: Root
     leaves: Annotated[bytes, Meta(max_length=PIECE_COUNT_MAX * LEAF_BYTES)]
     publisher: Id
+    peers: list[Peer] = []
 
 
 class Withdrawn(Message, frozen=True, tag="withdrawn"):
@@ -290,16 +304,6 @@ class Announced(Message, frozen=True, tag="announced"):
     """`unknown`: shares the tracker does not take, because the file or the membership is gone."""
 
     unknown: list[Share]
-
-
-class Peer(Message, frozen=True):
-    """Where somebody serves a file. `thumbprint` is SHA-256 of the raw public key its certificate must carry."""
-
-    user_id: Id
-    host: str
-    port: Port
-    thumbprint: Thumbprint
-    is_complete: bool
 
 
 class Peers(Message, frozen=True, tag="peers"):

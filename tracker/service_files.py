@@ -21,6 +21,7 @@ from tracker.protocol import (
     Withdraw,
     Withdrawn,
 )
+from tracker.service_swarm import choose_peers
 from tracker.turn import Turn
 
 
@@ -51,6 +52,9 @@ async def fetch_manifest(turn: Turn, request: FetchManifest) -> Manifest:
     manifest = await catalogue.find_manifest(turn.db, request.group_id, request.name)
     if manifest is None:
         raise no_such_file(request.group_id, request.name)
+    if request.want:
+        peers = await choose_peers(turn, request.group_id, manifest.root, request.want)
+        manifest = replace(manifest, peers=peers)
     return manifest
 
 

@@ -4,7 +4,7 @@ Invariants. A share is recorded only for a file that the group has and a group t
 out only while the store says it is a member: the soft state may lag behind another tracker's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from tracker import catalogue, people, tickets
 from tracker.addresses import reachable_host
@@ -56,12 +56,15 @@ async def find_peers(turn: Turn, request: FindPeers) -> Peers:
     group_id, root = request.group_id, request.root
     if not await catalogue.has_root(turn.db, group_id, root):
         raise Refusal("no_such_file", f"that file is not in {group_id}, or no longer")
+    return Peers(await choose_peers(turn, group_id, root, request.want))
+
+
+async def choose_peers(turn: Turn, group_id: str, root: bytes, want: int) -> list[Peer]:
+    """Members who serve the file now, never the caller's own session."""
     members = set(await people.list_members(turn.db, group_id))
     sharers = [one for one in _placed(turn, (group_id, root)) if one.user_id in members]
-    chosen = turn.desk.handout.choose(
-        (group_id, root), turn.session.number, sharers, request.want, turn.desk.chance
-    )
-    return Peers([_peer(sharer) for sharer in chosen])
+    chosen = turn.desk.handout.choose((group_id, root), turn.session.number, sharers, want, turn.desk.chance)
+    return [_peer(sharer) for sharer in chosen]
 
 
 async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
@@ -80,16 +83,21 @@ async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
     return Ticket(ticket, turn.now_s + TICKET_LIFE_S, group.epoch, group.is_open)
 
 
-async def _sort_out(turn: Turn, shares: Iterable[Share]) -> tuple[list[Share], list[Share]]:
+async def _sort_out(turn: Turn, shares: Collection[Share]) -> tuple[list[Share], list[Share]]:
     """Those the tracker takes, and those whose file or membership is gone."""
+    asked: dict[str, set[bytes]] = {}
+    for share in shares:
+        asked.setdefault(share.group_id, set()).add(share.root)
     my_groups = await people.list_groups_of(turn.db, turn.user_id)
-    roots: dict[str, set[bytes]] = {}
+    listed = {
+        group_id: await catalogue.known_roots(turn.db, group_id, roots)
+        for group_id, roots in asked.items()
+        if group_id in my_groups
+    }
     known: list[Share] = []
     unknown: list[Share] = []
     for share in shares:
-        if share.group_id in my_groups and share.group_id not in roots:
-            roots[share.group_id] = await catalogue.list_roots(turn.db, share.group_id)
-        is_known = share.root in roots.get(share.group_id, ())
+        is_known = share.root in listed.get(share.group_id, ())
         (known if is_known else unknown).append(share)
     return known, unknown
 

@@ -218,7 +218,9 @@ class FetchLink(asyncio.BufferedProtocol):
 
     def _begin_slice(self, arriving: Slice) -> None:
         self._slice, self._filled = arriving, 0
-        if arriving.is_first and not arriving.is_cancelled:
+        if arriving.is_cancelled:
+            self._sink = self._sink_request = None
+        elif arriving.is_first:
             self._sink = self._listener.sink_for(self, arriving.channel, arriving.piece, arriving.begin)
             self._sink_request = arriving.request_id
             self._listener.granted(self, arriving.request_id, arriving.channel, arriving.piece)

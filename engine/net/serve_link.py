@@ -295,7 +295,8 @@ class ServeLink(asyncio.BufferedProtocol):
             sending = self._choose(request)
             if sending is not None:
                 self._sending = sending
-                self._send_slice()
+                # Not at once: many small pieces would nest, and a withdrawal that freed the slot may not be done yet.
+                self._next_slice = asyncio.get_running_loop().call_soon(self._send_slice)
                 return
         self._release_slot()
 

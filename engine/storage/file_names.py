@@ -13,7 +13,8 @@ from pathlib import Path
 from engine.errors import StorageError
 
 _NAME_BYTES_MAX = 255
-_LONGEST_SUFFIX = ".part.journal"
+_LONGEST_SUFFIX = ".part.journal.new"
+"""Of the journal while it is written (storage.journal)."""
 
 
 def target_of(destination: Path | str, name: str) -> Path:
@@ -23,6 +24,8 @@ def target_of(destination: Path | str, name: str) -> Path:
     """
     path = Path(destination)
     try:
+        if b"\0" in str(path).encode():
+            raise ValueError("a zero byte in a path")
         if path.is_dir():
             return path.resolve() / name
         folder = path if str(destination).endswith("/") else path.parent

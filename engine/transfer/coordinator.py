@@ -160,12 +160,16 @@ class Coordinator:
 
     # ------------------------------------------------------------ downloads
 
-    def fetch(self, group_id: str, name: str, target: Path, manifest: Manifest) -> tuple[Download, Fetching]:
-        """Begin a download. Its task ends with the marks of the finished file, which is served from then on; with None
-        if it failed; cancelled if `stop` or `cancel` ended it. Raises StorageError.
+    def fetch(
+        self, group_id: str, name: str, target: Path, manifest: Manifest, peers: Sequence[PeerAddress] = ()
+    ) -> tuple[Download, Fetching]:
+        """Begin a download, from `peers` if they are known already. Its task ends with the marks of the finished
+        file, which is served from then on; with None if it failed; cancelled if `stop` or `cancel` ended it. Raises
+        StorageError.
         """
         file_id = next(self._file_ids)
         download = Download(file_id, group_id, name, target, manifest, self._settings, self._request_ids)
+        download.peers = {peer.thumbprint: peer for peer in peers}
         run = self._runs[file_id] = DownloadRun(download, self._parts)
         task = self._tasks[file_id] = self._loop.create_task(self._fetch_and_keep(run))
         return download, task

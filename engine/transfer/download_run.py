@@ -67,7 +67,8 @@ class DownloadRun:
     async def _fetch_all(self) -> None:
         """Until every piece is verified: peers, links, tickets and checkpoints, each on its own clock."""
         download, checkpoints = self.download, self.download.checkpoints
-        looked_for_peers_s = looked_at_ticket_s = -float("inf")
+        looked_at_ticket_s = -float("inf")
+        looked_for_peers_s = time.monotonic() if download.peers else -float("inf")
         while not download.scheduler.is_complete:
             now_s = time.monotonic()
             if download.error is not None:

@@ -93,7 +93,7 @@ def encode(message: Message) -> bytes:
 
 
 def _decode_have(payload: memoryview) -> Have:
-    numbers = _numbers(payload, 1, 1 + HAVES_MAX)
+    numbers = _numbers(payload, 2, 1 + HAVES_MAX)
     return Have(numbers[0], numbers[1:])
 
 

@@ -125,15 +125,18 @@ class FetcherState(_PeerState):
         self._channels[channel] = geometry
 
     def closing(self, channel: int) -> None:
-        """We are about to send CLOSE. What is still on its way for this channel is let pass."""
+        """We are about to send CLOSE, or were told CLOSED. What is still on its way for this channel is let pass."""
         self._opened.discard(channel)
         for asked in self._asked.values():
             if asked.channel == channel:
                 asked.is_cancelled = True
 
     def asking(self, request: Request) -> None:
-        """We are about to send REQUEST."""
-        self._asked[request.request_id] = _Asked(request.channel, request.candidates, request.begin, request.length)
+        """We are about to send REQUEST. If the channel was closed meanwhile, the answer will not be wanted."""
+        is_cancelled = request.channel not in self._opened
+        self._asked[request.request_id] = _Asked(
+            request.channel, request.candidates, request.begin, request.length, is_cancelled
+        )
 
     def cancelling(self, request_id: int) -> bool:
         """We take a request back; True if a CANCEL should be sent, False if it had ended."""
@@ -158,7 +161,7 @@ class FetcherState(_PeerState):
                 self._check_opened(message)
             case Refused() | Closed():
                 self._known_channel(message.channel)
-                self._opened.discard(message.channel)
+                self.closing(message.channel)
             case Have():
                 geometry = self._known_channel(message.channel)
                 if max(message.pieces) >= geometry.piece_count:
