@@ -115,7 +115,14 @@ def _tickets(world: World, leecher: Node) -> dict[str, str]:
 
 @pytest.mark.parametrize(
     "kind",
-    ["none", "of another group", "ended", "of another member", "signed by a stranger", "from before the members changed"],
+    [
+        "none",
+        "of another group",
+        "ended",
+        "of another member",
+        "signed by a stranger",
+        "from before the members changed",
+    ],
 )
 async def test_without_a_valid_ticket_not_a_byte_is_served(world: World, kind: str) -> None:
     seeder, leecher = await world.node("seeder"), await world.node("leecher")

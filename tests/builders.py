@@ -1,0 +1,31 @@
+"""Small things many tests need: bounded hypothesis settings, geometries by piece count, bitfields by their pieces."""
+
+from collections.abc import Iterable
+
+import hypothesis
+
+from engine.swarm.bitfield import Bitfield
+from engine.swarm.geometry import PIECE_BYTES_MIN, Geometry
+
+
+def bounded(max_examples: int) -> hypothesis.settings:
+    """So many examples, however slow the machine is today."""
+    return hypothesis.settings(max_examples=max_examples, deadline=None)
+
+
+def stepped(max_examples: int, step_count: int) -> hypothesis.settings:
+    """The same for a state machine."""
+    return hypothesis.settings(max_examples=max_examples, stateful_step_count=step_count, deadline=None)
+
+
+def geometry_of(piece_count: int, last_bytes: int = PIECE_BYTES_MIN, piece_bytes: int = PIECE_BYTES_MIN) -> Geometry:
+    """A file of that many pieces, the last one `last_bytes` long."""
+    return Geometry(max(0, (piece_count - 1) * piece_bytes + last_bytes) if piece_count else 0, piece_bytes)
+
+
+def bitfield_of(piece_count: int, pieces: Iterable[int]) -> Bitfield:
+    """A bitfield with exactly these pieces."""
+    bitfield = Bitfield(piece_count)
+    for piece in pieces:
+        bitfield.add(piece)
+    return bitfield

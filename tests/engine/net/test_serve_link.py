@@ -1,0 +1,288 @@
+"""What a serve link lets out: pieces that are there, on channels that are open, while their ticket lasts (I1, I4)."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from engine.net.serve_link import Refusal, ServedFile, ServeLink
+from engine.net.tls import Identity, PeerIdentity
+from engine.settings import Settings
+from engine.swarm.geometry import Geometry
+from engine.swarm.upload_slots import UploadSlots
+from engine.wire.messages import (
+    PROTOCOL_VERSION,
+    Bye,
+    Cancel,
+    Close,
+    Closed,
+    Hello,
+    Open,
+    Opened,
+    PieceHeader,
+    Refused,
+    Reject,
+    RejectReason,
+    Renew,
+    Request,
+    Role,
+)
+from tests.builders import geometry_of
+from tests.engine.net.fake_transport import FakeTransport, say
+from tests.fakes import Club
+
+CLUB = Club()
+ANN, BOB = CLUB.member("ann"), CLUB.member("bob")
+PIECE = 1 << 20
+
+
+class FakeFile:
+    def __init__(self, have: list[int] | None = None) -> None:
+        self.geometry: Geometry = geometry_of(4, last_bytes=PIECE, piece_bytes=PIECE)
+        self.have = np.array(have or [1, 1, 1, 1], np.uint8)
+        self.sent = np.zeros(4, np.uint32)
+        self.is_broken = False
+
+    def read(self, offset: int, length: int) -> bytes:
+        if self.is_broken:
+            raise OSError(116, "changed")
+        return bytes(length)
+
+    def descriptor(self) -> int:
+        raise AssertionError("only for open links")
+
+
+@dataclass
+class FakeGate:
+    """Admits the groups it knows, one file each."""
+
+    files: dict[str, FakeFile] = field(default_factory=lambda: {"lab": FakeFile(), "team": FakeFile()})
+    life_s: float = 600.0
+    broken: list[ServedFile] = field(default_factory=list)
+
+    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, float]:
+        if message.group_id not in self.files:
+            raise Refusal("no_such_file", "not shared here")
+        return self.files[message.group_id], time.time() + self.life_s
+
+    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> float:
+        return time.time() + self.life_s
+
+    def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None:
+        pass
+
+    def unreadable(self, file: ServedFile, error: OSError) -> None:
+        self.broken.append(file)
+
+    def link_lost(self, link: ServeLink) -> None:
+        pass
+
+
+def a_link(
+    gate: FakeGate, slots: UploadSlots[ServeLink] | None = None, groups: str = "lab"
+) -> tuple[ServeLink, FakeTransport]:
+    """Bob serves Ann, who has greeted and opened a channel 1, 2, … for each of the groups."""
+    identity = Identity(BOB.identity.certificate_pem, BOB.identity.key_pem, BOB.identity.authority_pem)
+    link = ServeLink(gate, slots or UploadSlots(8), Settings(), identity, is_open=False)
+    transport = FakeTransport(ANN)
+    link.connection_made(transport)
+    say(link, Hello(PROTOCOL_VERSION, Role.FETCHER))
+    for channel, group_id in enumerate(groups.split(), 1):
+        say(link, Open(channel, group_id, bytes(32), "ticket"))
+        assert isinstance(transport.take()[-1], Opened)
+    return link, transport
+
+
+async def turns(count: int = 60) -> None:
+    """Let what was put off to later turns of the loop happen."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+def pieces_in(said: list[object]) -> list[int]:
+    """The pieces of which slices were sent, each run of slices once."""
+    headers = [each for each in said if isinstance(each, PieceHeader)]
+    return [header.piece for header in headers if not header.begin]
+
+
+async def test_a_request_is_answered_with_all_slices_of_one_candidate() -> None:
+    link, transport = a_link(FakeGate())
+    say(link, Request(5, 1, 0, 0, (2, 3)))
+    await turns()
+    headers = [each for each in transport.take() if isinstance(each, PieceHeader)]
+    assert {(header.request_id, header.piece) for header in headers} == {(5, 2)}
+    assert sum(header.length for header in headers) == PIECE
+
+
+async def test_the_candidate_sent_least_is_chosen() -> None:
+    gate = FakeGate()
+    gate.files["lab"].sent[:] = [3, 1, 2, 1]
+    link, transport = a_link(gate)
+    for request_id in range(4):
+        say(link, Request(request_id, 1, 0, 0, (0, 1, 2)))
+    await turns()
+    assert pieces_in([*transport.take()]) == [1, 1, 2, 0]
+    assert gate.files["lab"].sent.tolist() == [4, 3, 3, 1]
+
+
+async def test_only_pieces_that_are_there_are_sent() -> None:
+    link, transport = a_link(FakeGate({"lab": FakeFile([0, 1, 0, 0])}))
+    say(link, Request(5, 1, 0, 0, (0, 1, 2)), Request(6, 1, 0, 0, (0, 2, 3)))
+    await turns()
+    said = transport.take()
+    assert pieces_in([*said]) == [1]
+    assert Reject(6, RejectReason.NO_SUCH_PIECE) in said
+
+
+async def test_nothing_is_sent_once_the_ticket_ended() -> None:
+    gate = FakeGate(life_s=-1.0)
+    link, transport = a_link(gate)
+    say(link, Request(5, 1, 0, 0, (0,)), Request(6, 1, 0, 0, (1,)))
+    await turns()
+    said = transport.take()
+    assert pieces_in([*said]) == []
+    assert {each.request_id for each in said if isinstance(each, Reject)} == {5, 6}
+    assert [each.channel for each in said if isinstance(each, Closed)] == [1]
+
+
+async def test_a_renewed_ticket_lets_it_go_on() -> None:
+    gate = FakeGate(life_s=-1.0)
+    link, transport = a_link(gate)
+    gate.life_s = 600.0
+    say(link, Renew("team", "ticket"))
+    say(link, Renew("lab", "ticket"), Request(5, 1, 0, 0, (0,)))
+    await turns()
+    assert pieces_in([*transport.take()]) == [0]
+
+
+async def test_a_cancel_takes_effect_at_the_next_slice() -> None:
+    link, transport = a_link(FakeGate())
+    say(link, Request(5, 1, 0, 0, (0,)), Request(6, 1, 0, 0, (1,)))
+    await turns(2)
+    say(link, Cancel(5), Cancel(77))
+    await turns()
+    said = transport.take()
+    assert sum(each.length for each in said if isinstance(each, PieceHeader) and each.request_id == 5) < PIECE
+    assert sum(each.length for each in said if isinstance(each, PieceHeader) and each.request_id == 6) == PIECE
+    assert Reject(5, RejectReason.CANCELLED) in said
+
+
+async def test_a_close_ends_its_channel_only() -> None:
+    link, transport = a_link(FakeGate(), groups="lab team")
+    say(link, Request(5, 1, 0, 0, (0,)), Request(6, 1, 0, 0, (1,)), Request(7, 2, 0, 0, (2,)))
+    say(link, Close(1), Request(8, 1, 0, 0, (3,)))
+    await turns()
+    said = transport.take()
+    assert {each.request_id for each in said if isinstance(each, Reject)} == {5, 6, 8}
+    assert pieces_in([*said])[-1] == 2
+
+
+async def test_after_a_withdrawal_not_one_more_slice_is_sent() -> None:
+    link, transport = a_link(FakeGate(), groups="lab lab lab")
+    for channel in (1, 2, 3):
+        say(link, Request(channel, channel, 0, 0, (0,)))
+    await turns(2)
+    transport.take()
+    link.withdraw(lambda group_id, _: group_id == "lab", "you are not a member any more")
+    await turns()
+    said = transport.take()
+    assert [each for each in said if isinstance(each, PieceHeader)] == []
+    assert sorted(each.request_id for each in said if isinstance(each, Reject)) == [1, 2, 3]
+    assert sorted(each.channel for each in said if isinstance(each, Closed)) == [1, 2, 3]
+
+
+async def test_a_withdrawal_lets_nothing_out_through_another_link_of_the_same_member() -> None:
+    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    gate = FakeGate()
+    (first, _), (second, to_second) = a_link(gate, slots), a_link(gate, slots)
+    for link in (first, second):
+        say(link, Request(1, 1, 0, 0, (0,)))
+    await turns(2)
+    for link in (first, second):
+        link.withdraw(lambda group_id, _: group_id == "lab", "you are not a member any more")
+    await turns()
+    assert [each for each in to_second.take() if isinstance(each, PieceHeader)] == []
+
+
+async def test_other_channels_go_on_after_a_withdrawal() -> None:
+    link, transport = a_link(FakeGate(), groups="lab team")
+    say(link, Request(1, 1, 0, 0, (0,)), Request(2, 2, 0, 0, (3,)))
+    await turns(2)
+    transport.take()
+    link.withdraw(lambda group_id, _: group_id == "lab", "no more")
+    await turns()
+    assert pieces_in([*transport.take()]) == [3]
+
+
+async def test_a_file_that_cannot_be_read_is_told_to_the_gate_and_the_request_rejected() -> None:
+    gate = FakeGate()
+    link, transport = a_link(gate)
+    gate.files["lab"].is_broken = True
+    say(link, Request(5, 1, 0, 0, (0,)))
+    await turns()
+    assert transport.take() == [Reject(5, RejectReason.UNREADABLE)]
+    assert gate.broken == [gate.files["lab"]]
+
+
+async def test_a_refused_channel_says_why_and_serves_nothing() -> None:
+    link, transport = a_link(FakeGate())
+    say(link, Open(2, "strangers", bytes(32), "ticket"), Request(5, 2, 0, 0, (0,)))
+    await turns()
+    assert transport.take() == [Refused(2, "no_such_file", "not shared here"), Reject(5, RejectReason.NO_SUCH_CHANNEL)]
+
+
+async def test_links_take_turns_by_the_piece() -> None:
+    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    gate = FakeGate()
+    (first, to_first), (second, to_second) = a_link(gate, slots), a_link(gate, slots)
+    say(first, Request(1, 1, 0, 0, (0,)), Request(2, 1, 0, 0, (1,)))
+    say(second, Request(1, 1, 0, 0, (2,)))
+    await turns(5)
+    assert pieces_in([*to_first.take()]) == [0]
+    await turns(5)
+    assert pieces_in([*to_second.take()]) == [2]
+    await turns()
+    assert pieces_in([*to_first.take()]) == [1]
+
+
+async def test_a_link_that_is_gone_gives_its_slot_to_the_next() -> None:
+    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    gate = FakeGate()
+    (first, _), (second, to_second) = a_link(gate, slots), a_link(gate, slots)
+    say(first, Request(1, 1, 0, 0, (0,)))
+    say(second, Request(1, 1, 0, 0, (2,)))
+    first.connection_lost(None)
+    await turns()
+    assert pieces_in([*to_second.take()]) == [2]
+
+
+async def test_a_paused_link_sends_nothing_until_it_may() -> None:
+    link, transport = a_link(FakeGate())
+    link.pause_writing()
+    say(link, Request(5, 1, 0, 0, (0,)))
+    await turns()
+    assert transport.take() == []
+    link.resume_writing()
+    await turns()
+    assert pieces_in([*transport.take()]) == [0]
+
+
+async def test_a_long_queue_of_tiny_requests_is_worked_off_without_deep_recursion() -> None:
+    link, transport = a_link(FakeGate())
+    link.pause_writing()
+    for request_id in range(Settings().requests_queued_per_link):
+        say(link, Request(request_id, 1, 0, 1, (0,)))
+    link.resume_writing()
+    await turns(2 * Settings().requests_queued_per_link)
+    said = transport.take()
+    assert [each.request_id for each in said if isinstance(each, PieceHeader)] == list(range(512))
+
+
+@pytest.mark.parametrize("message", [Request(5, 1, 0, 0, (9,)), Bye("no"), Open(1, "lab", bytes(32), "")])
+async def test_whoever_breaks_the_protocol_is_told_and_hung_up_on(message: Request | Bye | Open) -> None:
+    link, transport = a_link(FakeGate())
+    say(link, message)
+    assert transport.is_aborted
+    assert isinstance(transport.take()[-1], Bye)

@@ -1,0 +1,141 @@
+"""What a client remembers between runs comes back as it was, per account; damage is said, not guessed around."""
+
+import os
+import stat
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine.errors import LocalError
+from engine.storage.ledger import Ledger, SharedFile, StartedDownload
+from engine.storage.manifest import LEAF_BYTES, Manifest
+from engine.storage.stamp import Stamp
+from tests.builders import geometry_of
+
+GEOMETRY = geometry_of(3, last_bytes=77)
+STAMP = Stamp(123, GEOMETRY.size_bytes, 1_700_000_000_123_456_789)
+
+
+def share(group_id: str = "lab", name: str = "disk.img", path: str = "/data/disk.img") -> SharedFile:
+    return SharedFile(group_id, name, path, bytes(range(32)), GEOMETRY, STAMP)
+
+
+def download(group_id: str = "lab", name: str = "disk.img", target: str = "/data/disk.img") -> StartedDownload:
+    return StartedDownload(group_id, name, target, bytes(range(32)), GEOMETRY)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite"
+
+
+@pytest.fixture
+def ledger(path: Path) -> Ledger:
+    return Ledger(path)
+
+
+def reopened(ledger: Ledger, path: Path) -> Ledger:
+    ledger.close()
+    return Ledger(path)
+
+
+def test_shares_come_back_as_they_were_for_their_account_only(ledger: Ledger, path: Path) -> None:
+    shares = [share(), share(name="字.bin", path="/data/字.bin"), share(group_id="team")]
+    for each in reversed(shares):
+        ledger.add_share("ann", each)
+    ledger.add_share("bob", share(path="/home/bob/disk.img"))
+    ledger = reopened(ledger, path)
+    assert ledger.shares_of("ann") == shares
+    assert [each.path for each in ledger.shares_of("bob")] == ["/home/bob/disk.img"]
+    assert ledger.shares_of("cy") == []
+
+
+def test_a_share_of_the_same_name_replaces_the_one_before(ledger: Ledger) -> None:
+    ledger.add_share("ann", share(path="/old"))
+    ledger.add_share("ann", share(path="/new"))
+    assert [each.path for each in ledger.shares_of("ann")] == ["/new"]
+
+
+def test_a_dropped_share_is_gone_and_its_namesakes_are_not(ledger: Ledger, path: Path) -> None:
+    for user_id, each in (("ann", share()), ("ann", share(group_id="team")), ("bob", share())):
+        ledger.add_share(user_id, each)
+    ledger.drop_share("ann", "lab", "disk.img")
+    ledger = reopened(ledger, path)
+    assert ledger.shares_of("ann") == [share(group_id="team")]
+    assert ledger.shares_of("bob") == [share()]
+
+
+def test_downloads_come_back_as_they_were_for_their_account_only(ledger: Ledger, path: Path) -> None:
+    ledger.add_download("ann", download())
+    ledger.add_download("ann", download(name="b", target="/data/b"))
+    ledger.add_download("bob", download(target="/home/bob/disk.img"))
+    ledger.drop_download("ann", "lab", "b")
+    ledger.drop_download("ann", "lab", "never there")
+    ledger = reopened(ledger, path)
+    assert ledger.downloads_of("ann") == [download()]
+    assert ledger.downloads_of("bob") == [download(target="/home/bob/disk.img")]
+
+
+# ---------------------------------------------------------------- hashes
+
+
+@pytest.fixture
+def hashed(tmp_path: Path) -> tuple[Path, Manifest]:
+    file = tmp_path / "disk.img"
+    file.write_bytes(bytes(GEOMETRY.size_bytes))
+    return file, Manifest.of_leaves(GEOMETRY, bytes(range(3 * LEAF_BYTES)))
+
+
+def test_the_hashes_of_an_unchanged_file_are_recalled(
+    ledger: Ledger, path: Path, hashed: tuple[Path, Manifest]
+) -> None:
+    file, manifest = hashed
+    ledger.remember(file, file.stat(), manifest)
+    recalled = reopened(ledger, path).recall(file, file.stat())
+    assert recalled is not None
+    assert (recalled.root, recalled.geometry) == (manifest.root, manifest.geometry)
+    assert np.array_equal(recalled.leaves, manifest.leaves)
+
+
+def test_a_changed_time_size_inode_or_path_recalls_nothing(ledger: Ledger, hashed: tuple[Path, Manifest]) -> None:
+    file, manifest = hashed
+    before = file.stat()
+    ledger.remember(file, before, manifest)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns + 1))
+    assert ledger.recall(file, file.stat()) is None
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # put back: ctime gives it away
+    assert file.stat().st_mtime_ns == before.st_mtime_ns
+    assert ledger.recall(file, file.stat()) is None
+    assert ledger.recall(file, before) is not None
+    assert ledger.recall(file.with_name("other"), before) is None
+    with open(file, "ab") as longer:
+        longer.write(b"x")
+    assert ledger.recall(file, file.stat()) is None
+
+
+def test_remembering_again_forgets_the_hashes_from_before(ledger: Ledger, hashed: tuple[Path, Manifest]) -> None:
+    file, manifest = hashed
+    before = file.stat()
+    ledger.remember(file, before, manifest)
+    os.utime(file, ns=(0, 0))
+    ledger.remember(file, file.stat(), manifest)
+    assert ledger.recall(file, before) is None
+    assert ledger.recall(file, file.stat()) is not None
+
+
+# ---------------------------------------------------------------- the file
+
+
+@pytest.mark.parametrize("damage", [b"this is no database" * 100, b"SQLite format 3\0" + b"\xff" * 5000])
+def test_a_damaged_file_is_said_to_be_and_left_as_it_is(path: Path, damage: bytes) -> None:
+    path.write_bytes(damage)
+    with pytest.raises(LocalError, match="damaged") as refusal:
+        Ledger(path)
+    assert refusal.value.code == "bad_state"
+    assert str(path) in str(refusal.value)
+    assert path.read_bytes() == damage
+
+
+def test_nobody_else_may_read_it(ledger: Ledger, path: Path) -> None:
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
