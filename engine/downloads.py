@@ -13,6 +13,7 @@ from engine.errors import LocalError, RefusedByTracker, ShoalError
 from engine.reports import DownloadStatus
 from engine.session import Session
 from engine.shares import Shares
+from engine.storage import file_names
 from engine.storage.ledger import Ledger, SharedFile, StartedDownload
 from engine.storage.manifest import Manifest
 from engine.storage.stamp import Stamp
@@ -57,6 +58,7 @@ class Downloads:
         manifest, peers = await self._fetch_manifest(*key)
         if os.path.lexists(target):
             await self._take_existing(key, target, manifest)
+            file_names.discard_part(file_names.part_path(target, manifest.root))
             self._ledger.drop_download(self._user_id, *key)
             size_bytes = manifest.geometry.size_bytes
             return DownloadStatus(*key, str(target), "complete", size_bytes, size_bytes, 0.0, 0, {}, 0.0)

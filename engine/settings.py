@@ -55,6 +55,10 @@ class Settings:
     refused_delay_s: float = 5.0
     """A peer that does not share a file (any more, or yet) is asked again after so long, while the tracker names it."""
 
+    ban_s: float = 300.0
+    """A peer that sent a wrong piece or broke the protocol is left out of that download for so long. Not for ever: a
+    flipped bit on an open link looks the same, and it may be the only one who has the file."""
+
     idle_link_s: float = 60.0
     """A link that carried no file for so long is closed."""
 

@@ -7,6 +7,7 @@ data is in a hidden part file beside it, with its journal. Both begin with a dot
 Invariant: nothing that exists is ever overwritten, and no symbolic link is followed where a file is created.
 """
 
+import errno
 import os
 from pathlib import Path
 
@@ -56,11 +57,19 @@ def install(part: Path, target: Path) -> None:
         os.link(part, target, follow_symlinks=False)
     except FileExistsError:
         raise StorageError(f"{target} came into being meanwhile; the data is in {part}", "target_exists") from None
-    except PermissionError:
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
         _install_without_links(part, target)
     else:
         os.unlink(part)
     sync_folder(target.parent)
+
+
+def discard_part(part: Path) -> None:
+    """Remove what was fetched, or what a crash between the link and this left behind."""
+    part.unlink(missing_ok=True)
+    journal_path(part).unlink(missing_ok=True)
 
 
 def _install_without_links(part: Path, target: Path) -> None:

@@ -45,7 +45,7 @@ def load(path: Path, root: bytes, geometry: Geometry) -> tuple[Flags, bool] | No
     """The pieces that can be trusted and whether the stop was clean; None if there is no journal of this file."""
     try:
         data = path.read_bytes()
-    except FileNotFoundError:
+    except OSError:
         return None
     checksum, payload = data[len(_MAGIC) :][:_CHECK_BYTES], data[len(_MAGIC) + _CHECK_BYTES :]
     if not data.startswith(_MAGIC) or xxhash.xxh3_128_digest(payload) != checksum:

@@ -2,14 +2,15 @@
 
 The order is an array cut into buckets of equal availability, as in libtorrent's piece picker: one more peer having a
 piece swaps it with the last of its bucket and moves the border, so a HAVE costs the same for ten pieces or a million.
-A whole bitfield is added at once and the order rebuilt by a stable radix sort. Ties are in random order, drawn from the
-given generator, so that leechers that know the same do not all ask for the same.
+A whole bitfield is added at once, and the order rebuilt by a stable radix sort when it is next asked for, so that many
+peers may join for the price of one sort. Ties are in random order, drawn from the given generator, so that leechers
+that know the same do not all ask for the same.
 
-Pieces that were retired (we have them) leave the order in batches, so that they neither pile up at its rare end nor
-cost a rebuild each.
+Pieces that were retired (we have them) are passed over at the rare end, where most of them are, and leave the rest of
+the order in batches.
 
-Invariant: `order` holds every piece once that is not retired, and at most a few retired ones; availability never falls
-along it.
+Invariant: `order` holds every piece once that is not retired, and a few retired ones; along those that are not retired,
+availability never falls.
 Not here: which pieces are free to ask for (picker).
 """
 
@@ -24,16 +25,28 @@ _RETIRED_IN_ORDER_MIN = 64
 
 
 class Availability:
-    """Peers per piece, and pieces from rarest to commonest. `order`: dtype int32, shape (pieces not retired + few,)."""
+    """Peers per piece, and the pieces from rarest to commonest."""
 
     def __init__(self, piece_count: int, rng: random.Random) -> None:
         self._count = np.zeros(piece_count, np.uint16)
+        # A plain buffer beside each array: reading one element of a numpy array costs five times as much.
+        self._counts = self._count.data
         shuffled = np.random.Generator(np.random.PCG64(rng.getrandbits(64))).permutation(piece_count)
         self._shuffled: NDArray[np.int32] = shuffled.astype(np.int32)
-        self._is_wanted = np.ones(piece_count, np.bool_)
-        self._retired_in_order = 0
+        self._wanted = np.ones(piece_count, np.bool_)
+        self._is_wanted = self._wanted.data
         self._everyone = 0  # complete peers raise every count alike, so they are kept apart: O(1) to add or lose one
-        self._rebuild()
+        self._is_stale = True
+        self._index(self._shuffled)
+
+    @property
+    def order(self) -> NDArray[np.int32]:
+        """From rarest to commonest; shape (pieces not retired + few,). Valid until the next change."""
+        if self._is_stale:
+            wanted = self._shuffled[self._wanted[self._shuffled]]
+            self._index(wanted[np.argsort(self._count[wanted], kind="stable")])
+            self._is_stale = False
+        return self._ranked[self._start :]
 
     def count_of(self, piece: int) -> int:
         """How many connected peers have this piece."""
@@ -44,7 +57,7 @@ class Availability:
             self._everyone += 1
         elif pieces.count:
             self._count += pieces.to_flags()
-            self._rebuild()
+            self._is_stale = True
 
     def lose_peer(self, pieces: Bitfield) -> None:
         """`pieces` as it is now, after every HAVE that was passed to `add_have`."""
@@ -52,51 +65,47 @@ class Availability:
             self._everyone -= 1
         elif pieces.count:
             self._count -= pieces.to_flags()
-            self._rebuild()
+            self._is_stale = True
 
     def completed_peer(self, pieces: Bitfield) -> None:
         """A peer whose pieces were counted one by one now has them all: count it with the complete ones."""
         self._count -= np.uint16(1)
         self._everyone += 1
-        self._rebuild()
+        self._is_stale = True
 
     def add_have(self, piece: int) -> None:
         """One more peer has this piece."""
         count = self._counts[piece]
         self._counts[piece] = count + 1
-        if self._position[piece] < 0:
+        if self._is_stale or not self._is_wanted[piece]:
             return
         last = self._bucket_end[count] - 1
-        here, moved = self._position[piece], self._order[last]
-        self._order[here], self._position[moved] = moved, here
-        self._order[last], self._position[piece] = piece, last
+        here, moved = self._position[piece], self._rank[last]
+        self._rank[here], self._position[moved] = moved, here
+        self._rank[last], self._position[piece] = piece, last
         self._bucket_end[count] = last
         if count + 2 > len(self._bucket_end):
-            self._bucket_end.append(len(self._order))
+            self._bucket_end.append(len(self._rank))
 
     def retire(self, piece: int) -> None:
         """We have this piece: its rank is of no interest any more."""
         self._is_wanted[piece] = False
         self._retired_in_order += 1
-        if self._retired_in_order > _RETIRED_IN_ORDER_MIN + len(self.order) // 256:
-            self._index(self.order[self._is_wanted[self.order]])
+        while self._start < len(self._rank) and not self._is_wanted[self._rank[self._start]]:
+            self._start += 1
+            self._retired_in_order -= 1
+        if not self._is_stale and self._retired_in_order > _RETIRED_IN_ORDER_MIN + len(self._rank) // 256:
+            self._index(self._ranked[self._wanted[self._ranked]])
 
     def retire_all(self, pieces: NDArray[np.int64]) -> None:
         """The same for many at once: what a resumed download had before."""
-        self._is_wanted[pieces] = False
-        self._rebuild()
+        self._wanted[pieces] = False
+        self._is_stale = True
 
-    def _rebuild(self) -> None:
-        wanted = self._shuffled[self._is_wanted[self._shuffled]]
-        self._index(wanted[np.argsort(self._count[wanted], kind="stable")])
-
-    def _index(self, order: NDArray[np.int32]) -> None:
-        self.order = order
-        self._retired_in_order = 0
+    def _index(self, ranked: NDArray[np.int32]) -> None:
+        self._ranked = ranked
+        self._start = self._retired_in_order = 0
         positions = np.full(len(self._count), -1, np.int32)
-        positions[order] = np.arange(len(order), dtype=np.int32)
-        ends = np.cumsum(np.bincount(self._count[order], minlength=1))
-        # Plain buffers beside the arrays: reading one element of a numpy array costs five times as much.
-        self._counts, self._order = self._count.data, self.order.data
-        self._position = positions.data
-        self._bucket_end: list[int] = ends.tolist()
+        positions[ranked] = np.arange(len(ranked), dtype=np.int32)
+        self._rank, self._position = ranked.data, positions.data
+        self._bucket_end: list[int] = np.cumsum(np.bincount(self._count[ranked], minlength=1)).tolist()

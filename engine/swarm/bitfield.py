@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 Flags = NDArray[np.uint8]
 """shape (piece_count,), values 0 and 1."""
 
+_MASKS = np.array([128, 64, 32, 16, 8, 4, 2, 1], np.uint8)
+
 
 class BadBitfield(ValueError):
     """Wrong length, or bits set behind the last piece."""
@@ -48,8 +50,7 @@ class Bitfield:
 
     def has_each(self, pieces: NDArray[np.int32]) -> NDArray[np.bool_]:
         """For an array of valid indices, whether each is set; same shape."""
-        shifts = (7 - (pieces & 7)).astype(np.uint8)
-        is_set: NDArray[np.bool_] = (self.packed[pieces >> 3] >> shifts & 1) != 0
+        is_set: NDArray[np.bool_] = (self.packed.take(pieces >> 3) & _MASKS.take(pieces & 7)) != 0
         return is_set
 
     def add(self, piece: int) -> bool:

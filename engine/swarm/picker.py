@@ -12,7 +12,7 @@ import numpy as np
 from engine.swarm.availability import Availability
 from engine.swarm.bitfield import Bitfield, Flags
 
-_CHUNK_FIRST = 256
+_CHUNK_FIRST = 64
 _CHUNK_GROWTH = 4
 
 
@@ -23,8 +23,8 @@ class Picker:
         """`have`: shape (piece_count,), uint8, what was verified before; it is read once, not kept."""
         self._availability = availability
         availability.retire_all(np.flatnonzero(have))
-        self._free = (have == 0).astype(np.uint8)
-        self._flags = memoryview(self._free)
+        self._free = have == 0
+        self._flags = self._free.data
         self.free_count = int(self._free.sum())
 
     def is_free(self, piece: int) -> bool:
@@ -34,7 +34,7 @@ class Picker:
         """Take a free piece off the offer: it was asked for, or we have it now."""
         if not self._flags[piece]:
             raise ValueError(f"piece {piece} is not free")
-        self._flags[piece] = 0
+        self._flags[piece] = False
         self.free_count -= 1
 
     def retire(self, piece: int) -> None:
@@ -45,7 +45,7 @@ class Picker:
         """Offer a reserved piece again."""
         if self._flags[piece]:
             raise ValueError(f"piece {piece} is free already")
-        self._flags[piece] = 1
+        self._flags[piece] = True
         self.free_count += 1
 
     def rarest(self, pieces: Bitfield, count: int) -> list[int]:
@@ -56,7 +56,7 @@ class Picker:
         order, start, chunk_length = self._availability.order, 0, _CHUNK_FIRST
         while start < len(order) and len(found) < count:
             chunk = order[start : start + chunk_length]
-            chunk = chunk[self._free[chunk] != 0]
+            chunk = chunk[self._free.take(chunk)]
             if not pieces.is_complete:
                 chunk = chunk[pieces.has_each(chunk)]
             found.extend(chunk[: count - len(found)].tolist())

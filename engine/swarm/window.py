@@ -1,7 +1,7 @@
 """How much one link may be asked for at a time, from what it delivered: no knob to turn.
 
 A link alone gets twice rate × round trip, so that the window doubles until the path is full and then stays there;
-never more than QUEUE_S_MAX (and two round trips) of its rate, so that a slow source holds little back in the endgame.
+never more than QUEUE_S_MAX beyond one round trip, so that a slow source holds little back in the endgame.
 Measured: a smoothed rate, and as round trip the ask-to-grant time of requests to an idle link; behind other requests
 the wait says more about the queue than about the path, and a window fed with it would grow without end.
 
@@ -46,8 +46,8 @@ class Window:
             self.rate_bytes_per_s += _WEIGHT_OF_NEWEST * (newest - self.rate_bytes_per_s)
 
     def needs_bytes(self) -> float:
-        """In-flight bytes below which this link runs dry: 2 · rate · RTT, at most what it delivers in QUEUE_S_MAX."""
-        queue_s = min(2 * self.round_trip_s, QUEUE_S_MAX + 2 * self.round_trip_s)
+        """In-flight bytes below which this link may run dry: 2 · rate · RTT, at most QUEUE_S_MAX beyond one RTT."""
+        queue_s = min(2 * self.round_trip_s, self.round_trip_s + QUEUE_S_MAX)
         return self.rate_bytes_per_s * queue_s
 
     def seconds_for(self, size_bytes: int, unmeasured_rate: float) -> float:

@@ -112,6 +112,8 @@ class Coordinator:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+        for link in self._links:
+            self._links.forget(link)
         for file_id in list(self._served):
             self.stop_serving(file_id, "logged out")
 
@@ -390,6 +392,7 @@ class Coordinator:
             for download in self._fetching():
                 download.tick(now_s)
             for link in self._links.idle(now_s):
+                self._links.forget(link)
                 self._pool.send(link.slot, events.EndLink(link.link_id, "idle"))
             self._pump_soon()
             await asyncio.sleep(self._settings.tick_s)

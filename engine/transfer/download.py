@@ -58,7 +58,7 @@ class Download:
         self.manifest = manifest
         self.peers: dict[bytes, PeerAddress] = {}
         self.has_looked = False  # whether the trackers were asked for peers yet
-        self.banned: set[str] = set()
+        self.banned_until_s: dict[str, float] = {}
         self.refused_until_s: dict[bytes, float] = {}
         self.ticket = ""
         self.is_open = False
@@ -122,8 +122,7 @@ class Download:
 
     def discard(self) -> None:
         """Remove what was fetched."""
-        self.part.unlink(missing_ok=True)
-        self._journal_path.unlink(missing_ok=True)
+        file_names.discard_part(self.part)
 
     def fail(self, error: ShoalError) -> None:
         """It cannot go on; whoever runs it is woken up to end it."""
@@ -155,7 +154,8 @@ class Download:
         return [
             peer
             for peer in self.peers.values()
-            if peer.user_id not in self.banned and self.refused_until_s.get(peer.thumbprint, 0.0) <= now_s
+            if self.banned_until_s.get(peer.user_id, 0.0) <= now_s
+            and self.refused_until_s.get(peer.thumbprint, 0.0) <= now_s
         ]
 
     # ------------------------------------------------------------ news

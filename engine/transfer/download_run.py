@@ -139,12 +139,13 @@ class DownloadRun:
         self._parts.pool.send(link.slot, order)
 
     def shut_out(self, link: Link, why: str) -> None:
-        """A peer proved wrong or hostile: nothing of this download is taken from that account again."""
-        user_id, download = link.peer.user_id, self.download
-        if user_id not in download.banned:
-            download.banned.add(user_id)
+        """A peer proved wrong or hostile: nothing of this download is taken from that account for a good while."""
+        user_id, download, now_s = link.peer.user_id, self.download, time.monotonic()
+        if download.banned_until_s.get(user_id, 0.0) <= now_s:
+            ban_s = self._parts.settings.ban_s
+            download.banned_until_s[user_id] = now_s + ban_s
             self._parts.directory.notice(
-                "bad_peer", f"{download.name}: {user_id} {why}; nothing more of it is taken from {user_id}"
+                "bad_peer", f"{download.name}: {user_id} {why}; nothing of it is taken from {user_id} for {ban_s:g} s"
             )
         for each in self._parts.links:
             if each.peer.user_id == user_id:

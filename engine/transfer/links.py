@@ -32,7 +32,7 @@ class Link:
     is_open: bool
     is_up: bool = False
     files: set[int] = field(default_factory=set)
-    used_at_s: float = float("inf")
+    used_at_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -94,25 +94,25 @@ class Links:
         self._absent.pop(link.peer.thumbprint, None)
 
     def down(self, link: Link, now_s: float) -> None:
-        """Forget the link; its peer is left alone for a while, longer each time in a row."""
-        self._links.pop(link.link_id, None)
-        self._by_peer.pop((link.peer.thumbprint, link.slot, link.is_open), None)
+        """It ended; its peer is left alone for a while, longer each time in a row."""
+        self.forget(link)
         settings, before = self._settings, self._absent.get(link.peer.thumbprint)
         if before is not None and before.until_s > now_s:
             return  # its other links went down for the same reason
         delay_s = min(before.delay_s * 2, settings.redial_delay_max_s) if before else settings.redial_delay_s
         self._absent[link.peer.thumbprint] = _Absence(now_s + delay_s, delay_s)
 
+    def forget(self, link: Link) -> None:
+        """We end it ourselves: a new one may be made at once, and nothing is held against the peer."""
+        self._links.pop(link.link_id, None)
+        self._by_peer.pop((link.peer.thumbprint, link.slot, link.is_open), None)
+
     def idle(self, now_s: float) -> list[Link]:
-        """Links that carried no file for a while, each named once."""
-        idle: list[Link] = []
+        """Links that carried no file for a while."""
         for link in self:
-            if link.files or link.used_at_s == float("inf"):
+            if link.files or not link.used_at_s:
                 link.used_at_s = now_s
-            elif now_s - link.used_at_s > self._settings.idle_link_s:
-                link.used_at_s = float("inf")
-                idle.append(link)
-        return idle
+        return [link for link in self if now_s - link.used_at_s > self._settings.idle_link_s]
 
     def welcome_back(self, peer: PeerAddress) -> None:
         """The tracker just said that this peer is there: dial at once."""

@@ -151,10 +151,18 @@ async def test_a_renewed_ticket_lets_it_go_on() -> None:
     gate = FakeGate(life_s=-1.0)
     link, transport = a_link(gate)
     gate.life_s = 600.0
-    say(link, Renew("team", "ticket"))
     say(link, Renew("lab", "ticket"), Request(5, 1, 0, 0, (0,)))
     await turns()
     assert pieces_in([*transport.take()]) == [0]
+
+
+async def test_a_ticket_for_another_group_renews_nothing() -> None:
+    gate = FakeGate(life_s=-1.0)
+    link, transport = a_link(gate)
+    gate.life_s = 600.0
+    say(link, Renew("team", "ticket"), Request(5, 1, 0, 0, (0,)))
+    await turns()
+    assert pieces_in([*transport.take()]) == []
 
 
 async def test_a_cancel_takes_effect_at_the_next_slice() -> None:

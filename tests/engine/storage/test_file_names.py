@@ -62,7 +62,7 @@ def test_short_names_keep_their_name() -> None:
 @bounded(100)
 def test_names_of_any_length_have_companions_that_fit(name: str) -> None:
     part = part_path(Path("/data") / name, ROOT)
-    for companion in (part, journal_path(part)):
+    for companion in (part, journal_path(part), journal_path(part).with_name(journal_path(part).name + ".new")):
         assert companion.parent == Path("/data")
         assert len(companion.name.encode()) <= 255
 

@@ -83,3 +83,8 @@ def test_junk_tells_nothing(path: Path, junk: bytes) -> None:
 def test_the_journal_of_another_file_tells_nothing(path: Path, root: bytes, geometry: Geometry) -> None:
     journal.save(path, ROOT, GEOMETRY, HAVE, is_clean=True)
     assert journal.load(path, root, geometry) is None
+
+
+def test_another_piece_size_tells_nothing_even_where_the_piece_count_is_the_same(path: Path) -> None:
+    journal.save(path, ROOT, Geometry(1000, PIECE_BYTES_MIN), np.ones(1, np.uint8), is_clean=True)
+    assert journal.load(path, ROOT, Geometry(1000, 2 * PIECE_BYTES_MIN)) is None

@@ -67,6 +67,14 @@ def test_a_wrong_number_of_leaves_is_refused(length: int) -> None:
         Manifest.check(SIZE, PIECE_BYTES_MIN, bytes(length), MANIFEST.root)
 
 
+@pytest.mark.parametrize("count", [0, 2, 4])
+def test_a_wrong_number_of_leaves_is_refused_also_under_the_root_they_hash_to(count: int) -> None:
+    leaves = bytes(count * LEAF_BYTES)
+    root = Manifest.of_leaves(MANIFEST.geometry, leaves).root
+    with pytest.raises(BadManifest, match="bytes of hashes"):
+        Manifest.check(SIZE, PIECE_BYTES_MIN, leaves, root)
+
+
 @pytest.mark.parametrize(
     ("size_bytes", "piece_bytes"), [(-1, PIECE_BYTES_MIN), (SIZE, 0), (SIZE, 3), (2**63, PIECE_BYTES_MIN)]
 )

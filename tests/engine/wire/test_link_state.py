@@ -386,7 +386,7 @@ def test_a_request_under_way_cannot_be_repeated() -> None:
 
 @pytest.mark.parametrize("candidates", [(3,), (0, 3), (2**32 - 1,)])
 def test_a_request_for_a_piece_the_file_does_not_have_is_refused(candidates: tuple[int, ...]) -> None:
-    assert "piece" in refuses(opened_server(), Request(5, 1, 0, 0, candidates))
+    assert "a request for piece" in refuses(opened_server(), Request(5, 1, 0, 0, candidates))
 
 
 @pytest.mark.parametrize(
