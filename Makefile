@@ -16,14 +16,16 @@ check: $(VENV)/.dev
 	$(VENV)/bin/mypy
 	@! grep -nE 'https?://' requirements/*.lock
 
-bench: $(VENV)/.runtime
-	$(RUN) -m bench
+bench: $(VENV)/.bench
+	$(RUN) -m bench all
 
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml -o requirements/runtime.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--extra dev pyproject.toml -o requirements/dev.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra bench pyproject.toml -o requirements/bench.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -35,6 +37,10 @@ $(VENV)/.runtime: $(VENV)/bin/python requirements/runtime.lock
 $(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock pyproject.toml
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/.bench: $(VENV)/.runtime requirements/bench.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/bench.lock
 	touch $@
 
 clean:

@@ -1,19 +1,28 @@
-"""`python -m bench <name>`: runs one of the measurements; without a name, lists them."""
+"""`python -m bench <name> [options]`: runs one of the measurements; without a name, lists them.
+
+Invariant: importing this file imports next to nothing, because worker processes of a client in this process import
+it again.
+"""
 
 import sys
 
-from bench import demo
-
-RUNS = {"demo": demo.run}
+RUNS = (
+    "demo", "all", "single", "ceiling", "compare", "destination", "hashing", "picker", "wire",
+    "startup", "small", "memory",
+)  # fmt: skip
 
 
 def main() -> int:
     """The exit code of what was run; 2 if it does not exist."""
-    if len(sys.argv) == 2 and sys.argv[1] in RUNS:
-        return RUNS[sys.argv[1]]()
-    for name, run in RUNS.items():
-        summary = (sys.modules[run.__module__].__doc__ or "").split("\n")[0]
-        print(f"python -m bench {name:10} {summary}")
+    if len(sys.argv) >= 2 and sys.argv[1] in RUNS:
+        from bench.runs import run
+
+        return run(sys.argv[1], sys.argv[2:])
+    from bench.runs import summary_of
+
+    for name in RUNS:
+        print(f"python -m bench {name:12} {summary_of(name)}")
+    print("\nEach takes --help; --json FILE keeps the raw samples.")
     return 0 if len(sys.argv) == 1 else 2
 
 

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,9 +40,19 @@ def write_tracker_info(folder: Path, count: int = 1) -> Path:
 class TrackerProcess:
     """A running tracker; `ready_line` is what it printed when it was ready."""
 
-    def __init__(self, tracker_info: Path, number: int, state: Path) -> None:
+    def __init__(
+        self,
+        tracker_info: Path,
+        number: int,
+        state: Path,
+        errors: IO[bytes] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """`errors`: where its stderr goes; otherwise where ours does."""
         command = [sys.executable, "-m", "tracker", str(tracker_info), str(number), "--state", str(state)]
-        self.process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+        )
         assert self.process.stdout is not None
         self.ready_line = self.process.stdout.readline().strip()
         if not self.ready_line:
@@ -60,13 +70,21 @@ class TrackerProcess:
 class ShellProcess:
     """A client with `--json`: `run` a command, get its result. What comes unasked is kept in `notices`."""
 
-    def __init__(self, tracker_info: Path, port: int, state: Path, extra: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        tracker_info: Path,
+        port: int,
+        state: Path,
+        extra: Sequence[str] = (),
+        errors: IO[bytes] | int = subprocess.PIPE,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         command = [
             sys.executable, str(ROOT / "cli.py"), f"{LOOPBACK}:{port}", str(tracker_info), "--state", str(state),
             "--json", *extra,
         ]  # fmt: skip
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, env=environment
         )
         self.notices: list[dict[str, Any]] = []
         self.progress: list[dict[str, Any]] = []
@@ -76,7 +94,7 @@ class ShellProcess:
         """Without waiting for the result."""
         stdin = self.process.stdin
         assert stdin is not None
-        stdin.write(command.encode() + b"\n")
+        stdin.write(os.fsencode(command) + b"\n")
         stdin.flush()
 
     def run(self, command: str, timeout_s: float = _ANSWER_TIMEOUT_S) -> dict[str, Any]:
@@ -104,9 +122,12 @@ class ShellProcess:
                 if notice["notice"] == code:
                     return notice
             line = json.loads(self._line(deadline_s))
-            if "notice" not in line:
+            if "notice" in line:
+                self.notices.append(line)
+            elif "progress" in line:
+                self.progress.append(line)
+            else:
                 raise AssertionError(f"a result came while waiting for the notice {code}: {line}")
-            self.notices.append(line)
 
     def expect(self, command: str, timeout_s: float = _ANSWER_TIMEOUT_S) -> dict[str, Any]:
         """The result of a command that has to succeed."""
@@ -123,16 +144,22 @@ class ShellProcess:
 
     def kill(self) -> None:
         """No farewell: kill -9."""
-        self.process.kill()
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self._finish()
+        self.stop(signal.SIGKILL)
+
+    def stop(self, with_signal: int = signal.SIGTERM) -> int:
+        """Its exit code."""
+        self.process.send_signal(with_signal)
+        try:
+            return self._finish()
+        finally:
+            assert self.process.stdin is not None
+            self.process.stdin.close()
 
     def _finish(self) -> int:
         code = self.process.wait(_ANSWER_TIMEOUT_S)
         for stream in (self.process.stdout, self.process.stderr):
-            assert stream is not None
-            stream.close()
+            if stream is not None:
+                stream.close()
         return code
 
     def _line(self, deadline_s: float) -> bytes:

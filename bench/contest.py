@@ -1,0 +1,181 @@
+"""Several ways to move the same file, in turn: A B C A B C …, after one round of warm-up.
+
+Before every fetch the destination's memory is warmed (measure.warm_memory), afterwards the output is deleted; in the
+warm-up round it is compared with the source byte by byte, and peak memory is watched. Contestants stay started but
+idle while others run. What is compared are neighbours: the ratio of two contestants in one round, and its median over
+rounds.
+
+Not for: absolute figures of a loaded machine; only the ratios bear some load.
+"""
+
+import filecmp
+import shutil
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from bench.measure import GB, MIB, cpu_seconds, median_ratio, warm_memory, watching
+from bench.report import cell
+
+HEADER = ["contestant", "GB/s (median)", "min–max", "receiver CPU s/GB", "sender CPU s/GB", "receiver peak USS, MiB"]
+
+
+class Missing(Exception):
+    """This contestant cannot run here; says what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transfer:
+    """One fetch. CPU is None where nothing was measured."""
+
+    seconds: float
+    receiver_cpu_s: float | None = None
+    sender_cpu_s: float | None = None
+    peak_uss_bytes: int | None = None
+
+
+class Contestant(Protocol):
+    """One way to move a file. `settings` says in words how it was set up; both ends run on this machine."""
+
+    name: str
+    settings: str
+    has_output: bool
+
+    def start(self, source: Path, folder: Path) -> None:
+        """Make everything ready to fetch `source`; the folder is for own use. Raises Missing."""
+
+    def fetch(self, target: Path, is_watched: bool) -> Transfer:
+        """From the wish for the file to the whole file in the folder `target`, under the source's name."""
+
+    def close(self) -> None:
+        """End every process."""
+
+
+@dataclass(slots=True)
+class Entry:
+    """A contestant's results."""
+
+    name: str
+    settings: str
+    size_bytes: int
+    transfers: list[Transfer] = field(default_factory=list)
+    peak_uss_bytes: int | None = None
+
+    @property
+    def rates(self) -> list[float]:
+        """GB/s, one a round."""
+        return [self.size_bytes / GB / each.seconds for each in self.transfers]
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(self.rates)
+
+    def cpu_per_gb(self, side: str) -> float | None:
+        """`side`: receiver or sender."""
+        values = [getattr(each, f"{side}_cpu_s") for each in self.transfers]
+        return None if None in values else statistics.median(values) / (self.size_bytes / GB)
+
+    def row(self) -> list[str]:
+        peak = None if self.peak_uss_bytes is None else self.peak_uss_bytes / MIB
+        spread = f"{cell(min(self.rates))}–{cell(max(self.rates))}"
+        cpu = [cell(self.cpu_per_gb("receiver")), cell(self.cpu_per_gb("sender"))]
+        return [self.name, cell(self.rate), spread, *cpu, cell(peak)]
+
+    def as_json(self) -> dict[str, Any]:
+        return {**asdict(self), "rates_gb_per_s": self.rates}
+
+
+@dataclass(slots=True)
+class Outcome:
+    """`entries` by name, in the order they ran; `missing`: who could not, and why."""
+
+    entries: dict[str, Entry] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+    def ratio(self, one: str, other: str) -> float | None:
+        """Median of the ratios of rates; None if one of the two did not run."""
+        if one not in self.entries or other not in self.entries:
+            return None
+        return median_ratio(self.entries[one].rates, self.entries[other].rates)
+
+    def rows(self) -> list[list[str]]:
+        return [entry.row() for entry in self.entries.values()]
+
+    def notes(self) -> list[str]:
+        """How each was set up, and who is missing."""
+        said = [f"{entry.name}: {entry.settings}" for entry in self.entries.values() if entry.settings]
+        return said + [f"{name}: not here ({reason})" for name, reason in self.missing.items()]
+
+    def as_json(self) -> dict[str, Any]:
+        return {"entries": {name: entry.as_json() for name, entry in self.entries.items()}, "missing": self.missing}
+
+
+def run_contest(contestants: Sequence[Contestant], source: Path, folder: Path, rounds: int) -> Outcome:
+    """Everybody fetches `source` in turn. A contestant that is missing something is left out and said to be."""
+    outcome, size_bytes = Outcome(), source.stat().st_size
+    with ExitStack() as stack:
+        running: list[Contestant] = []
+        for contestant in contestants:
+            stack.callback(contestant.close)
+            own = folder / f"contestant-{len(running)}-{len(outcome.missing)}"
+            own.mkdir()
+            try:
+                contestant.start(source, own)
+            except Missing as error:
+                outcome.missing[contestant.name] = str(error)
+                continue
+            running.append(contestant)
+            outcome.entries[contestant.name] = Entry(contestant.name, contestant.settings, size_bytes)
+        for number in range(rounds + 1):
+            for contestant in running:
+                transfer = _fetch_once(contestant, source, folder / "out", is_warm_up=number == 0)
+                entry = outcome.entries[contestant.name]
+                if number == 0:
+                    entry.peak_uss_bytes = transfer.peak_uss_bytes
+                else:
+                    entry.transfers.append(transfer)
+                _say(contestant.name, number, size_bytes, transfer)
+    return outcome
+
+
+def _fetch_once(contestant: Contestant, source: Path, target: Path, is_warm_up: bool) -> Transfer:
+    target.mkdir()
+    try:
+        warm_memory(target, source.stat().st_size)
+        transfer = contestant.fetch(target, is_watched=is_warm_up)
+        if contestant.has_output:
+            copy = target / source.name
+            if copy.stat().st_size != source.stat().st_size:
+                raise AssertionError(f"{contestant.name}: the copy has another size than the source")
+            if is_warm_up and not filecmp.cmp(source, copy, shallow=False):
+                raise AssertionError(f"{contestant.name}: the copy differs from the source")
+        return transfer
+    finally:
+        shutil.rmtree(target)
+
+
+def timed_fetch(
+    fetch: Callable[[], object], receiver_pid: int, sender_pids: Sequence[int], is_watched: bool
+) -> Transfer:
+    """A fetch by processes that exist before and after it."""
+    receiver, sender = cpu_seconds([receiver_pid]), cpu_seconds(sender_pids)
+    with watching(receiver_pid, is_watched) as memory:
+        started_s = time.perf_counter()
+        fetch()
+        seconds = time.perf_counter() - started_s
+    return Transfer(
+        seconds,
+        cpu_seconds([receiver_pid]) - receiver,
+        cpu_seconds(sender_pids) - sender,
+        memory.peak_bytes if memory is not None else None,
+    )
+
+
+def _say(name: str, number: int, size_bytes: int, transfer: Transfer) -> None:
+    label = f"round {number}" if number else "warm-up"
+    print(f"  {label:8} {name:36} {size_bytes / GB / transfer.seconds:6.3f} GB/s", file=sys.stderr, flush=True)

@@ -1,0 +1,80 @@
+"""Figures with goals and verdicts, tables, and what a run hands back: Markdown for people, JSON for programs.
+
+Not for: measuring anything.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table of goals. `value` is None if it could not be measured here; `note` says why, or how."""
+
+    name: str
+    goal: float
+    value: float | None
+    unit: str
+    sense: Literal["at least", "at most"]
+    note: str = ""
+
+    @property
+    def verdict(self) -> str:
+        if self.value is None:
+            return "not measured"
+        is_met = self.value >= self.goal if self.sense == "at least" else self.value <= self.goal
+        return "reached" if is_met else "**missed**"
+
+    def row(self) -> list[str]:
+        value = "–" if self.value is None else f"{number(self.value)} {self.unit}".strip()
+        sign = "≥" if self.sense == "at least" else "≤"
+        return [self.name, f"{sign} {number(self.goal)} {self.unit}".strip(), value, self.verdict, self.note]
+
+
+FIGURE_HEADER = ["figure", "goal", "measured", "verdict", "note"]
+
+
+@dataclass(slots=True)
+class Section:
+    """The result of one run: a table, figures, and the raw samples."""
+
+    name: str
+    title: str
+    method: str
+    header: list[str] = field(default_factory=list)
+    rows: list[list[str]] = field(default_factory=list)
+    figures: list[Figure] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    data: dict[str, Any] = field(default_factory=dict)
+    command: str = ""
+
+    def markdown(self) -> str:
+        parts = [f"## {self.title}", f"`{self.command}`" if self.command else "", self.method]
+        parts.append(table(self.header, self.rows) if self.rows else "")
+        parts.append(table(FIGURE_HEADER, [figure.row() for figure in self.figures]) if self.figures else "")
+        parts.append("\n".join(f"- {note}" for note in self.notes))
+        return "\n\n".join(part for part in parts if part) + "\n"
+
+    def as_json(self) -> dict[str, Any]:
+        figures = [{**asdict(figure), "verdict": figure.verdict.strip("*")} for figure in self.figures]
+        return {"name": self.name, "command": self.command, "figures": figures, "notes": self.notes, "data": self.data}
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; a bar in a cell is escaped."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+def number(value: float) -> str:
+    """About three digits."""
+    if value and abs(value) < 0.001:
+        return f"{value:.2g}"
+    digits = 0 if abs(value) >= 100 else 1 if abs(value) >= 10 else 2 if abs(value) >= 1 else 3
+    return f"{value:,.{digits}f}"
+
+
+def cell(value: float | None) -> str:
+    """A number, or a dash for what does not apply."""
+    return "–" if value is None else number(value)

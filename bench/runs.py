@@ -1,0 +1,53 @@
+"""Finds a run by its name, reads its options, measures, prints.
+
+A run is a module of this package with `add_arguments(parser)` and `measure(options) -> Section`; the first line of its
+docstring is its summary. `demo` and `all` do their own printing and have `run` instead.
+"""
+
+import argparse
+import importlib
+import json
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+from bench.measure import machine
+from bench.report import Section
+
+
+def run(name: str, arguments: Sequence[str]) -> int:
+    """The exit code."""
+    module = _module(name)
+    if hasattr(module, "run"):
+        code: int = module.run(*([arguments] if name == "all" else []))
+        return code
+    parser = argparse.ArgumentParser(prog=f"python -m bench {name}", description=module.__doc__)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="keep machine, figures and raw samples here")
+    section = _measure(module, parser, arguments, name)
+    path: Path | None = parser.parse_args(arguments).json
+    if path is not None:
+        path.write_text(json.dumps({"machine": machine(), **section.as_json()}, indent=1) + "\n")
+    print(section.markdown())
+    return 0
+
+
+def measure(name: str, arguments: Sequence[str]) -> Section:
+    """The same without printing, for `all`."""
+    return _measure(_module(name), argparse.ArgumentParser(prog=name), arguments, name)
+
+
+def summary_of(name: str) -> str:
+    """What it does, in a line."""
+    return (_module(name).__doc__ or "").split("\n")[0]
+
+
+def _measure(module: ModuleType, parser: argparse.ArgumentParser, arguments: Sequence[str], name: str) -> Section:
+    module.add_arguments(parser)
+    section: Section = module.measure(parser.parse_args(arguments))
+    section.command = shlex.join(["python", "-m", "bench", name, *arguments])
+    return section
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"bench.{'everything' if name == 'all' else name}")

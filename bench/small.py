@@ -1,0 +1,77 @@
+"""A thousand small files in one group, from one seeder to one leecher, through the API: files a second.
+
+The leecher is an engine.Client in a process of its own (`bench.small_leecher`), which has a bounded number of downloads
+under way at a time; the seeder is the program. Every file is verified, synced, named and announced.
+Not for: large files.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from bench.measure import cpu_seconds, write_random
+from bench.processes import ROOT
+from bench.report import Figure, Section, cell
+from bench.shoal import PASSWORD, Swarm
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--files", type=int, default=1000)
+    parser.add_argument("--kib", type=int, default=64)
+    parser.add_argument("--at-a-time", type=int, default=32, metavar="N", help="downloads under way at a time")
+    parser.add_argument("--folder", type=Path)
+
+
+def measure(options: argparse.Namespace) -> Section:
+    with tempfile.TemporaryDirectory(prefix="shoal-bench-", dir=options.folder) as name:
+        folder = Path(name)
+        names = [f"file{number:05}.bin" for number in range(options.files)]
+        (folder / "source").mkdir()
+        swarm = Swarm(folder, 1)
+        try:
+            swarm.make_group("lab", "sealed", 1)
+            uploads_s = []
+            for file_name in names:
+                path = write_random(folder / "source" / file_name, options.kib << 10)
+                uploads_s.append(swarm.share(path, "lab", 1)[0]["seconds"])
+            state = swarm.leave_leecher()
+            seeder = swarm.seeders[0].process.pid
+            before_s = cpu_seconds([seeder])
+            report = _fetch(folder, state, swarm, names, options.at_a_time)
+            seeder_cpu_s = cpu_seconds([seeder]) - before_s
+        finally:
+            swarm.close()
+        for file_name in names:
+            if (folder / "source" / file_name).read_bytes() != (folder / "out" / file_name).read_bytes():
+                raise AssertionError(f"{file_name} differs from its source")
+    rate = options.files / report["seconds"]
+    rows = [
+        ["shared a second, one command after the other", cell(options.files / sum(uploads_s))],
+        [f"fetched a second, {options.at_a_time} at a time", cell(rate)],
+        ["leecher CPU, ms a file", cell(report["cpu_s"] / options.files * 1e3)],
+        ["seeder CPU, ms a file", cell(seeder_cpu_s / options.files * 1e3)],
+    ]
+    return Section(
+        "small",
+        f"{options.files} files of {options.kib} KiB",
+        "One seeder → one leecher, sealed, one group; from the first download_file to the last completion.",
+        ["what", "value"],
+        rows,
+        [Figure(f"{options.files} files of {options.kib} KiB through the API", 300.0, rate, "files/s", "at least")],
+        data={**report, "uploads_s": uploads_s, "seeder_cpu_s": seeder_cpu_s},
+    )
+
+
+def _fetch(folder: Path, state: Path, swarm: Swarm, names: list[str], at_a_time: int) -> dict[str, float]:
+    (folder / "out").mkdir()
+    order = {
+        "tracker_info": str(swarm.tracker_info), "state": str(state), "user_id": "leecher", "password": PASSWORD,
+        "group_id": "lab", "names": names, "folder": str(folder / "out"), "at_a_time": at_a_time,
+    }  # fmt: skip
+    command = [sys.executable, "-m", "bench.small_leecher"]
+    result = subprocess.run(command, cwd=ROOT, input=json.dumps(order), stdout=subprocess.PIPE, text=True, check=True)
+    report: dict[str, float] = json.loads(result.stdout)
+    return report
