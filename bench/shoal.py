@@ -9,7 +9,6 @@ Not for: measuring below `Client`; for that see bench.ceiling and the tests of e
 """
 
 import subprocess
-import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,6 @@ from typing import Any
 
 from bench.contest import Missing, Transfer, timed_fetch
 from bench.processes import ShellProcess, TrackerProcess, free_ports, write_tracker_info
-from engine.settings import Settings
 
 CHANNELS = ("sealed", "open")
 TRANSFER_TIMEOUT_S = 600.0
@@ -65,10 +63,9 @@ class Swarm:
         return [s.expect(f"upload_file '{path}' {group_id}", TRANSFER_TIMEOUT_S) for s in self.seeders[:seeders]]
 
     def renew_leecher(self) -> None:
-        """Logged out and in again: it has no links, and has forgotten that it lost some a moment ago."""
+        """Logged out and in again: it has no links, so that every run begins with making them."""
         self.leecher.expect("logout")
         self.leecher.expect(f"login leecher {PASSWORD}")
-        time.sleep(Settings().redial_delay_s + 0.2)
 
     def leave_leecher(self) -> Path:
         """End the leecher; returns its state folder, for another program to go on with."""
