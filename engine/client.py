@@ -83,7 +83,13 @@ class Client:
         except BaseException:
             state.close()
             raise
-        await client._coordinator.start()
+        try:
+            await client._coordinator.start()
+        except BaseException:
+            client._listener.close()
+            client._ledger.close()
+            state.close()
+            raise
         return client
 
     async def close(self) -> None:

@@ -16,7 +16,7 @@ from typing import Protocol
 from engine.errors import RemoteProtocolError
 from engine.net.plain_transport import PlainTransport
 from engine.net.proof import Prover, thumbprint_of
-from engine.net.tls import MEMBER_NAME, Identity, PeerIdentity, peer_of
+from engine.net.tls import MEMBER_NAME, Identity, PeerIdentity, WrongPeer, check_expected, peer_of
 from engine.swarm.geometry import Geometry
 from engine.wire.codec import Decoder, encode
 from engine.wire.link_state import FetcherState, Slice
@@ -148,11 +148,9 @@ class FetchLink(asyncio.BufferedProtocol):
             self._send(Hello(PROTOCOL_VERSION, Role.FETCHER, self._prover.nonce))
             return
         try:
-            peer = peer_of(transport.get_extra_info("ssl_object"))
-            if peer.thumbprint != self._thumbprint:
-                raise RemoteProtocolError(f"{peer.user_id} answers there with another key than the tracker named")
-        except RemoteProtocolError as error:
-            self.end(str(error), is_fault=True)
+            peer = check_expected(peer_of(transport.get_extra_info("ssl_object")), self._thumbprint)
+        except (RemoteProtocolError, WrongPeer) as error:
+            self.end(str(error), is_fault=isinstance(error, RemoteProtocolError))
             return
         self._send(Hello(PROTOCOL_VERSION, Role.FETCHER))
         self._listener.link_up(self, peer)
@@ -173,8 +171,8 @@ class FetchLink(asyncio.BufferedProtocol):
                 self._decoder.received(nbytes)
             for message in self._decoder.messages():
                 self._handle(message)
-        except RemoteProtocolError as error:
-            self.end(str(error), is_fault=True)
+        except (RemoteProtocolError, WrongPeer) as error:
+            self.end(str(error), is_fault=isinstance(error, RemoteProtocolError))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._sink = None

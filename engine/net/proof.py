@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from engine.errors import RemoteProtocolError
-from engine.net.tls import Identity, PeerIdentity, identity_in
+from engine.net.tls import Identity, PeerIdentity, check_expected, identity_in
 from engine.wire.messages import NONCE_BYTES, Prove, Role
 
 _CONTEXT = b"shoal open link v1\0"
@@ -42,7 +42,7 @@ class Prover:
         return Prove(self._identity.certificate_pem, key.sign(words))
 
     def check(self, proof: Prove, their_nonce: bytes, our_thumbprint: bytes) -> PeerIdentity:
-        """Who the other side is; raises RemoteProtocolError."""
+        """Who the other side is; raises RemoteProtocolError, or WrongPeer if it is somebody else than expected."""
         certificate = self._valid_certificate(proof.certificate_pem)
         their_role = Role.SERVER if self._role is Role.FETCHER else Role.FETCHER
         meant_for = our_thumbprint if their_role is Role.FETCHER else _ANYBODY
@@ -53,9 +53,7 @@ class Prover:
         except InvalidSignature:
             raise RemoteProtocolError("it does not hold the key of its certificate") from None
         peer = identity_in(certificate)
-        if self._expected is not None and peer.thumbprint != self._expected:
-            raise RemoteProtocolError(f"{peer.user_id} answers there with another key than the tracker named")
-        return peer
+        return peer if self._expected is None else check_expected(peer, self._expected)
 
     def _valid_certificate(self, pem: bytes) -> x509.Certificate:
         try:

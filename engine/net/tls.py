@@ -35,6 +35,17 @@ class PeerIdentity:
     thumbprint: bytes
 
 
+class WrongPeer(Exception):
+    """A member answers there, but not the one whose key the tracker named: most likely the address is out of date."""
+
+
+def check_expected(peer: PeerIdentity, thumbprint: bytes) -> PeerIdentity:
+    """The peer itself if it holds the expected key; raises WrongPeer."""
+    if peer.thumbprint != thumbprint:
+        raise WrongPeer(f"{peer.user_id} answers there with another key than the tracker named")
+    return peer
+
+
 def fetching_context(identity: Identity) -> ssl.SSLContext:
     """For the side that dials."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

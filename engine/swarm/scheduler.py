@@ -139,6 +139,11 @@ class Scheduler:
         return self.missing_count == 0
 
     @property
+    def is_asking(self) -> bool:
+        """Whether any request is under way."""
+        return len(self._leases) > 0
+
+    @property
     def link_count(self) -> int:
         return len(self._links)
 

@@ -37,13 +37,9 @@ from engine.transfer.links import Link, Links, PeerAddress
 from engine.transfer.pool import Pool
 
 OfLinkAndFile = (
-    events.FileOpened
-    | events.FileRefused
-    | events.PeerHas
-    | events.PieceGranted
-    | events.PieceVerified
-    | events.PieceRejected
-)
+    events.FileOpened | events.FileRefused | events.PeerHas
+    | events.PieceGranted | events.PieceVerified | events.PieceRejected
+)  # fmt: skip
 Fetching = asyncio.Task[Stamp | None]
 
 
@@ -110,7 +106,7 @@ class Coordinator:
         self._pool.send_all(events.EndAllLinks("logged out"))
         running = list(self._tasks.values())
         for task in running:
-            task.cancel()
+            _cancel_once(task)
         await asyncio.gather(*running, return_exceptions=True)
         for link in self._links:
             self._links.forget(link)
@@ -192,7 +188,7 @@ class Coordinator:
         """Stop it and remove what was fetched."""
         task = self._tasks.get(download.file_id)
         if task is not None:
-            task.cancel()
+            _cancel_once(task)
             await asyncio.gather(task, return_exceptions=True)
         if download.state in ("paused", "failed"):
             download.discard()
@@ -203,8 +199,7 @@ class Coordinator:
         self._links.welcome_back(peer)
         for run in self._runs.values():
             if (run.download.group_id, run.download.manifest.root) == (group_id, root):
-                run.download.peers[peer.thumbprint] = peer
-                run.download.refused_until_s.pop(peer.thumbprint, None)
+                run.download.meet(peer)
                 run.connect()
 
     def _lose(self, link: Link) -> None:
@@ -396,3 +391,9 @@ class Coordinator:
                 self._pool.send(link.slot, events.EndLink(link.link_id, "idle"))
             self._pump_soon()
             await asyncio.sleep(self._settings.tick_s)
+
+
+def _cancel_once(task: Fetching) -> None:
+    """A second cancellation would interrupt the pause that the first one began."""
+    if not task.cancelling():
+        task.cancel()

@@ -37,7 +37,7 @@ from engine.transfer.links import Link, PeerAddress
 
 _RATE_SPAN_S = 3.0
 _ALONE_AFTER_S = 3.0
-"""Without a link for so long, a download is said to be waiting for somebody."""
+"""With nothing to ask of anyone for so long, a download is said to be waiting for somebody."""
 
 
 class Download:
@@ -79,7 +79,7 @@ class Download:
         self.verified_bytes = 0
         self._bytes_by_peer: Counter[str] = Counter()
         self._recent: deque[tuple[float, int]] = deque()
-        self._started_at_s = self._ended_at_s = self._linked_at_s = time.monotonic()
+        self._started_at_s = self._ended_at_s = self._asked_at_s = time.monotonic()
         self._unannounced: list[int] = []
         self.checkpoints = Checkpoints(
             self._journal_path, self.descriptor, manifest.root, geometry, self.shared.have, settings
@@ -91,6 +91,7 @@ class Download:
         saved = journal.load(self._journal_path, self.manifest.root, self.manifest.geometry) if had_data else None
         if saved is not None:
             self.shared.have[:] = saved[0]
+        self.goes_on = saved is not None
         is_clean = not had_data or (saved is not None and saved[1])
         if not is_clean:
             self._unchecked = np.flatnonzero(self.shared.have == 0)
@@ -149,6 +150,16 @@ class Download:
 
     # ------------------------------------------------------------ whom to ask
 
+    def meet(self, peer: PeerAddress) -> None:
+        """The tracker names a peer. Where it answers now nobody else does: each login has a key of its own."""
+        self.peers = {
+            thumbprint: known
+            for thumbprint, known in self.peers.items()
+            if (known.host, known.port) != (peer.host, peer.port)
+        }
+        self.peers[peer.thumbprint] = peer
+        self.refused_until_s.pop(peer.thumbprint, None)
+
     def usable_peers(self, now_s: float) -> list[PeerAddress]:
         """Those worth a link now."""
         return [
@@ -206,9 +217,9 @@ class Download:
 
     def tick(self, now_s: float) -> None:
         """Called a few times a second: state and rate follow what happened."""
-        if self.scheduler.link_count:
-            self._linked_at_s = now_s
-        is_alone = (self.has_looked and not self.peers) or now_s - self._linked_at_s > _ALONE_AFTER_S
+        if self.scheduler.is_asking:
+            self._asked_at_s = now_s
+        is_alone = (self.has_looked and not self.peers) or now_s - self._asked_at_s > _ALONE_AFTER_S
         if self.is_fetching:
             self.state = "waiting" if is_alone else "downloading"
         self._recent.append((now_s, self.verified_bytes))

@@ -48,6 +48,9 @@ class DownloadRun:
             await download.check(self._parts.hash_jobs)
             descriptors = [download.shared_descriptor, download.descriptor]
             self._parts.pool.send_all(download.as_order(), descriptors)
+            if download.goes_on:
+                # From here on the journal of the last stop is not all there is: a crash must find that out.
+                await download.checkpoints.save(time.monotonic())
             await self._fetch_all()
             download.state = "finishing"
             self._close_channels()
@@ -99,7 +102,9 @@ class DownloadRun:
         with contextlib.suppress(ShoalError):
             found = await self._parts.directory.find_peers(download.group_id, download.manifest.root)
             linked = [link.peer for link in self._parts.links if download.file_id in link.files]
-            download.peers = {peer.thumbprint: peer for peer in [*linked, *found]}
+            download.peers = {peer.thumbprint: peer for peer in linked}
+            for peer in found:
+                download.meet(peer)
             download.has_looked = True
 
     async def refresh_ticket(self, *, is_stale: bool = False) -> None:

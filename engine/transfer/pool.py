@@ -21,6 +21,7 @@ from multiprocessing.process import BaseProcess
 
 import psutil
 
+from engine.errors import LocalError
 from engine.settings import Settings
 from engine.transfer import events
 from engine.transfer.channel import Channel
@@ -66,10 +67,16 @@ class Pool:
         self._is_closing = False
 
     async def start(self) -> None:
-        """Ready for orders when it returns."""
+        """Ready for orders when it returns. Raises LocalError."""
         self._workers = [None] * usable_workers(self._settings)
-        for slot in range(len(self._workers)):
-            self._workers[slot] = await self._spawn(slot)
+        try:
+            for slot in range(len(self._workers)):
+                self._workers[slot] = await self._spawn(slot)
+        except OSError as error:
+            await self.close()
+            raise LocalError(
+                f"cannot start the workers: {error}. If the path in TMPDIR is long, choose a shorter one", "no_workers"
+            ) from error
 
     @property
     def slots(self) -> list[int]:

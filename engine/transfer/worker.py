@@ -155,7 +155,8 @@ class Worker:
         try:
             async with asyncio.timeout(timeout_s):
                 is_open = await first_byte(accepted) == HELLO_TYPE
-            assert self._identity is not None
+            if self._identity is None:
+                raise ConnectionAbortedError("logged out meanwhile")
             link = ServeLink(self, self._slots, self._settings, self._identity, is_open=is_open)
             self._serve_links.add(link)
             if is_open:

@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from engine.errors import RemoteProtocolError
 from engine.net.proof import Prover, thumbprint_of
-from engine.net.tls import Identity
+from engine.net.tls import Identity, WrongPeer
 from engine.wire.messages import Prove, Role
 from tests.fakes import Club, Member
 from tracker import authority
@@ -76,7 +76,7 @@ def test_a_certificate_without_its_key_does_not_convince() -> None:
 def test_another_server_than_the_tracker_named_is_refused() -> None:
     pair = Pair()
     eve = Prover(identity_of(pair.club.member("eve")), Role.SERVER)
-    with pytest.raises(RemoteProtocolError, match="another key than the tracker named"):
+    with pytest.raises(WrongPeer, match="another key than the tracker named"):
         pair.fetcher.check(eve.prove(pair.fetcher.nonce), eve.nonce, pair.ann.thumbprint)
 
 
