@@ -214,7 +214,7 @@ def test_whoever_breaks_the_protocol_is_hung_up_on_and_blamed(wrong: bytes) -> N
     feed(link, wrong)
     assert transport.is_aborted
     link.connection_lost(None)
-    assert listener.news == [("down", False)]
+    assert listener.news == [("down", True)]
 
 
 def test_a_goodbye_is_nobodys_fault() -> None:
