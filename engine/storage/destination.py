@@ -29,8 +29,11 @@ class Destination(Protocol):
     def write(self, offset: int, block: memoryview) -> None:
         """Raises OSError; a short write is continued, not returned."""
 
-    def read(self, offset: int, length: int) -> memoryview | bytes:
-        """Exactly `length` bytes; raises OSError if the file became shorter."""
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly `length` bytes, copied; raises OSError if the file became shorter."""
+
+    def view(self, offset: int, length: int) -> memoryview | bytes:
+        """The same without a copy if there is a map; only for a file that nobody else may shorten."""
 
     def fileno(self) -> int: ...
 

@@ -25,6 +25,9 @@ class PwriteDestination:
             data += more
         return data
 
+    def view(self, offset: int, length: int) -> memoryview | bytes:
+        return self.read(offset, length)
+
     def fileno(self) -> int:
         return self._descriptor
 

@@ -52,6 +52,9 @@ class OpenFile:
     def read(self, offset: int, length: int) -> memoryview | bytes:
         """Raises OSError if the file changed since it was shared."""
         self.descriptor()
+        if self._stamp is None:
+            return self._destination.view(offset, length)
+        # A complete file is in its user's hands, who may truncate it under a view that waits to be sent.
         return self._destination.read(offset, length)
 
     def descriptor(self) -> int:
