@@ -43,9 +43,9 @@ def main(channel: socket.socket, settings: Settings, check_ticket: CheckTicket) 
     # A signal to the whole group, as from Ctrl-C, is for the coordinator, which then ends its workers in order.
     for asked_to_end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(asked_to_end, signal.SIG_IGN)
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard)) if soft < hard else None
-    gc.freeze()
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # every file and every link is a descriptor
+    gc.freeze()  # what was imported is there to stay: no need to look at it again
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_run(channel, settings, check_ticket))
     os._exit(0)  # a hashing thread may be deep in a read; nothing here needs an orderly interpreter shutdown
