@@ -177,9 +177,9 @@ class Coordinator:
         try:
             stamp = await run.run()
             if stamp is not None:
-                self._pool.send_all(events.SettleFile(download.file_id, stamp.inode, stamp.mtime_ns))
-                order = download.as_order(stamp)
-                self._served[download.file_id] = _Served(order, download.shared_descriptor, download.descriptor)
+                order, shared, data = download.as_order(stamp), download.shared_descriptor, download.descriptor
+                self._pool.send_all(order, [shared, data])
+                self._served[download.file_id] = _Served(order, shared, data)
             return stamp
         finally:
             del self._runs[download.file_id], self._tasks[download.file_id]

@@ -26,7 +26,8 @@ class Configure(Order, tag="configure", frozen=True):
 class AddFile(Order, tag="add_file", frozen=True):
     """A file to serve in a group and, while it is incomplete, to fetch. Descriptors: shared state, then the data.
 
-    `inode`, `mtime_ns`: the marks of a complete file, for noticing a change; zero for one that is being written.
+    `inode`, `mtime_ns`: the marks of a complete file, for noticing a change; zero for one that is being written. Sent
+    again with its marks when it is complete.
     """
 
     file_id: int
@@ -38,14 +39,6 @@ class AddFile(Order, tag="add_file", frozen=True):
     inode: int
     mtime_ns: int
     descriptor_count: ClassVar[int] = 2
-
-
-class SettleFile(Order, tag="settle_file", frozen=True):
-    """A file that was being written is complete now: these are its marks, it changes no more."""
-
-    file_id: int
-    inode: int
-    mtime_ns: int
 
 
 class RemoveFile(Order, tag="remove_file", frozen=True):
@@ -141,7 +134,6 @@ class HashPieces(Order, tag="hash_pieces", frozen=True):
 AnyOrder = (
     Configure
     | AddFile
-    | SettleFile
     | RemoveFile
     | SetEpoch
     | AcceptLink

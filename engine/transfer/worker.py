@@ -100,6 +100,11 @@ class Worker:
 
     @_carry_out.register
     def _add_file(self, order: events.AddFile, state: int, data: int) -> None:
+        if order.file_id in self._files:
+            self._files[order.file_id].settle(order.inode, order.mtime_ns)
+            os.close(state)
+            os.close(data)
+            return
         try:
             file = OpenFile(order, state, data)
         except OSError as error:
@@ -110,11 +115,6 @@ class Worker:
             os.close(state)
         self._files[order.file_id] = file
         self._gate.serve(file)
-
-    @_carry_out.register
-    def _settle_file(self, order: events.SettleFile) -> None:
-        if order.file_id in self._files:
-            self._files[order.file_id].settle(order.inode, order.mtime_ns)
 
     @_carry_out.register
     def _remove_file(self, order: events.RemoveFile) -> None:
