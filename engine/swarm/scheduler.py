@@ -145,16 +145,12 @@ class Scheduler:
 
     @property
     def link_count(self) -> int:
+        """How many links can serve this file."""
         return len(self._links)
 
     def in_flight_of(self, link: LinkId) -> int:
         """How many requests this link owes an answer to."""
         return len(self._leases.of_link(link))
-
-    def rate_of(self, link: LinkId) -> float:
-        """Measured bytes per second of one link, 0.0 if unknown."""
-        state = self._links.get(link)
-        return state.window.rate_bytes_per_s if state else 0.0
 
     def next_actions(self, now_s: float) -> list[Ask | Revoke]:
         """Everything that should be sent now. Calling again without news returns nothing."""

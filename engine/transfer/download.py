@@ -81,6 +81,7 @@ class Download:
         self._recent: deque[tuple[float, int]] = deque()
         self._started_at_s = self._ended_at_s = self._asked_at_s = time.monotonic()
         self._unannounced: list[int] = []
+        self._open_on: dict[int, bytes] = {}
         self.checkpoints = Checkpoints(
             self._journal_path, self.descriptor, manifest.root, geometry, self.shared.have, settings
         )
@@ -173,6 +174,7 @@ class Download:
 
     def opened(self, link: Link, bitfield: bytes) -> None:
         self.scheduler.link_opened(link.link_id, Bitfield(self.manifest.geometry.piece_count, bitfield))
+        self._open_on[link.link_id] = link.peer.thumbprint
 
     def has(self, link: Link, pieces: tuple[int, ...]) -> None:
         self.scheduler.link_has(link.link_id, list(pieces))
@@ -180,6 +182,7 @@ class Download:
     def lost(self, link: Link) -> None:
         """Also when the peer closed just this file."""
         self.scheduler.link_lost(link.link_id)
+        self._open_on.pop(link.link_id, None)
 
     def granted(self, news: events.PieceGranted) -> None:
         self.scheduler.granted(news.request_id, news.piece, news.at_s)
@@ -237,7 +240,8 @@ class Download:
 
     def status(self) -> DownloadStatus:
         now_s = time.monotonic() if self.is_active else self._ended_at_s
-        links = self.scheduler.link_count if self.state == "downloading" else 0
+        # Several links may lead to one peer.
+        peers = len(set(self._open_on.values())) if self.state == "downloading" else 0
         return DownloadStatus(
             group_id=self.group_id,
             name=self.name,
@@ -246,7 +250,7 @@ class Download:
             size_bytes=self.manifest.geometry.size_bytes,
             verified_bytes=self.verified_bytes,
             rate_bytes_per_s=self._rate(),
-            peers_connected=links,
+            peers_connected=peers,
             bytes_by_peer=dict(self._bytes_by_peer),
             seconds=now_s - self._started_at_s,
             error=str(self.error) if self.error else None,

@@ -54,6 +54,16 @@ async def test_every_seeder_serves_its_part(world: World) -> None:
     assert sum(shares.values()) == 96 * MIB
 
 
+async def test_several_links_to_one_peer_count_as_one_peer(world: World) -> None:
+    seeder, leecher = await world.node("seeder"), await world.node("leecher")
+    path, manifest = await world.file("data.bin", 256 * MIB, seeder)
+    seeder.serve(path, manifest)
+    leecher.knows(seeder)
+    download, _ = leecher.fetch(world.folder / "copy.bin", manifest)
+    await until(lambda: download.state == "downloading" and download.scheduler.link_count == 2)
+    assert download.status().peers_connected == 1
+
+
 async def test_a_leecher_serves_what_it_has_before_it_is_complete(world: World) -> None:
     """The second leecher knows only the first, which cannot complete: the origin ends when half is out."""
     origin, first, second = [await world.node(name) for name in ("origin", "first", "second")]
