@@ -1,5 +1,7 @@
 """`python -m tracker tracker_info.txt N`: runs tracker N, which listens where line N of the file says.
 
+`python -m tracker backup FILE` copies the database, also while trackers run; `restore FILE` puts a copy back.
+
 Prints one line when it is ready and runs until SIGINT or SIGTERM. Exit codes: 0 ended as asked, 1 could not run,
 2 wrong usage.
 """
@@ -18,6 +20,7 @@ from pathlib import Path
 import platformdirs
 
 from tracker.addresses import BadTrackerInfo, TrackerAddress, fingerprint_of, parse_tracker_info
+from tracker.database_file import DATABASE_NAME, back_up, restore
 from tracker.keyring import load_keyring
 from tracker.passwords import Passwords
 from tracker.server import TrackerServer
@@ -31,8 +34,10 @@ class CannotStart(Exception):
 
 def main() -> int:
     """The exit code."""
-    arguments = _parse_arguments()
     try:
+        if sys.argv[1:2] in (["backup"], ["restore"]):
+            return _keep(_parse_keeping(sys.argv[1]))
+        arguments = _parse_arguments()
         address = _read_address(arguments.tracker_info, arguments.tracker_no)
         asyncio.run(_run(arguments.tracker_no, address, arguments.state))
     except (CannotStart, StoreError) as error:
@@ -47,13 +52,40 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tracker", description="Runs one tracker.")
     parser.add_argument("tracker_info", type=Path, help="file with one tracker a line: ip port [sha256:fingerprint]")
     parser.add_argument("tracker_no", type=_positive, help="which of them this is, counted from 1")
+    _add_state(parser)
+    parser.epilog = "backup FILE and restore FILE copy the database and put a copy back; each takes --help"
+    return parser.parse_args()
+
+
+def _parse_keeping(command: str) -> argparse.Namespace:
+    what = {
+        "backup": "Copies the database, also while trackers run. The copy holds the tracker's keys: keep it safe.",
+        "restore": "Puts a copy in the place of the database, which is kept beside it. No tracker may run meanwhile.",
+    }
+    parser = argparse.ArgumentParser(prog=f"python -m tracker {command}", description=what[command])
+    parser.add_argument("file", type=Path, help="the copy")
+    _add_state(parser)
+    arguments = parser.parse_args(sys.argv[2:])
+    arguments.command = command
+    return arguments
+
+
+def _add_state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state",
         type=Path,
         default=platformdirs.user_state_path("shoal") / "tracker",
         help="folder of the database, shared by all trackers of this machine (default: %(default)s)",
     )
-    return parser.parse_args()
+
+
+def _keep(arguments: argparse.Namespace) -> int:
+    file, state_dir = arguments.file, arguments.state
+    if arguments.command == "backup":
+        print(f"copied {state_dir / DATABASE_NAME} to {file}: {back_up(state_dir, file)}")
+    else:
+        print(f"restored {state_dir / DATABASE_NAME} from {file}: {restore(file, state_dir)}")
+    return 0
 
 
 def _positive(word: str) -> int:

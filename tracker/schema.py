@@ -18,8 +18,8 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = b"shoal tracker 1"
-"""The value of `meta.schema` in a database of this version; any other database is left alone."""
+REVISION = "0002"
+"""The last step in `migrations.versions`, which has to say every change of what stands here."""
 
 metadata = MetaData()
 

@@ -17,17 +17,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, event, inspect, select
+from sqlalchemy import Connection, event
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from tracker import schema
+from tracker.database_file import DATABASE_NAME, StoreError, check_database, copy_database, use_folder
+from tracker.migrations import WrongVersion, bring_up_to_date
+
+__all__ = ["Store", "StoreError", "open_store", "open_store_url"]
 
 BUSY_TIMEOUT_MS = 10_000
-
-
-class StoreError(Exception):
-    """The database cannot be used; the sentence says which one and why."""
 
 
 class Store:
@@ -36,6 +35,8 @@ class Store:
         self._writers = engine.execution_options(takes_write_lock=True)
         # SQLite makes writers poll for its lock; within one process waiting in line is fair and wakes at once.
         self._line = asyncio.Lock()
+        self.use_lock: int | None = None
+        """Keeps the file from being replaced; see database_file."""
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -51,15 +52,26 @@ class Store:
 
     async def close(self) -> None:
         await self._readers.dispose()
+        if self.use_lock is not None:
+            os.close(self.use_lock)
+            self.use_lock = None
 
 
 async def open_store(state_dir: Path) -> Store:
     """The SQLite store in `state_dir`, made if there is none. Raises StoreError."""
-    path = state_dir / "tracker.db"
+    path = state_dir / DATABASE_NAME
     try:
         async with _one_at_a_time(state_dir):
-            _prepare_file(path)
-            return await open_store_url(f"sqlite+aiosqlite:///{path}")
+            lock = use_folder(state_dir)
+            try:
+                os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # private before anything secret is in it
+                check_database(path)
+                store = await open_store_url(f"sqlite+aiosqlite:///{path}")
+            except BaseException:
+                os.close(lock)
+                raise
+            store.use_lock = lock
+            return store
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"the database {path} cannot be opened: {error}") from error
 
@@ -72,26 +84,22 @@ async def open_store_url(url: str) -> Store:
     store = Store(engine)
     try:
         async with store.changing() as connection:
-            await connection.run_sync(_make_or_check_tables)
-    except SQLAlchemyError as error:
+            await connection.run_sync(bring_up_to_date, lambda name: _keep_copy(engine, name))
+    except (SQLAlchemyError, sqlite3.Error) as error:
         await store.close()
         reason = getattr(error, "orig", None) or error
         raise StoreError(f"the database {engine.url.render_as_string()} cannot be used: {reason}") from error
-    except StoreError:
+    except (WrongVersion, StoreError) as error:
         await store.close()
-        raise
+        raise StoreError(str(error)) from error
     return store
 
 
-def _make_or_check_tables(connection: Connection) -> None:
-    if not inspect(connection).get_table_names():
-        schema.metadata.create_all(connection)
-        connection.execute(schema.meta.insert().values(key="schema", value=schema.SCHEMA))
-        connection.execute(schema.counters.insert().values(name="epoch", value=0))
-        return
-    found = connection.scalar(select(schema.meta.c.value).where(schema.meta.c.key == "schema"))
-    if found != schema.SCHEMA:
-        raise StoreError(f"the database was written by another version: {found!r}, this is {schema.SCHEMA!r}")
+def _keep_copy(engine: AsyncEngine, name: str) -> None:
+    """The committed state, beside the database. Whoever calls holds the write lock, so that it is also the last."""
+    if engine.dialect.name == "sqlite" and engine.url.database:
+        path = Path(engine.url.database)
+        copy_database(path, path.with_name(f"{path.name}.{name}"))
 
 
 def _follow_sqlite_recipe(engine: AsyncEngine) -> None:
@@ -126,17 +134,3 @@ async def _one_at_a_time(state_dir: Path) -> AsyncIterator[None]:
         yield
     finally:
         os.close(folder)
-
-
-def _prepare_file(path: Path) -> None:
-    """Makes the file private before anything secret is in it, and looks before anything is written."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_MS / 1000)
-    try:
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if tables and not set(schema.metadata.tables) <= tables:
-            raise StoreError(f"{path} is a database of another program; it was left as it is")
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path} is damaged or no tracker's database: {error}; it was left as it is") from error
-    finally:
-        connection.close()

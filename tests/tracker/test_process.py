@@ -145,3 +145,21 @@ def test_it_does_not_run_under_anothers_fingerprint(runner: Runner) -> None:
 async def test_the_printed_fingerprint_is_the_authoritys(runner: Runner) -> None:
     _, line = runner.start_ready()
     assert line.split()[-1] == fingerprint_of(await fetch_authority(runner.address, 5))
+
+
+def test_a_copy_is_made_beside_a_running_tracker_and_put_back_only_without_one(runner: Runner, tmp_path: Path) -> None:
+    process, line = runner.start_ready()
+    copy = str(tmp_path / "copy")
+
+    def keep(command: str) -> tuple[int, str, str]:
+        done = runner.start(command, copy)
+        output, errors = done.communicate(timeout=20)
+        return done.returncode, output, errors
+
+    assert keep("backup") == (0, f"copied {runner.state / 'tracker.db'} to {copy}: 0 accounts, 0 groups, 0 files\n", "")
+    code, _, errors = keep("restore")
+    assert (code, errors) == (1, f"error: a tracker uses {runner.state}; end it first, then restore\n")
+    process.kill()
+    process.wait()
+    assert keep("restore")[0] == 0
+    assert runner.start_ready()[1] == line

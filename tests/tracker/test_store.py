@@ -99,15 +99,6 @@ async def test_a_damaged_database_is_reported(tmp_path: Path) -> None:
         await open_store(tmp_path)
 
 
-async def test_another_versions_database_is_reported(tmp_path: Path) -> None:
-    store = await open_store(tmp_path)
-    async with store.changing() as db:
-        await db.execute(schema.meta.update().values(value=b"shoal tracker 99"))
-    await store.close()
-    with pytest.raises(StoreError, match="another version"):
-        await open_store(tmp_path)
-
-
 async def test_damaged_keys_are_reported(tmp_path: Path) -> None:
     store = await open_store(tmp_path)
     await load_keyring(store, 1.8e9)

@@ -1,0 +1,123 @@
+"""A database of any earlier version becomes one of this version, whole or not at all; a later one is left alone."""
+
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from tracker import people, schema
+from tracker.migrations import versions
+from tracker.store import Store, StoreError, open_store
+
+STEPS = ScriptDirectory(str(Path(versions.__file__).parent.parent))
+
+
+def execute(folder: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(folder / "tracker.db")) as connection:
+        for statement in statements:
+            connection.execute(statement)
+        connection.commit()
+
+
+def ask(path: Path, question: str) -> list[tuple[object, ...]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return list(connection.execute(question))
+
+
+async def make_first_version(folder: Path) -> None:
+    """As it was before versions were counted, with an account."""
+    store = await open_store(folder)
+    async with store.changing() as db:
+        await people.add_account(db, "ann", "hash", 0)
+    await store.close()
+    execute(
+        folder,
+        *(f"DROP TABLE {table}" for table in set(await tables(folder)) - FIRST_TABLES),
+        "INSERT INTO meta VALUES ('schema', CAST('shoal tracker 1' AS BLOB))",
+    )
+
+
+FIRST_TABLES = {
+    "meta", "counters", "accounts", "groups", "members", "requests", "manifests", "files", "outcomes"
+}  # fmt: skip
+
+
+async def tables(folder: Path) -> list[str]:
+    return [str(name) for (name,) in ask(folder / "tracker.db", "SELECT name FROM sqlite_master WHERE type = 'table'")]
+
+
+async def test_the_steps_make_the_tables_of_the_schema(tmp_path: Path) -> None:
+    """Whoever changes `schema` adds a step."""
+    store = await open_store(tmp_path)
+
+    def differences(connection: Connection) -> list[object]:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        return list(compare_metadata(context, schema.metadata))
+
+    async with store.reading() as db:
+        assert await db.run_sync(differences) == []
+    await store.close()
+
+
+def test_the_revision_of_the_schema_is_the_last_step() -> None:
+    assert STEPS.get_current_head() == schema.REVISION
+    assert [step.revision for step in STEPS.walk_revisions()] == sorted(
+        (step.revision for step in STEPS.walk_revisions()), reverse=True
+    )
+
+
+async def test_a_database_from_before_is_brought_up_to_date_and_keeps_what_is_in_it(tmp_path: Path) -> None:
+    await make_first_version(tmp_path)
+    store = await open_store(tmp_path)
+    async with store.reading() as db:
+        assert await people.find_password_hash(db, "ann") == "hash"
+    await store.close()
+    assert ask(tmp_path / "tracker.db", "SELECT version_num FROM alembic_version") == [(schema.REVISION,)]
+
+
+async def test_it_is_copied_before_the_first_step(tmp_path: Path) -> None:
+    await make_first_version(tmp_path)
+    await (await open_store(tmp_path)).close()
+    copy = tmp_path / f"tracker.db.before-{schema.REVISION}"
+    assert copy.stat().st_mode & 0o077 == 0
+    assert ask(copy, "SELECT user_id FROM accounts") == [("ann",)]
+    assert ask(copy, "SELECT value FROM meta WHERE key = 'schema'") == [(b"shoal tracker 1",)]
+
+
+async def test_a_new_database_or_one_that_is_up_to_date_is_not_copied(tmp_path: Path) -> None:
+    for _ in range(2):
+        await (await open_store(tmp_path)).close()
+    assert not list(tmp_path.glob("*before*"))
+
+
+async def test_a_step_that_fails_leaves_the_database_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await make_first_version(tmp_path)
+    before = list(ask(tmp_path / "tracker.db", "SELECT * FROM sqlite_master"))
+
+    def broken(*_: object) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("alembic.command.upgrade", broken)
+        with pytest.raises(StoreError, match="disk I/O error"):
+            await open_store(tmp_path)
+    assert ask(tmp_path / "tracker.db", "SELECT * FROM sqlite_master") == before
+    await (await open_store(tmp_path)).close()
+
+
+@pytest.mark.parametrize("version", ["9999", "something else"])
+async def test_a_database_of_a_later_version_is_reported_and_left_alone(tmp_path: Path, version: str) -> None:
+    store: Store = await open_store(tmp_path)
+    await store.close()
+    execute(tmp_path, f"UPDATE alembic_version SET version_num = '{version}'")
+    before = (tmp_path / "tracker.db").read_bytes()
+    with pytest.raises(StoreError, match=f"version {version}.*restore"):
+        await open_store(tmp_path)
+    assert (tmp_path / "tracker.db").read_bytes() == before

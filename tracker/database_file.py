@@ -1,0 +1,161 @@
+"""The tracker's SQLite database as a file: looked at before it is trusted, copied while it is used, put back.
+
+Invariants. A file that is damaged, or not a tracker's, is reported and stays as it is. A copy is whole and durable
+under its name, or it is not there. A database is only replaced while no tracker uses it, and what it replaces is kept.
+
+Not here: what is in it (schema, migrations), how it is used (store).
+"""
+
+import fcntl
+import os
+import sqlite3
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+DATABASE_NAME = "tracker.db"
+_LOCK_NAME = "in-use.lock"
+_TRACKERS_TABLES = {"meta", "counters", "accounts"}
+"""In every version."""
+
+_EPOCH_STEP = 1_000_000
+"""After a restore no epoch may repeat one that was given since the copy was made: peers still hold tickets of those."""
+
+
+class StoreError(Exception):
+    """The database cannot be used; the sentence says which one and why."""
+
+
+def check_database(path: Path) -> None:
+    """Reads all of it once (about 1 s a GB). An empty file is fine. Raises StoreError; writes nothing."""
+    try:
+        with closing(_open_to_read(path)) as connection:
+            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if tables and not tables >= _TRACKERS_TABLES:
+                raise StoreError(f"{path} is a database of another program; it was left as it is")
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as error:
+        raise StoreError(_damaged(path, str(error))) from error
+    if verdict != "ok":
+        raise StoreError(_damaged(path, verdict))
+
+
+def _damaged(path: Path, how: str) -> str:
+    how = " ".join(how.split())
+    return (
+        f"{path} is damaged or no tracker's database: {how}; it was left as it is. "
+        "Put a copy back with `python -m tracker restore FILE`, or move it away to start afresh"
+    )
+
+
+def use_folder(state_dir: Path) -> int:
+    """A lock shared by the trackers that use it, held while the descriptor is open. Raises StoreError, OSError."""
+    return _lock(state_dir, fcntl.LOCK_SH, f"the database in {state_dir} is being restored right now; try again soon")
+
+
+def copy_database(source: Path, target: Path) -> None:
+    """The committed state of a database that may be in use; replaces `target`. Raises OSError, sqlite3.Error."""
+    temporary = target.with_name(target.name + ".new")
+    # Private before anything secret is in it.
+    os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600))
+    try:
+        with closing(_open_to_read(source)) as reading, closing(sqlite3.connect(temporary)) as writing:
+            reading.backup(writing)
+            writing.execute("PRAGMA journal_mode = DELETE")  # one file, whole by itself
+        _sync(temporary)
+        os.rename(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    _sync(target.parent)
+
+
+def back_up(state_dir: Path, target: Path) -> str:
+    """Copies the database, also while trackers run; what it holds, in words. Raises StoreError."""
+    source = state_dir / DATABASE_NAME
+    if not source.exists():
+        raise StoreError(f"there is no database {source}; give its folder with --state")
+    if os.path.lexists(target):
+        raise StoreError(f"{target} exists already; choose another name")
+    check_database(source)
+    try:
+        copy_database(source, target)
+        return _count(target)
+    except (OSError, sqlite3.Error) as error:
+        raise StoreError(f"the copy {target} cannot be written: {_reason(error)}") from error
+
+
+def restore(backup: Path, state_dir: Path) -> str:
+    """Puts a copy in the place of the database, which is kept beside it; what it holds, in words. Raises StoreError.
+
+    Accounts, groups and files are those of the copy: who was removed since is back, who came since is gone.
+    """
+    if not backup.is_file():
+        raise StoreError(f"there is no copy {backup}")
+    check_database(backup)
+    target = state_dir / DATABASE_NAME
+    fresh = target.with_name(target.name + ".restoring")
+    try:
+        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = _lock(state_dir, fcntl.LOCK_EX, f"a tracker uses {state_dir}; end it first, then restore")
+        try:
+            copy_database(backup, fresh)
+            with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
+                connection.execute("UPDATE counters SET value = value + ? WHERE name = 'epoch'", (_EPOCH_STEP,))
+                connection.execute("UPDATE groups SET epoch = epoch + ?", (_EPOCH_STEP,))
+            _sync(fresh)
+            _keep_aside(target)
+            os.rename(fresh, target)
+            _sync(state_dir)
+        finally:
+            os.close(lock)
+        return _count(target)
+    except (OSError, sqlite3.Error) as error:
+        fresh.unlink(missing_ok=True)
+        raise StoreError(f"{target} cannot be restored: {_reason(error)}") from error
+
+
+def _keep_aside(database: Path) -> None:
+    """A second name for what is there, first; then its log goes, which must not be applied to another database."""
+    kept = database.with_name(f"{database.name}.replaced-{time.strftime('%Y%m%d-%H%M%S')}")
+    for ending in ("", "-wal"):
+        with suppress(FileNotFoundError):
+            os.link(f"{database}{ending}", f"{kept}{ending}")
+    for ending in ("-wal", "-shm"):
+        Path(f"{database}{ending}").unlink(missing_ok=True)
+
+
+def _count(path: Path) -> str:
+    with closing(_open_to_read(path)) as connection:
+        counts = [
+            f"{connection.execute(f'SELECT count(*) FROM {table}').fetchone()[0]} {table}"
+            for table in ("accounts", "groups", "files")
+        ]
+    return ", ".join(counts)
+
+
+def _open_to_read(path: Path) -> sqlite3.Connection:
+    """Without even finishing what a killed tracker left undone."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)
+
+
+def _lock(state_dir: Path, kind: int, busy: str) -> int:
+    descriptor = os.open(state_dir / _LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise StoreError(busy) from None
+    return descriptor
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error)
