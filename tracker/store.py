@@ -15,7 +15,7 @@ import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from sqlalchemy import Connection, event
 from sqlalchemy.exc import SQLAlchemyError
@@ -23,6 +23,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from tracker.database_file import DATABASE_NAME, StoreError, check_database, copy_database, use_folder
 from tracker.migrations import WrongVersion, bring_up_to_date
+from tracker.sqlite_engine import SqliteEngine
 
 __all__ = ["Store", "StoreError", "open_store", "open_store_url"]
 
@@ -66,7 +67,7 @@ async def open_store(state_dir: Path) -> Store:
             try:
                 os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))  # private before anything secret is in it
                 check_database(path)
-                store = await open_store_url(f"sqlite+aiosqlite:///{path}")
+                store = await open_store_url(f"sqlite:///{path}")
             except BaseException:
                 os.close(lock)
                 raise
@@ -78,7 +79,7 @@ async def open_store(state_dir: Path) -> Store:
 
 async def open_store_url(url: str) -> Store:
     """The store behind any SQLAlchemy URL of an async driver. Raises StoreError."""
-    engine = create_async_engine(url)
+    engine = _engine_of(url)
     if engine.dialect.name == "sqlite":
         _follow_sqlite_recipe(engine)
     store = Store(engine)
@@ -100,6 +101,11 @@ def _keep_copy(engine: AsyncEngine, name: str) -> None:
     if engine.dialect.name == "sqlite" and engine.url.database:
         path = Path(engine.url.database)
         copy_database(path, path.with_name(f"{path.name}.{name}"))
+
+
+def _engine_of(url: str) -> AsyncEngine:
+    """SQLite's has those of the methods that are used."""
+    return cast(AsyncEngine, SqliteEngine.open(url)) if url.startswith("sqlite:") else create_async_engine(url)
 
 
 def _follow_sqlite_recipe(engine: AsyncEngine) -> None:

@@ -1,0 +1,103 @@
+"""SQLite without a thread between question and answer, behind the few methods of an AsyncEngine that are used here.
+
+A statement of the tracker reads or writes a few rows of a local file, which takes tens of microseconds. Drivers that
+hand each of its steps to another thread and back spend many times that on the way. So statements run where they are
+asked, on the event loop; what may take long, which is waiting for the write lock and the sync of a commit, is a
+thread's.
+
+Invariants. A read never waits: writers do not block it (WAL), and there are as many connections as are asked for. The
+thread has the connection to itself while it works on it, also when the task that waits for it is cancelled.
+Not for: databases that answer over a network.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import URL, Connection, CursorResult, Dialect, Engine, ScalarResult, create_engine
+
+Answer = TypeVar("Answer")
+
+
+class SqliteConnection:
+    """One connection; methods as in AsyncConnection."""
+
+    def __init__(self, connection: Connection, thread: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._thread = thread
+
+    async def execute(self, statement: Any, parameters: Any = None) -> CursorResult[Any]:
+        return self._connection.execute(statement, parameters)
+
+    async def scalar(self, statement: Any) -> Any:
+        return self._connection.scalar(statement)
+
+    async def scalars(self, statement: Any) -> ScalarResult[Any]:
+        return self._connection.scalars(statement)
+
+    async def run_sync(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
+        return work(self._connection, *arguments)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[None]:
+        """A transaction; with the option `takes_write_lock`, one that may wait for others and whose end is durable."""
+        if not self._connection.get_execution_options().get("takes_write_lock"):
+            with self._connection.begin():
+                yield
+            return
+        transaction = await self._in_thread(self._connection.begin)
+        try:
+            yield
+        except BaseException:
+            transaction.rollback()
+            raise
+        await self._in_thread(transaction.commit)
+
+    async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
+        """Not left before it is done."""
+        running = asyncio.get_running_loop().run_in_executor(self._thread, work)
+        try:
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            await asyncio.wait([running])
+            raise
+
+
+class SqliteEngine:
+    """One database; methods as in AsyncEngine."""
+
+    def __init__(self, sync_engine: Engine, thread: ThreadPoolExecutor) -> None:
+        self.sync_engine = sync_engine
+        self._thread = thread
+
+    @classmethod
+    def open(cls, url: str) -> "SqliteEngine":
+        engine = create_engine(url, connect_args={"check_same_thread": False}, max_overflow=-1)
+        return cls(engine, ThreadPoolExecutor(1, "sqlite"))
+
+    @property
+    def dialect(self) -> Dialect:
+        return self.sync_engine.dialect
+
+    @property
+    def url(self) -> URL:
+        return self.sync_engine.url
+
+    def execution_options(self, **options: Any) -> "SqliteEngine":
+        return SqliteEngine(self.sync_engine.execution_options(**options), self._thread)
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[SqliteConnection]:
+        with self.sync_engine.connect() as connection:
+            yield SqliteConnection(connection, self._thread)
+
+    @asynccontextmanager
+    async def begin(self) -> AsyncIterator[SqliteConnection]:
+        async with self.connect() as connection, connection.begin():
+            yield connection
+
+    async def dispose(self) -> None:
+        await asyncio.to_thread(self._thread.shutdown)
+        self.sync_engine.dispose()
