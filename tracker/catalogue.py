@@ -8,7 +8,7 @@ Not here: who has a file right now (presence), whether the caller may (permissio
 import hashlib
 from typing import NamedTuple
 
-from sqlalchemy import delete, exists, select
+from sqlalchemy import bindparam, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.protocol import FileEntry, Manifest, Publish
@@ -16,6 +16,15 @@ from tracker.schema import files, manifests
 
 _ROOTS_IN_ONE_QUERY = 500
 """Databases bound the number of values in one statement; with more it is cheaper to read all."""
+
+# Made once: putting these together takes longer than running them, and they are asked for every file.
+_MANIFEST = (
+    select(files, manifests.c.leaves)
+    .join(manifests, manifests.c.digest == files.c.digest)
+    .where(files.c.group_id == bindparam("of_group"), files.c.name == bindparam("of_name"))
+)
+_ROOTS = select(files.c.root).where(files.c.group_id == bindparam("of_group")).distinct()
+_ROOTS_AMONG = _ROOTS.where(files.c.root.in_(bindparam("roots", expanding=True)))
 
 
 class KnownFile(NamedTuple):
@@ -51,10 +60,9 @@ async def list_files(db: AsyncConnection, group_id: str) -> list[FileEntry]:
 
 async def known_roots(db: AsyncConnection, group_id: str, roots: set[bytes]) -> set[bytes]:
     """Those of `roots` that the group lists; of a long list, all that it lists."""
-    query = select(files.c.root).where(files.c.group_id == group_id).distinct()
     if len(roots) <= _ROOTS_IN_ONE_QUERY:
-        query = query.where(files.c.root.in_(roots))
-    return set(await db.scalars(query))
+        return set(await db.scalars(_ROOTS_AMONG, {"of_group": group_id, "roots": list(roots)}))
+    return set(await db.scalars(_ROOTS, {"of_group": group_id}))
 
 
 async def has_root(db: AsyncConnection, group_id: str, root: bytes) -> bool:
@@ -63,13 +71,7 @@ async def has_root(db: AsyncConnection, group_id: str, root: bytes) -> bool:
 
 
 async def find_manifest(db: AsyncConnection, group_id: str, name: str) -> Manifest | None:
-    row = (
-        await db.execute(
-            select(files, manifests.c.leaves)
-            .join(manifests, manifests.c.digest == files.c.digest)
-            .where(files.c.group_id == group_id, files.c.name == name)
-        )
-    ).first()
+    row = (await db.execute(_MANIFEST, {"of_group": group_id, "of_name": name})).first()
     if row is None:
         return None
     return Manifest(row.name, row.size_bytes, row.piece_bytes, row.root, row.leaves, row.publisher)

@@ -6,13 +6,31 @@ group made anew under an old name never repeats an epoch, and no old ticket fits
 Not here: whether the caller may (permissions), transactions (store).
 """
 
-from sqlalchemy import Table, delete, func, literal, select, update
+from sqlalchemy import bindparam, delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.permissions import Group, Standing
 from tracker.protocol import GroupEntry
 from tracker.schema import accounts, counters, groups, members, requests
+
+_OF_GROUP, _OF_USER = bindparam("of_group"), bindparam("of_user")
+# Made once: putting these together takes longer than running them, and they are asked for every file.
+_GROUP = (
+    select(
+        groups.c.owner,
+        groups.c.epoch,
+        groups.c.is_open,
+        exists().where(members.c.group_id == _OF_GROUP, members.c.user_id == _OF_USER).label("is_member"),
+        exists().where(requests.c.group_id == _OF_GROUP, requests.c.user_id == _OF_USER).label("is_requested"),
+    )
+    .where(groups.c.group_id == _OF_GROUP)
+    .with_for_update()
+)
+_MEMBERS_AMONG = select(members.c.user_id).where(
+    members.c.group_id == _OF_GROUP, members.c.user_id.in_(bindparam("user_ids", expanding=True))
+)
+_GROUPS_OF = select(members.c.group_id).where(members.c.user_id == _OF_USER)
 
 
 async def find_password_hash(db: AsyncConnection, user_id: str) -> str | None:
@@ -41,21 +59,15 @@ async def change_password_hash(db: AsyncConnection, user_id: str, password_hash:
 
 async def find_group(db: AsyncConnection, group_id: str, user_id: str) -> Group | None:
     """The group as this account sees it. Locked until the change ends, where the database locks rows."""
-    found = (
-        await db.execute(
-            select(groups.c.owner, groups.c.epoch, groups.c.is_open)
-            .where(groups.c.group_id == group_id)
-            .with_for_update()
-        )
-    ).first()
+    found = (await db.execute(_GROUP, {"of_group": group_id, "of_user": user_id})).first()
     if found is None:
         return None
     standing: Standing = "none"
     if found.owner == user_id:
         standing = "owner"
-    elif await _has(db, members, group_id, user_id):
+    elif found.is_member:
         standing = "member"
-    elif await _has(db, requests, group_id, user_id):
+    elif found.is_requested:
         standing = "requested"
     return Group(group_id, found.owner, found.epoch, standing, found.is_open)
 
@@ -138,7 +150,12 @@ async def list_members(db: AsyncConnection, group_id: str) -> list[str]:
 
 
 async def list_groups_of(db: AsyncConnection, user_id: str) -> set[str]:
-    return set(await db.scalars(select(members.c.group_id).where(members.c.user_id == user_id)))
+    return set(await db.scalars(_GROUPS_OF, {"of_user": user_id}))
+
+
+async def members_among(db: AsyncConnection, group_id: str, user_ids: set[str]) -> set[str]:
+    """Those of `user_ids` that are members now."""
+    return set(await db.scalars(_MEMBERS_AMONG, {"of_group": group_id, "user_ids": list(user_ids)}))
 
 
 async def add_request(db: AsyncConnection, group_id: str, user_id: str, now_s: float) -> None:
@@ -161,11 +178,6 @@ async def list_requests(db: AsyncConnection, group_id: str) -> list[str]:
         .order_by(requests.c.asked_at_s, requests.c.user_id)
     )
     return list(rows)
-
-
-async def _has(db: AsyncConnection, table: Table, group_id: str, user_id: str) -> bool:
-    rows = select(literal(1)).where(table.c.group_id == group_id, table.c.user_id == user_id)
-    return await db.scalar(rows) is not None
 
 
 async def _next_epoch(db: AsyncConnection) -> int:

@@ -61,8 +61,9 @@ async def find_peers(turn: Turn, request: FindPeers) -> Peers:
 
 async def choose_peers(turn: Turn, group_id: str, root: bytes, want: int) -> list[Peer]:
     """Members who serve the file now, never the caller's own session."""
-    members = set(await people.list_members(turn.db, group_id))
-    sharers = [one for one in _placed(turn, (group_id, root)) if one.user_id in members]
+    placed = _placed(turn, (group_id, root))
+    members = await people.members_among(turn.db, group_id, {one.user_id for one in placed})
+    sharers = [one for one in placed if one.user_id in members]
     chosen = turn.desk.handout.choose((group_id, root), turn.session.number, sharers, want, turn.desk.chance)
     return [_peer(sharer) for sharer in chosen]
 

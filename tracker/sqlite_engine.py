@@ -31,11 +31,11 @@ class SqliteConnection:
     async def execute(self, statement: Any, parameters: Any = None) -> CursorResult[Any]:
         return self._connection.execute(statement, parameters)
 
-    async def scalar(self, statement: Any) -> Any:
-        return self._connection.scalar(statement)
+    async def scalar(self, statement: Any, parameters: Any = None) -> Any:
+        return self._connection.scalar(statement, parameters)
 
-    async def scalars(self, statement: Any) -> ScalarResult[Any]:
-        return self._connection.scalars(statement)
+    async def scalars(self, statement: Any, parameters: Any = None) -> ScalarResult[Any]:
+        return self._connection.scalars(statement, parameters)
 
     async def run_sync(self, work: Callable[..., Answer], *arguments: Any) -> Answer:
         return work(self._connection, *arguments)
