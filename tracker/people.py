@@ -6,7 +6,7 @@ group made anew under an old name never repeats an epoch, and no old ticket fits
 Not here: whether the caller may (permissions), transactions (store).
 """
 
-from sqlalchemy import bindparam, delete, exists, func, select, update
+from sqlalchemy import BindParameter, bindparam, delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -14,7 +14,8 @@ from tracker.permissions import Group, Standing
 from tracker.protocol import GroupEntry
 from tracker.schema import accounts, counters, groups, members, requests
 
-_OF_GROUP, _OF_USER = bindparam("of_group"), bindparam("of_user")
+_OF_GROUP: BindParameter[str] = bindparam("of_group")
+_OF_USER: BindParameter[str] = bindparam("of_user")
 # Made once: putting these together takes longer than running them, and they are asked for every file.
 _GROUP = (
     select(

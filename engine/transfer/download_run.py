@@ -128,7 +128,11 @@ class DownloadRun:
             return
         now_s, is_open = time.monotonic(), download.is_open
         peers = download.usable_peers(now_s)
-        for peer, slot in parts.links.wanted(peers, parts.pool.slots, now_s, is_open=is_open):
+        missing = download.scheduler.missing_count
+        wanted = parts.links.wanted(
+            peers, parts.pool.slots, now_s, is_open=is_open, file_id=download.file_id, missing=missing
+        )
+        for peer, slot in wanted:
             link, is_new = parts.links.link_to(peer, slot, is_open=is_open)
             if is_new:
                 order = events.Dial(link.link_id, peer.host, peer.port, peer.thumbprint, is_open)

@@ -44,6 +44,10 @@ workers
 by name, so that this package does not know that there is a tracker."""
 
 
+_CHECKED_MAX = 4096
+"""Tickets whose signature need not be checked again; each is a kilobyte or less."""
+
+
 class TicketGate:
     """The files one worker serves, and the rules for asking for them."""
 
@@ -52,10 +56,12 @@ class TicketGate:
         self._keys: Mapping[str, bytes] = {}
         self._epochs: dict[str, int] = {}
         self._files: dict[tuple[str, bytes], list[OpenFile]] = {}
+        self._checked: dict[str, TicketClaims] = {}
 
     def trust(self, keys: Mapping[str, bytes]) -> None:
         """Key id → raw Ed25519 public key of those who may sign tickets."""
         self._keys = keys
+        self._checked.clear()
 
     def raise_epoch(self, group_id: str, epoch: int) -> None:
         self._epochs[group_id] = max(epoch, self._epochs.get(group_id, 0))
@@ -73,10 +79,7 @@ class TicketGate:
 
     def judge(self, peer: PeerIdentity, group_id: str, ticket: str, *, is_open: bool) -> float:
         """Until when this ticket lets this peer into this group, in time.time(); raises Refusal."""
-        try:
-            claims = self._check_ticket(ticket, self._keys, time.time())
-        except ValueError as error:
-            raise Refusal("bad_ticket", f"the ticket does not hold: {error}") from error
+        claims = self._claims_of(ticket)
         if claims.group_id != group_id:
             raise Refusal("bad_ticket", "the ticket is for another group")
         if claims.user_id != peer.user_id or claims.thumbprint != peer.thumbprint:
@@ -95,3 +98,18 @@ class TicketGate:
         if not files:
             raise Refusal("not_shared", "this file is not shared here")
         return files[0], valid_until_s
+
+    def _claims_of(self, ticket: str) -> TicketClaims:
+        """A signature is checked once: the same ticket comes with every file of a group. Raises Refusal."""
+        now_s = time.time()
+        known = self._checked.get(ticket)
+        if known is not None and known.expires_at_s > now_s:
+            return known
+        try:
+            claims = self._check_ticket(ticket, self._keys, now_s)
+        except ValueError as error:
+            raise Refusal("bad_ticket", f"the ticket does not hold: {error}") from error
+        if len(self._checked) >= _CHECKED_MAX:
+            self._checked.clear()
+        self._checked[ticket] = claims
+        return claims

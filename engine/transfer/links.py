@@ -60,14 +60,17 @@ class Links:
         return self._links.get(link_id)
 
     def wanted(
-        self, peers: list[PeerAddress], slots: list[int], now_s: float, *, is_open: bool
+        self, peers: list[PeerAddress], slots: list[int], now_s: float, *, is_open: bool, file_id: int, missing: int
     ) -> list[tuple[PeerAddress, int]]:
-        """Which (peer, slot) pairs one download should have links of its kind for, those that exist included."""
+        """Which (peer, slot) pairs one download should have links of its kind for, those that exist included.
+
+        With few peers every slot has a link to each, but no more of them than pieces are `missing`.
+        """
         near = [peer for peer in peers if not self._is_absent(peer, now_s)]
         if not near or not slots:
             return []
         if len(near) < len(slots):
-            return [(peer, slot) for peer in near for slot in slots]
+            return [(peer, slot) for peer in near for slot in self._least_busy(peer, slots, is_open, file_id)[:missing]]
         chosen: list[tuple[PeerAddress, int]] = []
         load = {slot: sum(link.slot == slot for link in self) for slot in slots}
         linked = {link.peer.thumbprint: link for link in self if link.slot in load and link.is_open == is_open}
@@ -78,6 +81,15 @@ class Links:
             load[slot] += existing is None
             chosen.append((peer, slot))
         return chosen
+
+    def _least_busy(self, peer: PeerAddress, slots: list[int], is_open: bool, file_id: int) -> list[int]:
+        """Those first that carry the file already, then by how many they carry."""
+
+        def load(slot: int) -> int:
+            link = self._by_peer.get((peer.thumbprint, slot, is_open))
+            return 0 if link is None else -1 if file_id in link.files else len(link.files)
+
+        return sorted(slots, key=load)
 
     def link_to(self, peer: PeerAddress, slot: int, *, is_open: bool) -> tuple[Link, bool]:
         """The link of this pair and kind, and whether it is new and must be dialled."""

@@ -1,0 +1,38 @@
+from engine.settings import Settings
+from engine.transfer.links import Links, PeerAddress
+
+ANN = PeerAddress("ann", "127.0.0.1", 7001, b"a" * 32)
+SLOTS = [0, 1, 2]
+
+
+def _wanted(links: Links, file_id: int, missing: int, *peers: PeerAddress) -> list[tuple[PeerAddress, int]]:
+    return links.wanted(list(peers), SLOTS, 0.0, is_open=False, file_id=file_id, missing=missing)
+
+
+def _carry(links: Links, file_id: int, slot: int) -> None:
+    links.link_to(ANN, slot, is_open=False)[0].files.add(file_id)
+
+
+def test_one_peer_is_linked_to_every_worker() -> None:
+    assert sorted(slot for _, slot in _wanted(Links(Settings()), 1, 100, ANN)) == SLOTS
+
+
+def test_a_peer_has_no_more_links_for_a_file_than_pieces_are_missing() -> None:
+    assert len(_wanted(Links(Settings()), 1, 2, ANN)) == 2
+
+
+def test_small_files_take_turns_on_the_workers() -> None:
+    links = Links(Settings())
+    for file_id in range(6):
+        ((_, slot),) = _wanted(links, file_id, 1, ANN)
+        _carry(links, file_id, slot)
+    assert sorted(link.slot for link in links) == SLOTS
+    assert all(len(link.files) == 2 for link in links)
+
+
+def test_a_file_stays_on_the_link_that_carries_it() -> None:
+    links = Links(Settings())
+    _carry(links, 7, 2)
+    assert _wanted(links, 7, 1, ANN) == [(ANN, 2)]
+    links.forget(next(iter(links)))
+    assert len(_wanted(links, 7, 1, ANN)) == 1
