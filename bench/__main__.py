@@ -8,7 +8,7 @@ import sys
 
 RUNS = (
     "demo", "all", "single", "ceiling", "compare", "destination", "hashing", "picker", "wire",
-    "startup", "small", "memory",
+    "startup", "small", "memory", "distance",
 )  # fmt: skip
 
 

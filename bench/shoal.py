@@ -72,6 +72,11 @@ class Swarm:
         self.leecher.stop()
         return self._folder / "leecher"
 
+    def leave_seeder(self) -> Path:
+        """The same for the first seeder."""
+        self.seeders[0].stop()
+        return self._folder / "seeder0"
+
     def download(self, command: str) -> None:
         """Run it at the leecher; a failure says how far it came."""
         try:
