@@ -32,6 +32,7 @@ PLAN = (
     ("startup",),
     ("destination", "--size", "1024", "--rounds", "3"),
     ("wire",),
+    ("revocation",),
 )
 QUICK_PLAN = (
     ("compare", "--size", "64", "--rounds", "1"),
@@ -45,6 +46,7 @@ QUICK_PLAN = (
     ("startup", "--rounds", "1"),
     ("destination", "--size", "64", "--rounds", "1"),
     ("wire", "--count", "100"),
+    ("revocation", "--rounds", "1"),
 )
 _METHOD = """\
 Everything ran on one machine over loopback, sender and receiver sharing its cores. Contestants take turns

@@ -47,9 +47,10 @@ class TrackerProcess:
         state: Path,
         errors: IO[bytes] | None = None,
         environment: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> None:
         """`errors`: where its stderr goes; otherwise where ours does."""
-        command = [sys.executable, "-m", "tracker", str(tracker_info), str(number), "--state", str(state)]
+        command = [sys.executable, "-m", "tracker", str(tracker_info), str(number), "--state", str(state), *options]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
         )

@@ -141,6 +141,18 @@ class Client:
         await self._board.stop_transfers()
         await self._session.logout()
 
+    async def change_password(self, old_password: str, new_password: str) -> None:
+        """Every other session of the account ends with it."""
+        self._require_login()
+        await self._session.revoke_others(
+            protocol.ChangePassword(_password(old_password), _password(new_password))
+        )
+
+    async def revoke_sessions(self) -> None:
+        """End every other session of this account, wherever it is; peers stop serving them."""
+        self._require_login()
+        await self._session.revoke_others(protocol.RevokeSessions())
+
     # ------------------------------------------------------------ groups
 
     async def create_group(self, group_id: str, is_open: bool = False) -> None:
@@ -172,6 +184,11 @@ class Client:
     async def reject_request(self, group_id: str, user_id: str) -> None:
         self._require_login()
         await self._session.call(protocol.RejectRequest(_group_id(group_id), _user_id(user_id)), protocol.Done)
+
+    async def remove_member(self, group_id: str, user_id: str) -> None:
+        """For the group's owner: every peer that hears it stops serving that account at once."""
+        self._require_login()
+        await self._session.call(protocol.RemoveMember(_group_id(group_id), _user_id(user_id)), protocol.Done)
 
     async def list_groups(self) -> list[GroupEntry]:
         self._require_login()

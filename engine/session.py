@@ -99,6 +99,12 @@ class Session:
             raise TrackerUnavailable(f"the tracker answered {type(answer).__name__}; it is of another version")
         return answer
 
+    async def revoke_others(self, request: protocol.ChangePassword | protocol.RevokeSessions) -> None:
+        """End every other session of the account; raises like `call`."""
+        client = await self._connected()
+        with _translated():
+            await client.revoke_others(request)
+
     async def fetch_manifest(self, group_id: str, name: str) -> tuple[protocol.Manifest, list[PeerAddress]]:
         """As the tracker has it, unchecked, and the first peers."""
         request = protocol.FetchManifest(group_id, name, self._peers_wanted)

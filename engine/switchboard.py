@@ -95,8 +95,9 @@ class Switchboard:
 
     def _group_shrank(self, event: protocol.GroupEpoch) -> None:
         self._session.forget_ticket(event.group_id)
-        self._coordinator.raise_epoch(event.group_id, event.epoch, event.removed)
-        if event.removed == self._session.user_id:
+        self._coordinator.raise_epoch(event.group_id, event.epoch, event.removed, event.spared)
+        if event.removed == self._session.user_id and not event.spared:
+            self.notice("left_group", f"you are not a member of {event.group_id} any more")
             self._soon(self.forget_group(event.group_id, "you are not a member any more"))
 
     # ------------------------------------------------------------ what follows

@@ -38,7 +38,9 @@ MAY_IMPORT: dict[str, list[str]] = {
 } | {leaf: [] for leaf in LEAVES}
 """A layer to what it may import of this repository, beside itself."""
 
-PURE_TRACKER = ["protocol", "names", "permissions", "presence", "handout", "tickets", "addresses"]
+PURE_TRACKER = [
+    "protocol", "pushed", "vocabulary", "names", "permissions", "presence", "handout", "tickets", "addresses",
+]  # fmt: skip
 PURE = ["engine.swarm", "engine.wire", *(f"tracker.{name}" for name in PURE_TRACKER)]
 IMPURE = {"socket", "os", "mmap", "ssl", "asyncio", "multiprocessing", "time"}
 VAGUE_NAMES = {"utils", "helpers", "common", "misc", "manager", "base"}

@@ -25,6 +25,7 @@ from tracker.keyring import load_keyring
 from tracker.passwords import Passwords
 from tracker.server import TrackerServer
 from tracker.service import Service
+from tracker.settings import TICKET_LIFE_S, Policy
 from tracker.store import Store, StoreError, open_store
 
 
@@ -39,7 +40,7 @@ def main() -> int:
             return _keep(_parse_keeping(sys.argv[1]))
         arguments = _parse_arguments()
         address = _read_address(arguments.tracker_info, arguments.tracker_no)
-        asyncio.run(_run(arguments.tracker_no, address, arguments.state))
+        asyncio.run(_run(arguments.tracker_no, address, arguments.state, Policy(arguments.ticket_life)))
     except (CannotStart, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -53,6 +54,14 @@ def _parse_arguments() -> argparse.Namespace:
     parser.add_argument("tracker_info", type=Path, help="file with one tracker a line: ip port [sha256:fingerprint]")
     parser.add_argument("tracker_no", type=_positive, help="which of them this is, counted from 1")
     _add_state(parser)
+    parser.add_argument(
+        "--ticket-life",
+        type=_ticket_life,
+        default=TICKET_LIFE_S,
+        metavar="SECONDS",
+        help="how long a peer may go on serving somebody who was put out, if no tracker can tell it "
+        "(default and most: %(default)g)",
+    )
     parser.epilog = "backup FILE and restore FILE copy the database and put a copy back; each takes --help"
     return parser.parse_args()
 
@@ -95,6 +104,13 @@ def _positive(word: str) -> int:
     return number
 
 
+def _ticket_life(word: str) -> float:
+    seconds = float(word)
+    if not 1 <= seconds <= TICKET_LIFE_S:
+        raise ValueError
+    return seconds
+
+
 def _read_address(path: Path, tracker_no: int) -> TrackerAddress:
     try:
         addresses = parse_tracker_info(path.read_text(encoding="utf-8"))
@@ -107,19 +123,21 @@ def _read_address(path: Path, tracker_no: int) -> TrackerAddress:
     return addresses[tracker_no - 1]
 
 
-async def _run(tracker_no: int, address: TrackerAddress, state_dir: Path) -> None:
+async def _run(tracker_no: int, address: TrackerAddress, state_dir: Path, policy: Policy) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     store = await open_store(state_dir)
     try:
         _log_to(state_dir / "tracker.log")
-        await _serve(tracker_no, address, store, stop)
+        await _serve(tracker_no, address, store, policy, stop)
     finally:
         await store.close()
 
 
-async def _serve(tracker_no: int, address: TrackerAddress, store: Store, stop: asyncio.Event) -> None:
+async def _serve(
+    tracker_no: int, address: TrackerAddress, store: Store, policy: Policy, stop: asyncio.Event
+) -> None:
     keyring = await load_keyring(store, time.time())
     fingerprint = fingerprint_of(keyring.authority.pem)
     if address.fingerprint not in (None, fingerprint):
@@ -127,7 +145,7 @@ async def _serve(tracker_no: int, address: TrackerAddress, store: Store, stop: a
             f"tracker {tracker_no} is to be {address.fingerprint}, but the database here is {fingerprint}; "
             "correct the file, or give the right folder with --state"
         )
-    service = Service(store, keyring, Passwords(), time.time, random.Random())
+    service = Service(store, keyring, Passwords(), time.time, random.Random(), policy)
     server = TrackerServer(service, keyring.authority, time.time())
     try:
         await server.start(address.host, address.port)

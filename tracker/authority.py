@@ -9,6 +9,7 @@ Not here: where the authority's key is kept (store), and what a member may do (p
 
 import datetime as dt
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -70,12 +71,15 @@ def load_authority(key_pem: bytes, certificate_pem: bytes) -> Authority:
 
 
 def issue_member(
-    authority: Authority, user_id: str, public_key_raw: bytes, now_s: float, life_s: float
+    authority: Authority, user_id: str, public_key_raw: bytes, now_s: float, life_s: float, generation: int = 0
 ) -> bytes:
-    """Certificate PEM for a member's key. Both usages: between peers either side may dial."""
+    """Certificate PEM for a member's key. Both usages: between peers either side may dial.
+
+    `generation`: of the account's sessions; the certificate is void for the tracker once the account has a higher one.
+    """
     usages = [ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.SERVER_AUTH]
     public_key = Ed25519PublicKey.from_public_bytes(public_key_raw)
-    return _issue(authority, user_id, MEMBER_ROLE, public_key, usages, now_s, life_s)
+    return _issue(authority, _name(user_id, generation), MEMBER_ROLE, public_key, usages, now_s, life_s)
 
 
 def issue_tracker(authority: Authority, now_s: float) -> tuple[bytes, bytes]:
@@ -83,30 +87,40 @@ def issue_tracker(authority: Authority, now_s: float) -> tuple[bytes, bytes]:
     key = Ed25519PrivateKey.generate()
     usages = [ExtendedKeyUsageOID.SERVER_AUTH]
     certificate_pem = _issue(
-        authority, TRACKER_ROLE, TRACKER_ROLE, key.public_key(), usages, now_s, _TRACKER_LIFE_S
+        authority, _name(TRACKER_ROLE), TRACKER_ROLE, key.public_key(), usages, now_s, _TRACKER_LIFE_S
     )
     return private_pem(key), certificate_pem + authority.pem
 
 
-def member_of(certificate_pem: bytes, authority: x509.Certificate, now_s: float) -> tuple[str, bytes]:
-    """(user id, raw public key) of a member's certificate; raises BadCertificate if it is not one, or not now."""
+class MemberCertificate(NamedTuple):
+    user_id: str
+    public_key: bytes
+    generation: int
+
+
+def member_of(certificate_pem: bytes, authority: x509.Certificate, now_s: float) -> MemberCertificate:
+    """What a member's certificate says; raises BadCertificate if it is not one, or not now."""
     try:
         certificate = x509.load_pem_x509_certificate(certificate_pem)
         certificate.verify_directly_issued_by(authority)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         common_names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        generations = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
         public_key = certificate.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as error:
         raise BadCertificate("this is not a certificate of this tracker") from error
     except (x509.ExtensionNotFound, x509.DuplicateExtension) as error:
         raise BadCertificate("this is not a member's certificate") from error
-    if names.get_values_for_type(x509.DNSName) != [MEMBER_ROLE] or len(common_names) != 1:
+    is_member = names.get_values_for_type(x509.DNSName) == [MEMBER_ROLE]
+    if not is_member or len(common_names) != 1 or len(generations) != 1:
         raise BadCertificate("this is not a member's certificate")
     if not certificate.not_valid_before_utc.timestamp() <= now_s < certificate.not_valid_after_utc.timestamp():
         raise BadCertificate("this certificate is not valid now")
     if not isinstance(public_key, Ed25519PublicKey):
         raise BadCertificate("this certificate is for another kind of key")
-    return str(common_names[0].value), public_key.public_bytes_raw()
+    return MemberCertificate(
+        str(common_names[0].value), public_key.public_bytes_raw(), int(str(generations[0].value))
+    )
 
 
 def expires_at_s(certificate_pem: bytes) -> float:
@@ -120,14 +134,14 @@ def private_pem(key: Ed25519PrivateKey) -> bytes:
 
 def _issue(
     authority: Authority,
-    common_name: str,
+    subject: x509.Name,
     role: str,
     public_key: Ed25519PublicKey,
     usages: list[x509.ObjectIdentifier],
     now_s: float,
     life_s: float,
 ) -> bytes:
-    builder = _dated(now_s, life_s).subject_name(_name(common_name)).issuer_name(authority.certificate.subject)
+    builder = _dated(now_s, life_s).subject_name(subject).issuer_name(authority.certificate.subject)
     extensions: list[tuple[x509.ExtensionType, bool]] = [
         (x509.BasicConstraints(ca=False, path_length=None), True),
         (_key_usage(is_authority=False), True),
@@ -149,8 +163,11 @@ def _dated(now_s: float, life_s: float) -> x509.CertificateBuilder:
     return builder.not_valid_before(begin).not_valid_after(end)
 
 
-def _name(common_name: str) -> x509.Name:
-    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, common_name)])
+def _name(common_name: str, generation: int | None = None) -> x509.Name:
+    attributes = [x509.NameAttribute(NameOID.COMMON_NAME, common_name)]
+    if generation is not None:
+        attributes.append(x509.NameAttribute(NameOID.SERIAL_NUMBER, str(generation)))
+    return x509.Name(attributes)
 
 
 def _key_usage(is_authority: bool) -> x509.KeyUsage:

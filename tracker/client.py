@@ -4,14 +4,15 @@ Invariants. A call that moves on to another tracker keeps its request id, so it 
 to a tracker only over a verified connection and is not kept: sessions elsewhere and later are resumed with the
 certificate and its key.
 
-Events come from the tracker that carried a change out, so each is usually heard once; a PeerJoined may come from every
-tracker. Not here: what the client shares (its Listener says that).
+What a change told is told by every tracker and passed on once; a PeerJoined may come from each. Not here: what the
+client shares (its Listener says that).
 """
 
 import asyncio
 import contextlib
 import secrets
 import time
+from collections import deque
 from collections.abc import Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,6 +27,9 @@ from tracker.protocol import (
     Announce,
     AnnounceChange,
     Announced,
+    Bulletin,
+    ChangePassword,
+    Event,
     LoggedIn,
     Login,
     Logout,
@@ -33,6 +37,7 @@ from tracker.protocol import (
     Renew,
     Request,
     Result,
+    RevokeSessions,
     login_challenge,
 )
 from tracker.settings import CALL_TIMEOUT_S, NO_TRACKER_GRACE_S
@@ -40,6 +45,8 @@ from tracker.settings import CALL_TIMEOUT_S, NO_TRACKER_GRACE_S
 __all__ = ["Identity", "Listener", "TrackerClient", "TrackerConnection", "fetch_authority"]
 
 _RENEW_AGAIN_S = 60.0
+_HEARD_MAX = 1000
+"""Bulletins remembered, so that the same from another tracker is not passed on again."""
 
 
 class TrackerClient:
@@ -50,9 +57,17 @@ class TrackerClient:
     ) -> None:
         self.identity: Identity | None = None
         self._listener = listener
+        self._heard: deque[Bulletin] = deque(maxlen=_HEARD_MAX)
         self._links = [
             Link(
-                index, address, authority_pem, listener, lambda: self.identity, self._end_identity, self._wake_callers
+                index,
+                address,
+                authority_pem,
+                listener,
+                lambda: self.identity,
+                self._end_identity,
+                self._on_event,
+                self._wake_callers,
             )
             for index, address in enumerate(addresses)
         ]
@@ -107,6 +122,12 @@ class TrackerClient:
                 return answer
             give_up_at_s = give_up_at_s or time.monotonic() + NO_TRACKER_GRACE_S
             await self._wait_for(change, give_up_at_s)
+
+    async def revoke_others(self, request: ChangePassword | RevokeSessions) -> None:
+        """End every other session of the account; this one goes on with a new certificate. Raises like `call`."""
+        answer = await self.call(request)
+        assert isinstance(answer, LoggedIn)
+        self._take_renewal(answer)
 
     async def logout(self) -> None:
         """Ends the session on every tracker that is connected. The certificate is forgotten here in any case."""
@@ -201,11 +222,25 @@ class TrackerClient:
             # On every session: each tracker ends one by the certificate it last saw.
             for answer in await self._on_all_sessions(Renew()):
                 if isinstance(answer, LoggedIn):
-                    self.identity = replace(
-                        self.identity, certificate_pem=answer.certificate_pem, expires_at_s=answer.expires_at_s
-                    )
-                    self._listener.on_identity(self.identity, "renewed")
+                    self._take_renewal(answer)
                     break
+
+    def _take_renewal(self, answer: LoggedIn) -> None:
+        if self.identity is not None:
+            self.identity = replace(
+                self.identity,
+                certificate_pem=answer.certificate_pem,
+                expires_at_s=answer.expires_at_s,
+                ticket_keys=answer.ticket_keys,
+            )
+            self._listener.on_identity(self.identity, "renewed")
+
+    def _on_event(self, event: Event | Bulletin) -> None:
+        if not isinstance(event, Bulletin):
+            self._listener.on_event(event)
+        elif event not in self._heard:
+            self._heard.append(event)
+            self._listener.on_event(event.event)
 
     async def _on_all_sessions(self, request: Request) -> list[Result]:
         connections = [link.connection for link in self._links if link.has_session and link.connection is not None]

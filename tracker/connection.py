@@ -16,7 +16,7 @@ from tracker.addresses import TrackerAddress, fingerprint_of
 from tracker.authority import TRACKER_ROLE
 from tracker.errors import TrackerLost, UntrustedTracker
 from tracker.framing import ProtocolError
-from tracker.protocol import Call, Event, Reply, Request, Result, Welcome
+from tracker.protocol import Bulletin, Call, Event, Reply, Request, Result, Welcome
 from tracker.settings import CALL_TIMEOUT_S
 
 _GONE = (OSError, EOFError, TimeoutError, ssl.SSLError, ProtocolError)
@@ -46,7 +46,7 @@ class TrackerConnection:
         address: TrackerAddress,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         nonce: bytes,
-        on_event: Callable[[Event], None],
+        on_event: Callable[[Event | Bulletin], None],
         on_closed: Callable[[str], None],
     ) -> None:
         self.address = address
@@ -64,7 +64,7 @@ class TrackerConnection:
         cls,
         address: TrackerAddress,
         authority_pem: bytes,
-        on_event: Callable[[Event], None],
+        on_event: Callable[[Event | Bulletin], None],
         on_closed: Callable[[str], None],
         timeout_s: float,
     ) -> "TrackerConnection":

@@ -32,7 +32,7 @@ class UntrustedTracker(TrackerError):
 
 
 class TrackerRefused(TrackerError):
-    """The tracker understood and said no. `code` is one of protocol.ErrorCode."""
+    """The tracker understood and said no. `code` is one of vocabulary.ErrorCode."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -7,7 +7,8 @@ give a message or a ProtocolError.
 import msgspec
 from msgspec import Struct
 
-from tracker.protocol import Call, FromTracker, Seq
+from tracker.protocol import Call, FromTracker
+from tracker.vocabulary import Seq
 
 FRAME_HEADER_BYTES = 4
 FRAME_BYTES_MAX_STRANGER = 64 << 10

@@ -20,11 +20,13 @@ from tracker.errors import TrackerError, TrackerLost
 from tracker.protocol import (
     Announce,
     Announced,
+    Bulletin,
     Event,
     Heartbeat,
     LoggedIn,
     Refused,
     Resume,
+    SessionEnded,
     login_challenge,
 )
 from tracker.settings import (
@@ -55,7 +57,7 @@ class Listener(Protocol):
         """Everything shared right now; None while nothing can be served yet."""
 
     def on_event(self, event: Event) -> None:
-        """A tracker said something unasked. Two trackers may say the same."""
+        """A tracker said something unasked. What changes told comes once; a PeerJoined may come from every tracker."""
 
     async def on_session(self, tracker_index: int, announced: Announced | None) -> None:
         """There is a session with that tracker, again or for the first time; the snapshot was announced to it."""
@@ -75,6 +77,7 @@ class Link:
         listener: Listener,
         find_identity: Callable[[], Identity | None],
         end_identity: Callable[[Identity, str], None],
+        heard: Callable[[Event | Bulletin], None],
         changed: Callable[[], None],
     ) -> None:
         self.index = index
@@ -86,6 +89,7 @@ class Link:
         self._listener = listener
         self._find_identity = find_identity
         self._end_identity = end_identity
+        self._heard = heard
         self._changed = changed
         self._woken = asyncio.Event()
 
@@ -125,7 +129,7 @@ class Link:
         self.connection = connection = await TrackerConnection.open(
             self.address,
             self._authority_pem,
-            self._listener.on_event,
+            self._on_event,
             lambda reason: self.wake(),
             CONNECT_TIMEOUT_S,
         )
@@ -142,6 +146,14 @@ class Link:
                 await self._resume(connection, identity)
             elif not await self._is_woken_within(HEARTBEAT_S) and not connection.is_busy:
                 await self._beat(connection)
+
+    def _on_event(self, event: Event | Bulletin) -> None:
+        if isinstance(event, SessionEnded):
+            # If it was ours to end, as after a change of the password, the new certificate resumes it.
+            self.has_session = False
+            self.wake()
+        else:
+            self._heard(event)
 
     async def _resume(self, connection: TrackerConnection, identity: Identity) -> None:
         answer = await connection.call(Resume(identity.certificate_pem, identity.proof(connection.nonce)))

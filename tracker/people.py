@@ -6,6 +6,8 @@ group made anew under an old name never repeats an epoch, and no old ticket fits
 Not here: whether the caller may (permissions), transactions (store).
 """
 
+from typing import NamedTuple
+
 from sqlalchemy import BindParameter, bindparam, delete, exists, func, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -31,21 +33,29 @@ _GROUP = (
 _MEMBERS_AMONG = select(members.c.user_id).where(
     members.c.group_id == _OF_GROUP, members.c.user_id.in_(bindparam("user_ids", expanding=True))
 )
+_ACCOUNT = select(accounts.c.password_hash, accounts.c.generation).where(accounts.c.user_id == _OF_USER)
 _GROUPS_OF = select(members.c.group_id).where(members.c.user_id == _OF_USER)
 
 
-async def find_password_hash(db: AsyncConnection, user_id: str) -> str | None:
-    found: str | None = await db.scalar(
-        select(accounts.c.password_hash).where(accounts.c.user_id == user_id)
-    )
-    return found
+class Account(NamedTuple):
+    """`generation` rises whenever the account's sessions are revoked."""
+
+    password_hash: str
+    generation: int
+
+
+async def find_account(db: AsyncConnection, user_id: str) -> Account | None:
+    row = (await db.execute(_ACCOUNT, {"of_user": user_id})).first()
+    return None if row is None else Account(row.password_hash, row.generation)
 
 
 async def add_account(db: AsyncConnection, user_id: str, password_hash: str, now_s: float) -> bool:
     """False if the name is taken."""
     try:
         await db.execute(
-            accounts.insert().values(user_id=user_id, password_hash=password_hash, created_at_s=now_s)
+            accounts.insert().values(
+                user_id=user_id, password_hash=password_hash, generation=0, created_at_s=now_s
+            )
         )
     except IntegrityError:
         return False
@@ -56,6 +66,17 @@ async def change_password_hash(db: AsyncConnection, user_id: str, password_hash:
     await db.execute(
         update(accounts).where(accounts.c.user_id == user_id).values(password_hash=password_hash)
     )
+
+
+async def raise_generation(db: AsyncConnection, user_id: str) -> int:
+    """Certificates of this account from before are void now."""
+    generation = await db.scalar(
+        update(accounts)
+        .where(accounts.c.user_id == user_id)
+        .values(generation=accounts.c.generation + 1)
+        .returning(accounts.c.generation)
+    )
+    return int(generation or 0)
 
 
 async def find_group(db: AsyncConnection, group_id: str, user_id: str) -> Group | None:

@@ -9,7 +9,7 @@ Not here: rules about the thing asked for (is this name taken, is that file know
 from typing import Literal, NamedTuple
 
 from tracker import protocol
-from tracker.protocol import ErrorCode
+from tracker.vocabulary import ErrorCode
 
 Standing = Literal["owner", "member", "requested", "none"]
 
@@ -42,6 +42,8 @@ LEAST_STANDING: dict[type, Standing | None] = {
     protocol.Resume: None,
     protocol.Renew: None,
     protocol.Logout: None,
+    protocol.ChangePassword: None,
+    protocol.RevokeSessions: None,
     protocol.CreateGroup: None,
     protocol.ListGroups: None,
     protocol.Announce: None,
@@ -55,6 +57,7 @@ LEAST_STANDING: dict[type, Standing | None] = {
     protocol.Withdraw: "member",
     protocol.FindPeers: "member",
     protocol.GetTicket: "member",
+    protocol.RemoveMember: "owner",
     protocol.ListRequests: "owner",
     protocol.AcceptRequest: "owner",
     protocol.RejectRequest: "owner",

@@ -11,56 +11,42 @@ Not here: what a request means (service), who may make it (permissions), sockets
 
 from typing import Annotated, Literal
 
-from msgspec import Meta, Struct
+from msgspec import Meta
+
+from tracker.pushed import (
+    Bulletin as Bulletin,
+    Event as Event,
+    GroupEpoch as GroupEpoch,
+    OwnerChanged as OwnerChanged,
+    Peer as Peer,
+    PeerJoined as PeerJoined,
+    RequestAnswered as RequestAnswered,
+    RequestArrived as RequestArrived,
+    SessionEnded as SessionEnded,
+    Welcome as Welcome,
+)
+from tracker.vocabulary import (
+    LEAF_BYTES,
+    PEERS_WANTED_MAX,
+    PIECE_BYTES_MAX,
+    PIECE_BYTES_MIN,
+    PIECE_COUNT_MAX,
+    SHARES_PER_ANNOUNCE_MAX,
+    SIZE_BYTES_MAX,
+    ErrorCode,
+    FileName,
+    Id,
+    Message,
+    Password,
+    Port,
+    PublicKey,
+    RequestId,
+    Root,
+    Seq,
+    Signature,
+)
 
 VERSION = 1
-
-LEAF_BYTES = 32
-PIECE_COUNT_MAX = 1 << 20
-PIECE_BYTES_MIN = 1 << 18
-PIECE_BYTES_MAX = 1 << 24
-SIZE_BYTES_MAX = PIECE_COUNT_MAX * PIECE_BYTES_MAX
-PEERS_WANTED_MAX = 50
-SHARES_PER_ANNOUNCE_MAX = 100_000
-
-Id = Annotated[str, Meta(min_length=1, max_length=64)]
-FileName = Annotated[str, Meta(min_length=1, max_length=255)]
-Password = Annotated[str, Meta(min_length=1, max_length=1024)]
-Root = Annotated[bytes, Meta(min_length=32, max_length=32)]
-Nonce = Annotated[bytes, Meta(min_length=32, max_length=32)]
-PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
-Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
-Thumbprint = Annotated[bytes, Meta(min_length=32, max_length=32)]
-Port = Annotated[int, Meta(ge=1, le=65535)]
-Seq = Annotated[int, Meta(ge=0, le=2**32 - 1)]
-RequestId = Annotated[bytes, Meta(min_length=16, max_length=16)]
-
-ErrorCode = Literal[
-    "bad_request",
-    "bad_name",
-    "not_logged_in",
-    "login_failed",
-    "session_ended",
-    "user_taken",
-    "no_such_user",
-    "group_taken",
-    "no_such_group",
-    "not_member",
-    "not_owner",
-    "already_member",
-    "already_requested",
-    "no_such_request",
-    "no_such_file",
-    "file_conflict",
-    "too_large",
-    "busy",
-    "internal",
-]
-
-
-class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Common shape of everything on the wire: immutable, positional, strict."""
-
 
 # ---------------------------------------------------------------- requests
 
@@ -94,6 +80,17 @@ class Logout(Message, frozen=True, tag="logout"):
     pass
 
 
+class ChangePassword(Message, frozen=True, tag="change_password"):
+    """Ends every other session of the account too: whoever knew the old password may be in one."""
+
+    old_password: Password
+    new_password: Password
+
+
+class RevokeSessions(Message, frozen=True, tag="revoke_sessions"):
+    """Ends every session of the account but the asking one, on every tracker; certificates from before are void."""
+
+
 class CreateGroup(Message, frozen=True, tag="create_group"):
     """`is_open`: its files may cross a trusted network unencrypted; members still prove who they are."""
 
@@ -107,6 +104,11 @@ class JoinGroup(Message, frozen=True, tag="join_group"):
 
 class LeaveGroup(Message, frozen=True, tag="leave_group"):
     group_id: Id
+
+
+class RemoveMember(Message, frozen=True, tag="remove_member"):
+    group_id: Id
+    user_id: Id
 
 
 class ListRequests(Message, frozen=True, tag="list_requests"):
@@ -197,8 +199,8 @@ class GetTicket(Message, frozen=True, tag="get_ticket"):
 
 
 Request = (
-    CreateUser | Login | Resume | Renew | Logout
-    | CreateGroup | JoinGroup | LeaveGroup | ListRequests | AcceptRequest | RejectRequest
+    CreateUser | Login | Resume | Renew | Logout | ChangePassword | RevokeSessions
+    | CreateGroup | JoinGroup | LeaveGroup | RemoveMember | ListRequests | AcceptRequest | RejectRequest
     | ListGroups | ListFiles | Publish | FetchManifest | Withdraw
     | Announce | AnnounceChange | Heartbeat | FindPeers | GetTicket
 )
@@ -276,16 +278,6 @@ class Published(Message, frozen=True, tag="published"):
     was_known: bool
 
 
-class Peer(Message, frozen=True):
-    """Where somebody serves a file. `thumbprint` is SHA-256 of the raw public key its certificate must carry."""
-
-    user_id: Id
-    host: str
-    port: Port
-    thumbprint: Thumbprint
-    is_complete: bool
-
-
 class Manifest(Message, frozen=True, tag="manifest"):
     name: FileName
     size_bytes: Annotated[int, Meta(ge=0, le=SIZE_BYTES_MAX)]
@@ -293,7 +285,7 @@ class Manifest(Message, frozen=True, tag="manifest"):
     root: Root
     leaves: Annotated[bytes, Meta(max_length=PIECE_COUNT_MAX * LEAF_BYTES)]
     publisher: Id
-    peers: list[Peer] = []
+    peers: list[Peer] = []  # noqa: RUF012 (msgspec makes a new one each time)
 
 
 class Withdrawn(Message, frozen=True, tag="withdrawn"):
@@ -328,54 +320,7 @@ class Reply(Message, frozen=True, tag="reply"):
     result: Result
 
 
-# ---------------------------------------------------------------- what the tracker says unasked
-
-
-class Welcome(Message, frozen=True, tag="welcome"):
-    """The first frame of every connection. `nonce` is fresh and is what a login signs."""
-
-    version: int
-    nonce: Nonce
-    authority_pem: bytes
-
-
-class GroupEpoch(Message, frozen=True, tag="group_epoch"):
-    """Membership shrank: tickets of `removed` are void now, everyone's tickets of older epochs soon."""
-
-    group_id: Id
-    epoch: int
-    removed: Id
-
-
-class OwnerChanged(Message, frozen=True, tag="owner_changed"):
-    group_id: Id
-    owner: Id
-
-
-class RequestArrived(Message, frozen=True, tag="request_arrived"):
-    """To a group's owner: somebody asks to be let in."""
-
-    group_id: Id
-    user_id: Id
-
-
-class RequestAnswered(Message, frozen=True, tag="request_answered"):
-    """To the one who asked."""
-
-    group_id: Id
-    is_accepted: bool
-
-
-class PeerJoined(Message, frozen=True, tag="peer_joined"):
-    """To those still fetching this file: one more place to get it from."""
-
-    group_id: Id
-    root: Root
-    peer: Peer
-
-
-Event = GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered | PeerJoined
-FromTracker = Welcome | Reply | Event
+FromTracker = Welcome | Reply | Event | Bulletin
 
 
 def login_challenge(nonce: bytes, user_id: str) -> bytes:

@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0002"
+REVISION = "0003"
 """The last step in `migrations.versions`, which has to say every change of what stands here."""
 
 metadata = MetaData()
@@ -42,6 +42,8 @@ accounts = Table(
     metadata,
     Column("user_id", Text, primary_key=True),
     Column("password_hash", Text, nullable=False),
+    # Raised when the account's sessions are revoked; a certificate names the one it was issued under.
+    Column("generation", BigInteger, nullable=False),
     Column("created_at_s", Double, nullable=False),
 )
 
@@ -103,4 +105,16 @@ outcomes = Table(
     Column("reply", LargeBinary, nullable=False),
     Column("at_s", Double, nullable=False),
     Index("outcomes_by_age", "at_s"),
+)
+
+news = Table(
+    "news",
+    metadata,
+    Column("number", BigInteger, primary_key=True),
+    Column("at_s", Double, nullable=False),
+    # The tracker that made the change, and told those who are connected to it by itself.
+    Column("origin", LargeBinary, nullable=False),
+    Column("recipients", LargeBinary, nullable=False),
+    Column("fact", LargeBinary, nullable=False),
+    Index("news_by_age", "at_s"),
 )

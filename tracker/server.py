@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tracker import framing, protocol
 from tracker.authority import Authority, issue_tracker
 from tracker.framing import ProtocolError
-from tracker.protocol import Event, Refused, Reply, Result, Welcome
+from tracker.protocol import Bulletin, Event, Refused, Reply, Result, Welcome
 from tracker.service import Service
 from tracker.settings import (
     CONNECTIONS_MAX,
@@ -46,10 +46,11 @@ class TrackerServer:
         self._per_address: Counter[str] = Counter()
         self._connections: dict[_Connection, asyncio.Task[None]] = {}
         self._server: asyncio.Server | None = None
-        self._sweeper: asyncio.Task[None] | None = None
+        self._chores: list[asyncio.Task[None]] = []
 
     async def start(self, host: str, port: int) -> int:
         """Listens, and returns the port, which the system chooses if `port` is 0. Raises OSError."""
+        await self._service.catch_up()
         self._server = await asyncio.start_server(
             self._accept,
             host,
@@ -59,16 +60,16 @@ class TrackerServer:
             ssl_shutdown_timeout=HANDSHAKE_TIMEOUT_S,
             backlog=512,
         )
-        self._sweeper = asyncio.create_task(self._sweep())
+        self._chores = [asyncio.create_task(self._sweep()), asyncio.create_task(self._service.follow_news())]
         listening_port: int = self._server.sockets[0].getsockname()[1]
         return listening_port
 
     async def close(self) -> None:
         """Ends every connection. What was acknowledged is in the store already."""
-        if self._server is None or self._sweeper is None:
+        if self._server is None:
             return
         self._server.close()
-        tasks = [self._sweeper, *self._connections.values()]
+        tasks = [*self._chores, *self._connections.values()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -177,7 +178,7 @@ class _Connection:
         async with asyncio.timeout(FRAME_TIMEOUT_S):
             await self._writer.drain()
 
-    def _push(self, event: Event) -> None:
+    def _push(self, event: Event | Bulletin) -> None:
         transport = self._writer.transport
         if transport.is_closing():
             return

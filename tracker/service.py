@@ -7,25 +7,49 @@ state and events follow the commit.
 No sockets, no SQL: the connection is a `Caller`, the queries are in people, catalogue and outcomes.
 """
 
+import asyncio
+import logging
 import random
+import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from tracker import people, permissions, protocol
-from tracker import service_files as files
-from tracker import service_groups as groups
-from tracker import service_sessions as sessions
-from tracker import service_swarm as swarm
+from sqlalchemy.exc import SQLAlchemyError
+
+from tracker import (
+    people,
+    permissions,
+    protocol,
+)
+from tracker import (
+    service_accounts as accounts,
+)
+from tracker import (
+    service_files as files,
+)
+from tracker import (
+    service_groups as groups,
+)
+from tracker import (
+    service_sessions as sessions,
+)
+from tracker import (
+    service_swarm as swarm,
+)
 from tracker.handout import Handout
 from tracker.keyring import Keyring
 from tracker.names import BadName
+from tracker.news import read_news
 from tracker.outcomes import find_outcome, remember_outcome
 from tracker.passwords import DeskBusy, PasswordDesk, Passwords
 from tracker.permissions import Refusal
 from tracker.presence import Presence
 from tracker.protocol import Call, Refused, Result
+from tracker.settings import NEWS_POLL_S, Policy
 from tracker.store import Store
 from tracker.turn import Audience, Caller, Desk, Session, Turn
+
+_log = logging.getLogger("tracker")
 
 
 class Handler(NamedTuple):
@@ -34,7 +58,8 @@ class Handler(NamedTuple):
 
 
 SESSION_HANDLERS: dict[type, Callable[[sessions.Door, Caller, Any, bytes, float], Awaitable[Result]]] = {
-    protocol.CreateUser: sessions.create_user,
+    protocol.CreateUser: accounts.create_user,
+    protocol.ChangePassword: accounts.change_password,
     protocol.Login: sessions.login,
     protocol.Resume: sessions.resume,
     protocol.Renew: sessions.renew,
@@ -43,9 +68,11 @@ SESSION_HANDLERS: dict[type, Callable[[sessions.Door, Caller, Any, bytes, float]
 }
 
 HANDLERS: dict[type, Handler] = {
+    protocol.RevokeSessions: Handler(accounts.revoke_sessions, is_change=True),
     protocol.CreateGroup: Handler(groups.create_group, is_change=True),
     protocol.JoinGroup: Handler(groups.join_group, is_change=True),
     protocol.LeaveGroup: Handler(groups.leave_group, is_change=True),
+    protocol.RemoveMember: Handler(groups.remove_member, is_change=True),
     protocol.ListRequests: Handler(groups.list_requests, is_change=False),
     protocol.AcceptRequest: Handler(groups.accept_request, is_change=True),
     protocol.RejectRequest: Handler(groups.reject_request, is_change=True),
@@ -69,10 +96,13 @@ class Service:
         passwords: Passwords,
         clock: Callable[[], float],
         chance: random.Random,
+        policy: Policy | None = None,
     ) -> None:
         self._store = store
         self._clock = clock
-        self._desk = Desk(keyring, Presence(), Handout(), Audience(), chance)
+        origin = secrets.token_bytes(8)
+        self._desk = Desk(keyring, Presence(), Handout(), Audience(), chance, policy or Policy(), origin)
+        self._last_news = 0
         self._door = sessions.Door(self._desk, store, PasswordDesk(passwords))
 
     async def answer(self, caller: Caller, call: Call) -> Result:
@@ -88,7 +118,32 @@ class Service:
 
     def hang_up(self, caller: Caller) -> None:
         """The connection is gone, and with it what its client shares."""
-        sessions.end_session(self._desk, caller)
+        self._desk.end_session(caller)
+
+    async def catch_up(self) -> None:
+        """To be called before the first connection: what was told lately, before this tracker was there to hear it."""
+        async with self._store.reading() as db:
+            for news in await read_news(db, 0):
+                self._last_news = news.number
+                self._desk.recent.append(news)
+
+    async def hear_news(self) -> None:
+        """Pass on what other trackers of this store changed since the last time."""
+        async with self._store.reading() as db:
+            found = await read_news(db, self._last_news)
+        for news in found:
+            self._last_news = news.number
+            if news.origin != self._desk.origin:
+                self._desk.deliver(news)
+
+    async def follow_news(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(NEWS_POLL_S)
+            try:
+                await self.hear_news()
+            except SQLAlchemyError as error:
+                _log.error("the database failed: %s", getattr(error, "orig", None) or type(error).__name__)
 
     def is_forgotten(self, caller: Caller) -> bool:
         """Whether this caller had a session that has expired since, or lives on in a newer connection."""
@@ -111,6 +166,7 @@ class Service:
         async with self._store.changing() if is_change else self._store.reading() as db:
             turn = Turn(self._desk, db, session, caller.observed_host, now_s)
             result = await self._take(turn, call)
+            await turn.write_news()
         turn.finish()
         return result
 
@@ -136,7 +192,7 @@ class Service:
         if session is None:
             return None
         if session.expires_at_s <= now_s:
-            sessions.end_session(self._desk, caller)
+            self._desk.end_session(caller)
             raise Refusal("session_ended", "your session has ended; log in again")
         self._desk.presence.hear(session.number, now_s)
         return session

@@ -10,8 +10,6 @@ from tracker import catalogue
 from tracker.names import check_file_name
 from tracker.permissions import Refusal
 from tracker.protocol import (
-    LEAF_BYTES,
-    PIECE_COUNT_MAX,
     FetchManifest,
     Files,
     ListFiles,
@@ -23,6 +21,7 @@ from tracker.protocol import (
 )
 from tracker.service_swarm import choose_peers
 from tracker.turn import Turn
+from tracker.vocabulary import LEAF_BYTES, PIECE_COUNT_MAX
 
 
 async def list_files(turn: Turn, request: ListFiles) -> Files:

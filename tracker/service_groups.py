@@ -1,7 +1,7 @@
 """Requests about groups and who is in them: one function each, from a Turn to a result.
 
 Invariants. A group always has an owner who is its member, and ends with its last member. Whoever leaves raises the
-epoch, and every member that is online here hears of it at once.
+epoch, and every member that is online hears of it at once.
 """
 
 from tracker import people
@@ -21,6 +21,7 @@ from tracker.protocol import (
     ListRequests,
     OwnerChanged,
     RejectRequest,
+    RemoveMember,
     RequestAnswered,
     RequestArrived,
     Requests,
@@ -49,7 +50,6 @@ async def join_group(turn: Turn, request: JoinGroup) -> Done:
 async def leave_group(turn: Turn, request: LeaveGroup) -> Left:
     group_id, leaver = turn.group.group_id, turn.user_id
     members_before = await people.list_members(turn.db, group_id)
-    turn.afterwards(lambda: turn.desk.presence.drop_from_group(leaver, group_id))
     if members_before == [leaver]:
         askers = await people.list_requests(turn.db, group_id)
         epoch = await people.remove_group(turn.db, group_id)
@@ -57,15 +57,24 @@ async def leave_group(turn: Turn, request: LeaveGroup) -> Left:
         turn.tell(askers, RequestAnswered(group_id, False))
         turn.tell([leaver], GroupEpoch(group_id, epoch, leaver))
         return Left(None, True)
-    await people.remove_member(turn.db, group_id, leaver)
-    epoch = await people.raise_epoch(turn.db, group_id)
-    turn.tell(members_before, GroupEpoch(group_id, epoch, leaver))
+    await _put_out(turn, leaver, members_before)
     if turn.group.standing != "owner":
         return Left(None, False)
     staying = [user_id for user_id in members_before if user_id != leaver]
     await people.change_owner(turn.db, group_id, staying[0])
     turn.tell(staying, OwnerChanged(group_id, staying[0]))
     return Left(staying[0], False)
+
+
+async def remove_member(turn: Turn, request: RemoveMember) -> Done:
+    group_id = turn.group.group_id
+    if request.user_id == turn.user_id:
+        raise Refusal("bad_request", f"you own {group_id}; leave_group passes it on to another member")
+    members_before = await people.list_members(turn.db, group_id)
+    if request.user_id not in members_before:
+        raise Refusal("no_such_member", f"{request.user_id} is not a member of {group_id}")
+    await _put_out(turn, request.user_id, members_before)
+    return Done()
 
 
 async def list_requests(turn: Turn, request: ListRequests) -> Requests:
@@ -85,6 +94,14 @@ async def reject_request(turn: Turn, request: RejectRequest) -> Done:
 
 async def list_groups(turn: Turn, request: ListGroups) -> Groups:
     return Groups(await people.list_groups(turn.db, turn.user_id))
+
+
+async def _put_out(turn: Turn, leaver: str, members_before: list[str]) -> None:
+    """No member any more; everybody who has files of the group hears whom to cut off."""
+    group_id = turn.group.group_id
+    await people.remove_member(turn.db, group_id, leaver)
+    epoch = await people.raise_epoch(turn.db, group_id)
+    turn.tell(members_before, GroupEpoch(group_id, epoch, leaver))
 
 
 async def _answer_request(turn: Turn, asker: str, is_accepted: bool) -> None:

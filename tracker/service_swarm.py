@@ -11,7 +11,6 @@ from tracker.addresses import reachable_host
 from tracker.permissions import Refusal
 from tracker.presence import Sharer, Swarm
 from tracker.protocol import (
-    SHARES_PER_ANNOUNCE_MAX,
     Announce,
     AnnounceChange,
     Announced,
@@ -23,8 +22,9 @@ from tracker.protocol import (
     Share,
     Ticket,
 )
-from tracker.settings import PUSHES_PER_ANNOUNCE_MAX, PUSHES_PER_SHARE_MAX, TICKET_LIFE_S
+from tracker.settings import PUSHES_PER_ANNOUNCE_MAX, PUSHES_PER_SHARE_MAX
 from tracker.turn import Turn
+from tracker.vocabulary import SHARES_PER_ANNOUNCE_MAX
 
 
 async def announce(turn: Turn, request: Announce) -> Announced:
@@ -70,6 +70,10 @@ async def choose_peers(turn: Turn, group_id: str, root: bytes, want: int) -> lis
 
 async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
     group, keyring = turn.group, turn.desk.keyring
+    account = await people.find_account(turn.db, turn.user_id)
+    if account is None or account.generation != turn.session.generation:
+        # Revoked on another tracker a moment ago, and this one has not heard of it yet.
+        raise Refusal("session_ended", "the sessions of this account were revoked; log in again")
     ticket = tickets.sign(
         keyring.ticket_key,
         keyring.ticket_kid,
@@ -79,9 +83,9 @@ async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
         is_open=group.is_open,
         thumbprint=turn.session.thumbprint,
         now_s=turn.now_s,
-        life_s=TICKET_LIFE_S,
+        life_s=turn.desk.policy.ticket_life_s,
     )
-    return Ticket(ticket, turn.now_s + TICKET_LIFE_S, group.epoch, group.is_open)
+    return Ticket(ticket, turn.now_s + turn.desk.policy.ticket_life_s, group.epoch, group.is_open)
 
 
 async def _sort_out(turn: Turn, shares: Collection[Share]) -> tuple[list[Share], list[Share]]:

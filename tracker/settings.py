@@ -4,6 +4,8 @@ They are bounds against hostile or broken clients and periods of housekeeping, n
 near them. Bounds of single messages are in `protocol`.
 """
 
+from dataclasses import dataclass
+
 HANDSHAKE_TIMEOUT_S = 5.0
 STRANGER_IDLE_S = 60.0
 """Before login: long enough to type a password on an open connection, short enough to clear out the silent."""
@@ -22,6 +24,9 @@ SWEEP_S = 5.0
 
 CERTIFICATE_LIFE_S = 24 * 3600.0
 TICKET_LIFE_S = 600.0
+"""At most, and unless whoever runs the tracker chooses less (Policy)."""
+NEWS_POLL_S = 0.25
+"""How often a tracker looks for what others of its store changed: the delay of a removal that another one made."""
 OUTCOME_LIFE_S = 24 * 3600.0
 """How long a retry is recognised. A client gives up within seconds."""
 
@@ -37,3 +42,11 @@ CONNECT_TIMEOUT_S = 5.0
 NO_TRACKER_GRACE_S = 3.0
 RECONNECT_DELAY_MIN_S = 0.2
 RECONNECT_DELAY_MAX_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What whoever runs a tracker may choose."""
+
+    ticket_life_s: float = TICKET_LIFE_S
+    """How long a peer that no tracker reaches may go on serving somebody who was put out."""

@@ -1,10 +1,12 @@
 """One request being answered: who asks, in which transaction, and what is to happen once it is committed.
 
 Invariant: nothing leaves the transaction before it is committed. Events and changes of the soft state are put off
-with `tell` and `afterwards`, so a change that fails was never heard of.
+with `tell` and `afterwards`, so a change that fails was never heard of; and what is told is written down with the
+change, so that every other tracker hears of it too.
 """
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
@@ -12,9 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.handout import Handout
 from tracker.keyring import Keyring
+from tracker.news import NEWS_LIFE_S, Fact, News, SessionsRevoked, write_news
 from tracker.permissions import Group
 from tracker.presence import Presence
-from tracker.protocol import Event
+from tracker.protocol import Bulletin, Event, GroupEpoch, SessionEnded
+from tracker.settings import Policy
 
 
 @dataclass(slots=True)
@@ -26,6 +30,8 @@ class Session:
     public_key: bytes
     thumbprint: bytes
     expires_at_s: float
+    generation: int
+    """Of the account, when this session's certificate was issued (people)."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,7 +40,7 @@ class Caller:
 
     nonce: bytes
     observed_host: str
-    push: Callable[[Event], None]
+    push: Callable[[Event | Bulletin], None]
     session: Session | None = None
 
 
@@ -56,10 +62,13 @@ class Audience:
             if not callers:
                 del self._by_user[session.user_id]
 
-    def tell_users(self, user_ids: Iterable[str], event: Event) -> None:
+    def callers_of(self, user_id: str) -> list[Caller]:
+        return list(self._by_user.get(user_id, {}).values())
+
+    def tell_users(self, user_ids: Iterable[str], message: Bulletin) -> None:
         for user_id in user_ids:
-            for caller in list(self._by_user.get(user_id, {}).values()):
-                caller.push(event)
+            for caller in self.callers_of(user_id):
+                caller.push(message)
 
     def tell_session(self, number: int, event: Event) -> None:
         caller = self._by_session.get(number)
@@ -69,13 +78,58 @@ class Audience:
 
 @dataclass(frozen=True, slots=True)
 class Desk:
-    """What every request may use: the soft state, the keys and chance."""
+    """What every request may use: the soft state, the keys and chance; and how news reaches the soft state."""
 
     keyring: Keyring
     presence: Presence
     handout: Handout
     audience: Audience
     chance: random.Random
+    policy: Policy
+    origin: bytes
+    """Names this tracker's process in the news it writes."""
+    recent: deque[News] = field(default_factory=deque)
+    """What was told within the life of a ticket, for those who were not connected for a moment."""
+
+    def end_session(self, caller: Caller) -> None:
+        if caller.session is not None:
+            self.audience.leave(caller.session)
+            self.presence.drop(caller.session.number)
+            caller.session = None
+
+    def deliver(self, news: News) -> None:
+        """Act on what this or another tracker has committed, and tell whom it concerns."""
+        while self.recent and self.recent[0].at_s < news.at_s - NEWS_LIFE_S:
+            self.recent.popleft()
+        self.recent.append(news)
+        match news.fact:
+            case SessionsRevoked():
+                self._revoke(news.fact)
+                return
+            case GroupEpoch(spared=b""):
+                self.presence.drop_from_group(news.fact.removed, news.fact.group_id)
+        self.audience.tell_users(news.recipients, Bulletin(news.number, news.fact))
+
+    def tell_missed_removals(self, caller: Caller, user_id: str) -> None:
+        """Its connection was gone for a moment: whom to cut off, it may not have heard.
+
+        Not of its own removal: it may be back in by now, and if not, it is told so when it announces its shares.
+        """
+        for news in self.recent:
+            fact = news.fact
+            if isinstance(fact, GroupEpoch) and user_id in news.recipients and fact.removed != user_id:
+                caller.push(Bulletin(news.number, fact))
+
+    def _revoke(self, fact: SessionsRevoked) -> None:
+        for caller in self.audience.callers_of(fact.user_id):
+            session = caller.session
+            if session is None or session.generation >= fact.generation:
+                continue
+            if session.thumbprint == fact.spared:
+                session.generation = fact.generation
+            else:
+                self.end_session(caller)
+                caller.push(SessionEnded("the sessions of this account were revoked"))
 
 
 @dataclass(slots=True)
@@ -86,6 +140,8 @@ class Turn:
     observed_host: str
     now_s: float
     looked_up: Group | None = None
+    _told: list[tuple[list[str], Fact]] = field(default_factory=list)
+    _written: list[News] = field(default_factory=list)
     _afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -98,14 +154,21 @@ class Turn:
         assert self.looked_up is not None, "only a request about a group has one"
         return self.looked_up
 
-    def tell(self, user_ids: Iterable[str], event: Event) -> None:
-        recipients = list(user_ids)
-        self.afterwards(lambda: self.desk.audience.tell_users(recipients, event))
+    def tell(self, user_ids: Iterable[str], fact: Fact) -> None:
+        """For every session of these accounts, whichever tracker it is connected to. In a change only."""
+        self._told.append((list(user_ids), fact))
 
     def afterwards(self, effect: Callable[[], None]) -> None:
         self._afterwards.append(effect)
 
+    async def write_news(self) -> None:
+        """To be called at the end of the transaction."""
+        for recipients, fact in self._told:
+            self._written.append(await write_news(self.db, self.desk.origin, recipients, fact, self.now_s))
+
     def finish(self) -> None:
         """To be called once the transaction is committed."""
+        for news in self._written:
+            self.desk.deliver(news)
         for effect in self._afterwards:
             effect()

@@ -55,6 +55,7 @@ from engine.wire.messages import (
 
 SLICE_BYTES = 256 << 10
 """What is sent between two looks at cancellations and at other links."""
+_TICKET_ENDED = "your ticket ended"
 _WRITE_BUFFER_BYTES = 2 * SLICE_BYTES
 
 
@@ -307,7 +308,7 @@ class ServeLink(asyncio.BufferedProtocol):
             return None
         if channel.valid_until_s <= time.time():
             self._reject(request, RejectReason.CANCELLED)
-            self._close_channel(request.channel, "your ticket ended")
+            self._close_channel(request.channel, _TICKET_ENDED)
             return None
         file = channel.file
         here = [piece for piece in request.candidates if file.have[piece]]
@@ -326,6 +327,9 @@ class ServeLink(asyncio.BufferedProtocol):
             self._next_slice = None
         sending = self._sending
         if sending is None or self._is_paused or self._transport is None or self._transport.is_closing():
+            return
+        if sending.channel.valid_until_s <= time.time():
+            self._close_channel(sending.request.channel, _TICKET_ENDED)
             return
         length = min(SLICE_BYTES, sending.end - sending.begin)
         file = sending.channel.file

@@ -43,10 +43,7 @@ class Context:
 
 async def create_user(context: Context, user_id: str, password: str | None = None) -> Result:
     if password is None:
-        password = await context.ask_password(f"new password for {name(user_id)}: ")
-        # A slip here could never be noticed, nor mended: there is nobody who could reset it.
-        if await context.ask_password("the same again: ") != password:
-            raise LocalError("the two passwords differ; the account was not made, try again", code="password_differs")
+        password = await _new_password(context, f"new password for {name(user_id)}: ")
     await context.client.create_user(user_id, password)
     return Result(f"made the account {name(user_id)}; log in with: login {name(user_id)}", {"user_id": user_id})
 
@@ -61,6 +58,20 @@ async def login(context: Context, user_id: str, password: str | None = None) -> 
 async def logout(context: Context) -> Result:
     await context.client.logout()
     return Result("logged out; nothing is served any more")
+
+
+async def change_password(context: Context, old: str | None = None, new: str | None = None) -> Result:
+    if old is None:
+        old = await context.ask_password("old password: ")
+    if new is None:
+        new = await _new_password(context, "new password: ")
+    await context.client.change_password(old, new)
+    return Result("changed your password; your other sessions were logged out")
+
+
+async def revoke_sessions(context: Context) -> Result:
+    await context.client.revoke_sessions()
+    return Result("your other sessions were logged out; this one goes on")
 
 
 async def create_group(context: Context, group_id: str, option: str | None = None) -> Result:
@@ -95,6 +106,12 @@ async def accept_request(context: Context, group_id: str, user_id: str) -> Resul
 async def reject_request(context: Context, group_id: str, user_id: str) -> Result:
     await context.client.reject_request(group_id, user_id)
     return Result(f"turned {name(user_id)} down for {name(group_id)}", {"group_id": group_id, "user_id": user_id})
+
+
+async def remove_member(context: Context, group_id: str, user_id: str) -> Result:
+    await context.client.remove_member(group_id, user_id)
+    sentence = f"{name(user_id)} is not a member of {name(group_id)} any more"
+    return Result(sentence, {"group_id": group_id, "user_id": user_id})
 
 
 async def list_groups(context: Context) -> Result:
@@ -181,16 +198,27 @@ async def leave(context: Context) -> Result:
     return Result("")
 
 
+async def _new_password(context: Context, question: str) -> str:
+    password = await context.ask_password(question)
+    # A slip here could never be noticed, nor mended: there is nobody who could reset it.
+    if await context.ask_password("the same again: ") != password:
+        raise LocalError("the two passwords differ; nothing was done, try again", code="password_differs")
+    return password
+
+
 ACTIONS: dict[str, Callable[..., Awaitable[Result]]] = {
     "create_user": create_user,
     "login": login,
     "logout": logout,
+    "change_password": change_password,
+    "revoke_sessions": revoke_sessions,
     "create_group": create_group,
     "join_group": join_group,
     "leave_group": leave_group,
     "list_requests": list_requests,
     "accept_request": accept_request,
     "reject_request": reject_request,
+    "remove_member": remove_member,
     "list_groups": list_groups,
     "list_files": list_files,
     "upload_file": upload_file,

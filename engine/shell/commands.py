@@ -61,6 +61,19 @@ _ALL = (
         "stop serving at once; downloads pause until the next login",
     ),
     Command(
+        "change_password",
+        ("[<old_passwd>]", "[<new_passwd>]"),
+        "change your password; your other sessions end",
+        "Every other session of your account is logged out, on every machine. Passwords that are left out are asked "
+        "for without echo.",
+    ),
+    Command(
+        "revoke_sessions",
+        (),
+        "log out your other sessions, on every machine",
+        "Their keys are void at once: trackers refuse them, and everyone who serves you files drops their links.",
+    ),
+    Command(
         "create_group",
         ("<group_id>", "[--open]"),
         "make a group that you own",
@@ -87,6 +100,13 @@ _ALL = (
     ),
     Command("accept_request", ("<group_id>", "<user_id>"), "let somebody into a group that you own"),
     Command("reject_request", ("<group_id>", "<user_id>"), "turn down somebody who asked to join"),
+    Command(
+        "remove_member",
+        ("<group_id>", "<user_id>"),
+        "put somebody out of a group that you own",
+        "Everyone who serves files of the group drops that account's links at once. What it has received it keeps; "
+        "nothing can prevent that.",
+    ),
     Command("list_groups", (), "all groups: owner, members, and where you stand"),
     Command(
         "list_files",
@@ -131,7 +151,8 @@ _ALL = (
 COMMANDS: dict[str, Command] = {command.name: command for command in _ALL}
 LEAVING = frozenset({"exit", "serve"})
 """After these succeeded there is nothing more to do."""
-WITH_PASSWORD = frozenset({"create_user", "login"})
+WORDS_BEFORE_PASSWORD = {"create_user": 2, "login": 2, "change_password": 1}
+"""The command and the words after it, up to the first that is a password."""
 
 _PREFIXED = ("requests", "list_requests")
 _ALIASES = {"quit": "exit"}

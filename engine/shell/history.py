@@ -1,7 +1,7 @@
 """Which part of a typed line may be remembered. Pure.
 
 A password may be typed behind `login`, and it may be typed behind a misspelt `lgoin`. So a line is remembered only if
-its command is known, and the commands that take a password only up to the user id.
+its command is known, and the commands that take a password only up to that.
 
 Invariant: no word that could be a password is ever returned.
 Not for: where the history is kept (prompt).
@@ -10,7 +10,7 @@ Not for: where the history is kept (prompt).
 import shlex
 
 from engine.errors import LocalError
-from engine.shell.commands import WITH_PASSWORD, find_command
+from engine.shell.commands import WORDS_BEFORE_PASSWORD, find_command
 from engine.shell.lines import split_words
 
 _PREFIX = "requests"
@@ -31,4 +31,4 @@ def _kept(line: str) -> str:
         name = find_command(words[0]).name
     except LocalError:
         return ""
-    return shlex.join(words[:2]) if name in WITH_PASSWORD else line
+    return shlex.join(words[: WORDS_BEFORE_PASSWORD[name]]) if name in WORDS_BEFORE_PASSWORD else line

@@ -95,9 +95,9 @@ class Coordinator:
         self._identity = identity
         self._pool.send_all(identity)
 
-    def raise_epoch(self, group_id: str, epoch: int, removed: str) -> None:
-        """A member left: nothing more for him, and nothing new for tickets from before."""
-        self._epochs[group_id] = events.SetEpoch(group_id, epoch, removed)
+    def raise_epoch(self, group_id: str, epoch: int, removed: str, spared: bytes = b"") -> None:
+        """A member is out, but for the `spared` key: nothing more for him, and nothing new for tickets from before."""
+        self._epochs[group_id] = events.SetEpoch(group_id, epoch, removed, spared)
         self._pool.send_all(self._epochs[group_id])
 
     async def stop(self) -> None:

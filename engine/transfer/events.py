@@ -49,11 +49,15 @@ class RemoveFile(Order, tag="remove_file", frozen=True):
 
 
 class SetEpoch(Order, tag="set_epoch", frozen=True):
-    """Tickets of this group older than `epoch` open nothing any more, and those of `removed` nothing at all."""
+    """Tickets of this group older than `epoch` open nothing any more, and those of `removed` nothing at all.
+
+    `spared`: thumbprint of the one key of that account that stays; empty if none does.
+    """
 
     group_id: str
     epoch: int
     removed: str
+    spared: bytes = b""
 
 
 class AcceptLink(Order, tag="accept_link", frozen=True):

@@ -130,7 +130,8 @@ class Worker:
     def _set_epoch(self, order: events.SetEpoch) -> None:
         self._gate.raise_epoch(order.group_id, order.epoch)
         for link in self._serve_links:
-            if link.peer is not None and link.peer.user_id == order.removed:
+            peer = link.peer
+            if peer is not None and peer.user_id == order.removed and peer.thumbprint != order.spared:
                 link.withdraw(lambda group_id, _: group_id == order.group_id, "you are not a member any more")
 
     @_carry_out.register

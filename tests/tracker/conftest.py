@@ -16,7 +16,7 @@ from tracker.addresses import TrackerAddress
 from tracker.keyring import Keyring, load_keyring
 from tracker.link import Identity
 from tracker.passwords import Cost, Passwords
-from tracker.protocol import Announce, Announced, Call, Event, LoggedIn, Request, Result, login_challenge
+from tracker.protocol import Announce, Announced, Bulletin, Call, Event, LoggedIn, Request, Result, login_challenge
 from tracker.server import TrackerServer
 from tracker.service import Service
 from tracker.store import Store, open_store
@@ -70,7 +70,11 @@ class Office:
 
     def stranger(self, host: str = "192.0.2.1") -> Person:
         events: list[Event] = []
-        return Person(self.service, Caller(secrets.token_bytes(32), host, events.append), events)
+
+        def push(event: Event | Bulletin) -> None:
+            events.append(event.event if isinstance(event, Bulletin) else event)
+
+        return Person(self.service, Caller(secrets.token_bytes(32), host, push), events)
 
     async def enter(self, user_id: str, host: str = "192.0.2.1") -> Person:
         """A person with an account, logged in."""

@@ -148,3 +148,42 @@ async def test_a_session_the_tracker_forgot_is_resumed_under_the_call(town: "Tow
         town.trackers[0].service.hang_up(caller)
         assert await client.call(protocol.CreateGroup("lab")) == Done()
         assert await ear.sessions.get() == 0
+
+
+async def test_revoking_leaves_this_client_in_on_every_tracker_and_ends_the_other(
+    town: "Town", make_ear: MakeEar
+) -> None:
+    await town.open_tracker()
+    ear, other_ear = make_ear(), make_ear()
+    async with running(town, ear) as client, running(town, other_ear) as other:
+        await enter(client, "ann")
+        await other.login("ann", "pw", Ed25519PrivateKey.generate())
+        for each in (ear, other_ear):
+            await each.sessions.get()
+            await each.sessions.get()
+        await client.revoke_others(protocol.RevokeSessions())
+        assert await other_ear.identities.get() is None
+        with pytest.raises(TrackerRefused, match="log in first"):
+            await other.call(protocol.ListGroups())
+        assert await ear.identities.get() == client.identity
+        for listening in list(town.trackers)[:1]:
+            await town.shut(listening)  # the rest of the session is on the other tracker, with the new certificate
+        assert await client.call(protocol.CreateGroup("lab")) == Done()
+
+
+async def test_what_every_tracker_tells_is_passed_on_once(town: "Town", make_ear: MakeEar) -> None:
+    await town.open_tracker()
+    ear = make_ear()
+    async with running(town, ear) as owner, running(town, make_ear()) as asker:
+        await enter(owner, "ann")
+        await enter(asker, "bob")
+        await ear.sessions.get()
+        await ear.sessions.get()
+        await owner.call(protocol.CreateGroup("lab"))
+        await owner.call(protocol.CreateGroup("den"))
+        await asker.call(protocol.JoinGroup("lab"))
+        assert await ear.events.get() == protocol.RequestArrived("lab", "bob")
+        for listening in town.trackers:
+            await listening.service.hear_news()
+        await asker.call(protocol.JoinGroup("den"))
+        assert await ear.events.get() == protocol.RequestArrived("den", "bob")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tracker import framing, protocol
 from tracker.framing import ProtocolError, decode_call, decode_from_tracker, decode_seq, encode_frame
 from tracker.protocol import Call, Reply
+from tracker.vocabulary import LEAF_BYTES, PIECE_COUNT_MAX, SIZE_BYTES_MAX
 
 ids = st.text(min_size=1, max_size=64)
 roots = st.binary(min_size=32, max_size=32)
@@ -72,6 +73,6 @@ def test_a_length_over_the_limit_is_refused_from_the_header_alone() -> None:
 
 
 def test_a_full_manifest_fits_a_members_frame() -> None:
-    leaves = bytes(protocol.PIECE_COUNT_MAX * protocol.LEAF_BYTES)
-    manifest = protocol.Manifest("n" * 255, protocol.SIZE_BYTES_MAX, 1 << 24, bytes(32), leaves, "p" * 64)
+    leaves = bytes(PIECE_COUNT_MAX * LEAF_BYTES)
+    manifest = protocol.Manifest("n" * 255, SIZE_BYTES_MAX, 1 << 24, bytes(32), leaves, "p" * 64)
     assert len(encode_frame(Reply(1, manifest))) <= framing.FRAME_BYTES_MAX_MEMBER

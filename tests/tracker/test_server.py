@@ -12,7 +12,7 @@ from tracker.addresses import TrackerAddress
 from tracker.authority import make_authority
 from tracker.connection import TrackerConnection, fetch_authority
 from tracker.errors import TrackerLost, UntrustedTracker
-from tracker.protocol import Done, Event, LoggedIn, Refused
+from tracker.protocol import Bulletin, Done, Event, LoggedIn, Refused
 
 if TYPE_CHECKING:
     from tests.tracker.conftest import Town
@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 ONE_OF_EACH: list[protocol.Request] = [
     protocol.Renew(),
     protocol.Logout(),
+    protocol.ChangePassword("pw", "better"),
+    protocol.RevokeSessions(),
     protocol.CreateGroup("lab"),
     protocol.JoinGroup("lab"),
     protocol.LeaveGroup("lab"),
+    protocol.RemoveMember("lab", "ann"),
     protocol.ListRequests("lab"),
     protocol.AcceptRequest("lab", "ann"),
     protocol.RejectRequest("lab", "ann"),
@@ -44,11 +47,14 @@ class Ends:
         self.events: asyncio.Queue[Event] = asyncio.Queue()
         self.closed: asyncio.Queue[str] = asyncio.Queue()
 
+    def hear(self, event: Event | Bulletin) -> None:
+        self.events.put_nowait(event.event if isinstance(event, Bulletin) else event)
+
 
 async def connect(town: "Town", ends: Ends | None = None, index: int = 0) -> TrackerConnection:
     ends = ends or Ends()
     return await TrackerConnection.open(
-        town.trackers[index].address, town.authority_pem, ends.events.put_nowait, ends.closed.put_nowait, 5
+        town.trackers[index].address, town.authority_pem, ends.hear, ends.closed.put_nowait, 5
     )
 
 
@@ -209,11 +215,11 @@ async def test_a_client_that_does_not_read_is_cut_off(town: "Town", monkeypatch:
     await login(asker, "bob")
     await owner.call(protocol.CreateGroup("lab"))
     owner._reader._transport.pause_reading()  # type: ignore[attr-defined]
-    audience = town.trackers[0].service._desk.audience
+    (caller,) = town.trackers[0].service._desk.audience.callers_of("ann")
     event = protocol.PeerJoined("lab", bytes(32), protocol.Peer("bob", "h" * 1_000_000, 1, bytes(32), True))
     # More than the kernel's socket buffers and the bound together could hold.
     for _ in range(200):
-        audience.tell_users(["ann"], event)
+        caller.push(event)
     owner._reader._transport.resume_reading()  # type: ignore[attr-defined]
     async with asyncio.timeout(5):
         assert "closed" in await ends.closed.get()

@@ -68,6 +68,18 @@ class FakeClient:
         changed = DroppedShare("lab", "old.bin", "/data/old.bin", "the file changed")
         return LoginReport(user_id, 2, [changed], len(self._downloads))
 
+    async def change_password(self, old_password: str, new_password: str) -> None:
+        self._require_login()
+        if self.passwords[str(self.user_id)] != old_password:
+            raise RefusedByTracker("the old password is wrong; nothing was changed", "login_failed")
+        self.passwords[str(self.user_id)] = new_password
+
+    async def revoke_sessions(self) -> None:
+        self._require_login()
+
+    async def remove_member(self, group_id: str, user_id: str) -> None:
+        self._require_login()
+
     async def logout(self) -> None:
         self._require_login()
         self.user_id = None

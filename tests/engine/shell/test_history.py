@@ -10,7 +10,9 @@ SECRET = "s3cret-word"
 
 
 @given(
-    st.sampled_from(["login", "create_user", "lgoin", "Login", "logn alice", "create_user 'ali ce'", "ann"]),
+    st.sampled_from(
+        ["login", "create_user", "lgoin", "Login", "logn alice", "create_user 'ali ce'", "change_password", "ann"]
+    ),
     st.lists(st.sampled_from(["alice", "#", "''"]), max_size=3),
     st.sampled_from([SECRET, shlex.quote(SECRET + " "), f"'{SECRET}", f'"{SECRET}', f"{SECRET}\\"]),
 )
@@ -26,6 +28,7 @@ def test_no_password_is_ever_kept(command: str, between: list[str], secret: str)
         ("login alice s3cret", "login alice"),
         ("create_user 'a b' s3cret", "create_user 'a b'"),
         ("login alice", "login alice"),
+        ("change_password 0ld s3cret", "change_password"),
         ("download_file lab 'my file' .  # here", "download_file lab 'my file' .  # here"),
         ("requests list_requests lab", "requests list_requests lab"),
         ("list_groups\nlogin alice s3cret\n\nexit", "list_groups\nlogin alice\nexit"),

@@ -128,7 +128,7 @@ async def test_a_password_left_out_is_asked_for(bench: "Bench") -> None:
     bench.answers += ["pw", "pw", "pw", "one", "two"]
     await bench.run("create_user alice", "login alice", "create_user bob")
     assert bench.client.user_id == "alice"
-    assert bench.err.getvalue() == "error: the two passwords differ; the account was not made, try again\n"
+    assert bench.err.getvalue() == "error: the two passwords differ; nothing was done, try again\n"
 
 
 async def test_an_interrupted_command_has_failed(json_bench: "Bench") -> None:
@@ -186,3 +186,20 @@ async def test_a_bug_in_a_task_that_nobody_awaits_is_said_too(bench: "Bench", tm
     loop.call_exception_handler({"message": "stray", "exception": LocalError("lost")})
     loop.set_exception_handler(None)
     assert said[0].startswith("internal: LocalError: lost")
+
+
+async def test_the_passwords_of_a_change_are_asked_for_unless_they_are_given(bench: "Bench") -> None:
+    bench.answers += ["pw", "new", "new", "newer", "newest"]
+    await bench.run("create_user alice pw", "login alice pw", "change_password", "change_password new")
+    assert bench.client.passwords["alice"] == "new"
+    assert "the two passwords differ" in bench.err.getvalue()
+    await bench.run("change_password new newest")
+    assert bench.client.passwords["alice"] == "newest"
+
+
+async def test_a_removal_names_whom_and_where(json_bench: "Bench") -> None:
+    await json_bench.run("create_user alice pw", "login alice pw", "remove_member lab bob", "revoke_sessions")
+    assert json_bench.records[-2:] == [
+        {"command": "remove_member", "ok": True, "group_id": "lab", "user_id": "bob"},
+        {"command": "revoke_sessions", "ok": True},
+    ]

@@ -203,6 +203,22 @@ async def test_a_removed_member_gets_nothing_more_in_the_middle_of_a_download(wo
     assert download.verified_bytes <= verified_bytes + 8 * manifest.geometry.piece_bytes
 
 
+async def test_a_spared_key_goes_on_when_the_other_sessions_of_its_account_are_revoked(world: World) -> None:
+    seeder, leecher = await world.node("seeder"), await world.node("leecher")
+    other = await world.node("leecher")
+    path, manifest = await world.file("data.bin", 256 * MIB, seeder)
+    seeder.serve(path, manifest)
+    downloads = []
+    for node, name in ((leecher, "copy.bin"), (other, "other.bin")):
+        node.knows(seeder)
+        downloads.append(node.fetch(world.folder / name, manifest))
+    await until(lambda: all(download.verified_bytes > 0 for download, _ in downloads))
+    seeder.coordinator.raise_epoch(GROUP, 5, "leecher", leecher.member.thumbprint)
+    await until(lambda: bool(other.refusals))
+    assert await downloads[0][1] is not None
+    assert not downloads[1][1].done()
+
+
 async def test_a_killed_worker_costs_only_its_pieces_in_flight(world: World) -> None:
     seeder, leecher = await world.node("seeder"), await world.node("leecher")
     path, manifest = await world.file("data.bin", 128 * MIB, seeder)

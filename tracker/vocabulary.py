@@ -1,0 +1,55 @@
+"""The words of the tracker's protocol: bounded types, limits of single messages, codes of refusals. Pure.
+
+Every bound that a value has on the wire stands here; what the messages are is in `protocol`.
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+LEAF_BYTES = 32
+PIECE_COUNT_MAX = 1 << 20
+PIECE_BYTES_MIN = 1 << 18
+PIECE_BYTES_MAX = 1 << 24
+SIZE_BYTES_MAX = PIECE_COUNT_MAX * PIECE_BYTES_MAX
+PEERS_WANTED_MAX = 50
+SHARES_PER_ANNOUNCE_MAX = 100_000
+
+Id = Annotated[str, Meta(min_length=1, max_length=64)]
+FileName = Annotated[str, Meta(min_length=1, max_length=255)]
+Password = Annotated[str, Meta(min_length=1, max_length=1024)]
+Root = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Nonce = Annotated[bytes, Meta(min_length=32, max_length=32)]
+PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
+Thumbprint = Annotated[bytes, Meta(min_length=32, max_length=32)]
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seq = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+RequestId = Annotated[bytes, Meta(min_length=16, max_length=16)]
+
+ErrorCode = Literal[
+    "bad_request",
+    "bad_name",
+    "not_logged_in",
+    "login_failed",
+    "session_ended",
+    "user_taken",
+    "no_such_user",
+    "no_such_member",
+    "group_taken",
+    "no_such_group",
+    "not_member",
+    "not_owner",
+    "already_member",
+    "already_requested",
+    "no_such_request",
+    "no_such_file",
+    "file_conflict",
+    "too_large",
+    "busy",
+    "internal",
+]
+
+
+class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Common shape of everything on the wire: immutable, positional, strict."""
