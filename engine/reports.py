@@ -5,7 +5,7 @@ from typing import Literal
 from msgspec import Struct
 
 DownloadState = Literal[
-    "checking", "waiting", "downloading", "finishing", "complete", "paused", "failed", "cancelled"
+    "checking", "waiting", "downloading", "no_space", "finishing", "complete", "paused", "failed", "cancelled"
 ]
 
 
@@ -54,7 +54,10 @@ class StopReport(Struct, frozen=True):
 
 
 class DownloadStatus(Struct, frozen=True):
-    """One download at one moment. `bytes_by_peer` counts verified bytes only; `rate` is over the last seconds."""
+    """One download at one moment. `bytes_by_peer` counts verified bytes only; `rate` is over the last seconds.
+
+    `checked_bytes` of `check_bytes` that were on the disk when it began were read and compared.
+    """
 
     group_id: str
     name: str
@@ -68,6 +71,8 @@ class DownloadStatus(Struct, frozen=True):
     seconds: float
     error: str | None = None
     error_code: str | None = None
+    checked_bytes: int = 0
+    check_bytes: int = 0
 
 
 class Notice(Struct, frozen=True):

@@ -43,6 +43,9 @@ class Settings:
     serve_links: int = 512
     """Accepted links per client; further ones are closed at once."""
 
+    worker_beats_missed_max: int = 5
+    """A worker that left so many life signs out, one a second, is ended and replaced."""
+
     dial_timeout_s: float = 10.0
     handshake_timeout_s: float = 10.0
     silence_timeout_s: float = 10.0

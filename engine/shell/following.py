@@ -74,13 +74,14 @@ def _say_state(output: Output, status: DownloadStatus) -> None:
 
 
 def _progress(status: DownloadStatus) -> Progress:
+    is_checking = status.state == "checking"
     return Progress(
         "download_file",
         status.group_id,
         status.name,
         status.state,
-        status.verified_bytes,
-        status.size_bytes,
+        status.checked_bytes if is_checking else status.verified_bytes,
+        status.check_bytes if is_checking else status.size_bytes,
         status.rate_bytes_per_s,
         status.peers_connected,
     )

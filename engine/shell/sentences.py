@@ -22,6 +22,7 @@ _LETTERS: dict[DownloadState, str] = {
     "downloading": "[D]",
     "finishing": "[D]",
     "waiting": "[W]",
+    "no_space": "[W]",
     "paused": "[P]",
     "complete": "[C]",
     "failed": "[F]",
@@ -134,12 +135,22 @@ def one_command(command: Command) -> str:
     return "\n".join(filter(None, (f"{command.usage}: {command.summary}", command.details)))
 
 
+def _checking(status: DownloadStatus) -> str:
+    """Of a download that goes on: what is on the disk already is read again, as far as it was not recorded."""
+    if not status.check_bytes:
+        return "checking"
+    done = figures.percent(status.checked_bytes, status.check_bytes)
+    return f"checking what is here already: {done} % of {figures.size(status.check_bytes)}"
+
+
 def _download_row(status: DownloadStatus) -> tuple[str, ...]:
     done = f"{figures.percent(status.verified_bytes, status.size_bytes)} %"
     remark = {
         "downloading": "",
         "complete": "",
+        "checking": _checking(status),
         "waiting": "waiting: nobody online has it",
+        "no_space": f"waiting for space: {printable(status.error or '')}",
         "paused": f"paused{': ' + printable(status.error) if status.error else ''}",
         "failed": f"failed: {printable(status.error or 'no reason was given')}",
     }.get(status.state, status.state)

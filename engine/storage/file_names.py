@@ -14,8 +14,7 @@ from pathlib import Path
 from engine.errors import StorageError
 
 _NAME_BYTES_MAX = 255
-_LONGEST_SUFFIX = ".part.journal.new"
-"""Of the journal while it is written (storage.journal)."""
+_LONGEST_SUFFIX = ".part.journal"
 
 
 def target_of(destination: Path | str, name: str) -> Path:

@@ -1,61 +1,142 @@
 """Which pieces of a part file are known to be good, durably.
 
-Invariant (I3): a piece stands here only after its data was synced. The caller syncs the data file first and then calls
-`save`, which replaces the journal by temp file, fsync and rename. A journal that is torn, of another file or of another
-version does not load; then every piece is read and hashed again, and nothing is trusted.
+Two slots in one file, written in turn; each says its number, what it is about, and a checksum of all of it. A slot
+that was torn by a power cut leaves the other, which is older and so names fewer pieces. The space of both is
+allocated when the file is made, so that a disk that fills up later cannot keep progress from being saved. (A temp file
+and a rename, the usual way, need new space each time, and two syncs more.)
+
+Invariant (I3): a piece stands here only after its data was synced. The caller syncs the data first and then calls
+`save`. A journal that is torn, of another file, of another part file or of another version is not loaded; then every
+piece that is there is read and hashed again, and nothing is trusted.
 """
 
 import os
+import struct
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import xxhash
 
+from engine.storage.allocation import allocate
 from engine.storage.file_names import sync_folder
 from engine.swarm.bitfield import Flags, pack
 from engine.swarm.geometry import Geometry
 
-_MAGIC = b"shoal journal v1\n"
-_CHECK_BYTES = 16
+_MAGIC = b"shoal journal 2\n"
+_HEADER = struct.Struct("<16sQQ16s")
+"""Magic, number of the save, length of the payload, xxh3-128 of number and payload."""
+_PAGE_BYTES = 4096
+_PAYLOAD_OVERHEAD_BYTES = 256
 
 
-class _Record(msgspec.Struct, frozen=True, array_like=True):
+class Mark(msgspec.Struct, frozen=True, array_like=True):
+    """Of the part file at the moment of a save, to notice that it was exchanged or edited since."""
+
+    inode: int
+    mtime_ns: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "Mark":
+        return cls(status.st_ino, status.st_mtime_ns)
+
+
+class Saved(msgspec.Struct, frozen=True, array_like=True):
+    """`is_clean`: no piece beyond these was begun, so nothing else needs a look. `bitfield`: as on the wire."""
+
     root: bytes
     size_bytes: int
     piece_bytes: int
     is_clean: bool
+    mark: Mark
     bitfield: bytes
 
-
-def save(path: Path, root: bytes, geometry: Geometry, have: Flags, *, is_clean: bool) -> None:
-    """Durable when it returns. `is_clean`: no piece beyond these was begun, so nothing else needs a look."""
-    record = _Record(root, geometry.size_bytes, geometry.piece_bytes, is_clean, pack(have))
-    payload = msgspec.msgpack.encode(record)
-    temporary = path.with_name(path.name + ".new")
-    with open(temporary, "wb") as file:
-        file.write(_MAGIC + xxhash.xxh3_128_digest(payload) + payload)
-        file.flush()
-        os.fsync(file.fileno())
-    os.rename(temporary, path)
-    sync_folder(path.parent)
+    def have(self, piece_count: int) -> Flags:
+        """Shape (piece_count,), uint8."""
+        return np.unpackbits(np.frombuffer(self.bitfield, np.uint8), count=piece_count)
 
 
-def load(path: Path, root: bytes, geometry: Geometry) -> tuple[Flags, bool] | None:
-    """The pieces that can be trusted and whether the stop was clean; None if there is no journal of this file."""
-    try:
-        data = path.read_bytes()
-    except OSError:
-        return None
-    checksum, payload = data[len(_MAGIC) :][:_CHECK_BYTES], data[len(_MAGIC) + _CHECK_BYTES :]
-    if not data.startswith(_MAGIC) or xxhash.xxh3_128_digest(payload) != checksum:
-        return None
-    try:
-        record = msgspec.msgpack.decode(payload, type=_Record)
-    except msgspec.MsgspecError:
-        return None
-    expected = (root, geometry.size_bytes, geometry.piece_bytes, (geometry.piece_count + 7) // 8)
-    if (record.root, record.size_bytes, record.piece_bytes, len(record.bitfield)) != expected:
-        return None
-    have = np.unpackbits(np.frombuffer(record.bitfield, np.uint8), count=geometry.piece_count)
-    return have, record.is_clean
+class Journal:
+    """Of one part file. Used by one thread at a time."""
+
+    def __init__(self, path: Path, root: bytes, geometry: Geometry) -> None:
+        self._path, self._root, self._geometry = path, root, geometry
+        self._bitfield_bytes = (geometry.piece_count + 7) // 8
+        needed = _HEADER.size + _PAYLOAD_OVERHEAD_BYTES + self._bitfield_bytes
+        self._slot_bytes = -(-needed // _PAGE_BYTES) * _PAGE_BYTES
+        self._number = 0
+        self._descriptor: int | None = None
+
+    def load(self) -> Saved | None:
+        """What was saved last and is whole; None if there is nothing of this file."""
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return None
+        try:
+            slots = [os.pread(descriptor, self._slot_bytes, each * self._slot_bytes) for each in (0, 1)]
+        except OSError:
+            return None
+        finally:
+            os.close(descriptor)
+        found = [each for each in map(self._read_slot, slots) if each is not None]
+        if not found:
+            return None
+        self._number, saved = max(found, key=lambda each: each[0])
+        return saved
+
+    def save(self, have: Flags, mark: Mark, *, is_clean: bool) -> None:
+        """Durable when it returns. Raises OSError."""
+        if self._descriptor is None:
+            self._descriptor = self._open()
+        geometry, number = self._geometry, self._number + 1
+        saved = Saved(self._root, geometry.size_bytes, geometry.piece_bytes, is_clean, mark, pack(have))
+        payload = msgspec.msgpack.encode(saved)
+        slot = _HEADER.pack(_MAGIC, number, len(payload), _checksum(number, payload)) + payload
+        view, offset = memoryview(slot), number % 2 * self._slot_bytes
+        while view:
+            count = os.pwrite(self._descriptor, view, offset)
+            view, offset = view[count:], offset + count
+        os.fdatasync(self._descriptor)
+        self._number = number
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _open(self) -> int:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self._path, flags, 0o666)
+        try:
+            if not self._number:
+                # Whatever else is in it must never win over what is saved now.
+                os.ftruncate(descriptor, 0)
+            allocate(descriptor, 2 * self._slot_bytes)
+            os.fsync(descriptor)
+            sync_folder(self._path.parent)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
+    def _read_slot(self, slot: bytes) -> tuple[int, Saved] | None:
+        if len(slot) < _HEADER.size:
+            return None
+        magic, number, length, checksum = _HEADER.unpack_from(slot)
+        payload = slot[_HEADER.size : _HEADER.size + length]
+        if magic != _MAGIC or len(payload) != length or _checksum(number, payload) != checksum:
+            return None
+        try:
+            saved = msgspec.msgpack.decode(payload, type=Saved)
+        except msgspec.MsgspecError:
+            return None
+        geometry = self._geometry
+        expected = (self._root, geometry.size_bytes, geometry.piece_bytes, self._bitfield_bytes)
+        if (saved.root, saved.size_bytes, saved.piece_bytes, len(saved.bitfield)) != expected:
+            return None
+        return number, saved
+
+
+def _checksum(number: int, payload: bytes) -> bytes:
+    return xxhash.xxh3_128_digest(number.to_bytes(8, "little") + payload)

@@ -1,33 +1,115 @@
-"""The part file of a download: opened safely, locked against a second download, its space reserved.
+"""The part files of this client's downloads: opened safely, locked against a second download, their space reserved.
 
 Space is reserved for the whole file before the first byte: a full disk is found out at the start and said with numbers,
-and the map never lies over a hole. A reserve stays free for the client's own state files.
+and the map never lies over a hole. Where the file system cannot reserve (NFS without fallocate, ext2, vfat), what the
+open downloads still have to write is counted as taken. A reserve stays free for the client's own state files.
 """
 
 import errno
 import fcntl
 import os
+import secrets
 import stat
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import StorageError
+from engine.storage.allocation import allocate
+from engine.storage.disk_errors import OUT_OF_SPACE, explained
+
+_PROBE_BYTES = 64 << 10
 
 
-def open_part(path: Path, size_bytes: int, reserve_bytes: int) -> int:
-    """A descriptor for reading and writing, `size_bytes` long and backed by space. Raises StorageError."""
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
-    except OSError as error:
-        raise StorageError(f"cannot write {path}: {error.strerror}", _code_of(error)) from error
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise StorageError(f"{path} is in the way: it is not a regular file", "target_exists")
-        _lock(descriptor, path)
-        _reserve(descriptor, path, size_bytes, reserve_bytes)
-    except BaseException:
-        os.close(descriptor)
-        raise
-    return descriptor
+@dataclass(frozen=True, slots=True)
+class _Part:
+    path: Path
+    size_bytes: int
+    device: int
+    is_backed: bool
+
+
+class PartFiles:
+    """Those that are open now. `reserve_bytes` stay free on every file system."""
+
+    def __init__(self, reserve_bytes: int) -> None:
+        self._reserve_bytes = reserve_bytes
+        self._open: dict[int, _Part] = {}
+        self._waiting: set[int] = set()
+
+    def open(self, path: Path, size_bytes: int) -> int:
+        """A descriptor for reading and writing, `size_bytes` long and backed by space if possible. Raises
+        StorageError.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        except OSError as error:
+            raise explained(error, "write", path) from error
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise StorageError(f"{path} is in the way: it is not a regular file", "target_exists")
+            _lock(descriptor, path)
+            part = _Part(path, size_bytes, status.st_dev, False)
+            self._refuse_without_room(descriptor, part)
+            is_backed = _reserve(descriptor, part)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        self._open[descriptor] = _Part(path, size_bytes, status.st_dev, is_backed)
+        return descriptor
+
+    def close(self, descriptor: int) -> None:
+        """And release the lock."""
+        os.close(self.release(descriptor))
+
+    def release(self, descriptor: int) -> int:
+        """It is somebody else's from now on, and no part file any more."""
+        self._open.pop(descriptor, None)
+        self._waiting.discard(descriptor)
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)  # at once, although workers may still have it open
+        return descriptor
+
+    def wait_for_room(self, descriptor: int) -> None:
+        """It ran out of space: what it misses is not counted against others until it goes on."""
+        self._waiting.add(descriptor)
+
+    def can_go_on(self, descriptor: int) -> bool:
+        """Whether there is room again; if so, it is counted as taken. See `can_write_beside` too."""
+        if self._shortage(descriptor, self._open[descriptor]) is None:
+            self._waiting.discard(descriptor)
+            return True
+        return False
+
+    def _refuse_without_room(self, descriptor: int, part: _Part) -> None:
+        shortage = self._shortage(descriptor, part)
+        if shortage is not None:
+            if not os.fstat(descriptor).st_blocks:
+                os.unlink(part.path)
+            raise StorageError(f"no space for {part.path}: {shortage}; make room and try again", OUT_OF_SPACE)
+
+    def _shortage(self, descriptor: int, part: _Part) -> str | None:
+        """In words with numbers; None if there is enough."""
+        needed = _missing(descriptor, part)
+        others = [
+            _missing(other, each)
+            for other, each in self._open.items()
+            if each.device == part.device and not each.is_backed and other not in (descriptor, *self._waiting)
+        ]
+        space = os.fstatvfs(descriptor)
+        free = space.f_bavail * space.f_frsize
+        if not needed or needed + sum(others) + self._reserve_bytes <= free:
+            return None
+        taken = f"{sum(others):,} are for other downloads, " if sum(others) else ""
+        return (
+            f"{needed:,} bytes are needed, {taken}{self._reserve_bytes:,} stay in reserve, "
+            f"{free:,} are free"
+        )
+
+
+def _missing(descriptor: int, part: _Part) -> int:
+    return part.size_bytes - min(part.size_bytes, os.fstat(descriptor).st_blocks * 512)
 
 
 def _lock(descriptor: int, path: Path) -> None:
@@ -35,30 +117,36 @@ def _lock(descriptor: int, path: Path) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise StorageError(f"another client is downloading into {path} right now", "target_busy") from None
-
-
-def _reserve(descriptor: int, path: Path, size_bytes: int, reserve_bytes: int) -> None:
-    status, space = os.fstat(descriptor), os.fstatvfs(descriptor)
-    needed = size_bytes - min(size_bytes, status.st_blocks * 512)
-    free = space.f_bavail * space.f_frsize
-    if needed and needed + reserve_bytes > free:
-        if not status.st_blocks:
-            os.unlink(path)
-        raise StorageError(
-            f"no space for {path}: {needed:,} bytes are needed and {reserve_bytes:,} stay in reserve, "
-            f"{free:,} are free; make room and try again",
-            "no_space",
-        )
-    try:
-        if status.st_size > size_bytes:
-            os.ftruncate(descriptor, size_bytes)
-        if size_bytes:
-            os.posix_fallocate(descriptor, 0, size_bytes)
     except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EINVAL):
-            raise StorageError(f"cannot reserve space for {path}: {error.strerror}", _code_of(error)) from error
-        os.ftruncate(descriptor, size_bytes)
+        if error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP):
+            raise explained(error, "lock", path) from error
 
 
-def _code_of(error: OSError) -> str:
-    return "no_space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "storage"
+def _reserve(descriptor: int, part: _Part) -> bool:
+    before_bytes = os.fstat(descriptor).st_size
+    try:
+        if before_bytes > part.size_bytes:
+            os.ftruncate(descriptor, part.size_bytes)
+        return allocate(descriptor, part.size_bytes)
+    except OSError as error:
+        with suppress(OSError):  # give back what was got of it
+            os.ftruncate(descriptor, min(before_bytes, part.size_bytes))
+            if not before_bytes:
+                os.unlink(part.path)
+        raise explained(error, "reserve space for", part.path) from error
+
+
+def can_write_beside(path: Path) -> bool:
+    """Tried out, since a quota cannot be looked up. Blocking; leaves nothing."""
+    probe = path.with_name(f".shoal-{secrets.token_hex(8)}")
+    try:
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.unlink(probe)  # at once: nothing is left behind, whatever comes
+            count = os.write(descriptor, bytes(_PROBE_BYTES))
+            os.fsync(descriptor)
+            return count == _PROBE_BYTES
+        finally:
+            os.close(descriptor)
+    except OSError:
+        return False

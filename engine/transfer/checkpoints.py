@@ -1,27 +1,28 @@
 """Keeps a download's journal up to date: data synced first, then the journal, off the event loop.
 
 Invariant (I3): the pieces a journal names were in the have-bitfield before the sync began, so their data is durable.
+After a sync that failed nothing is saved any more: the system may have dropped what it could not write, and would say
+nothing the next time (fsync(2) reports a lost page once).
 """
 
 import asyncio
 import os
-from pathlib import Path
 
 from engine.settings import Settings
-from engine.storage import journal
+from engine.storage.journal import Journal, Mark
 from engine.storage.write_back import start_write_back
 from engine.swarm.bitfield import Flags
-from engine.swarm.geometry import Geometry
 
 
 class Checkpoints:
     """The journal of one part file. `have` is the live bitfield."""
 
-    def __init__(self, path: Path, descriptor: int, root: bytes, geometry: Geometry, have: Flags, settings: Settings):
-        self._path = path
+    def __init__(self, journal: Journal, descriptor: int, have: Flags, settings: Settings) -> None:
+        self._journal = journal
         self._descriptor = descriptor
-        self._root, self._geometry, self._have = root, geometry, have
+        self._have = have
         self._settings = settings
+        self._failure: OSError | None = None
         self._unsaved_bytes = 0
         self._unwritten_bytes = 0
         self._saved_at_s = 0.0
@@ -52,5 +53,11 @@ class Checkpoints:
             await asyncio.to_thread(self._sync_and_save, self._have.copy(), is_clean)
 
     def _sync_and_save(self, have: Flags, is_clean: bool) -> None:
-        os.fdatasync(self._descriptor)
-        journal.save(self._path, self._root, self._geometry, have, is_clean=is_clean)
+        if self._failure is not None:
+            raise self._failure
+        try:
+            os.fdatasync(self._descriptor)
+        except OSError as error:
+            self._failure = error
+            raise
+        self._journal.save(have, Mark.of(os.fstat(self._descriptor)), is_clean=is_clean)

@@ -10,20 +10,18 @@ Not here: accounts, groups, what the tracker says (client); it is given a `Direc
 
 import asyncio
 import itertools
-import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import singledispatchmethod
 from pathlib import Path
 
 from engine.errors import StorageError
 from engine.settings import Settings
-from engine.storage.destination import backend_for
+from engine.storage.disk_errors import explained
 from engine.storage.ledger import SharedFile
 from engine.storage.manifest import Manifest
-from engine.storage.shared_state import SharedState
+from engine.storage.part_file import PartFiles
 from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import BadBitfield
 from engine.swarm.geometry import Geometry
@@ -35,21 +33,13 @@ from engine.transfer.gate import CheckTicket
 from engine.transfer.hash_jobs import HashJobs
 from engine.transfer.links import Link, Links, PeerAddress
 from engine.transfer.pool import Pool
+from engine.transfer.serving import Serving
 
 OfLinkAndFile = (
     events.FileOpened | events.FileRefused | events.PeerHas
     | events.PieceGranted | events.PieceVerified | events.PieceRejected
 )  # fmt: skip
 Fetching = asyncio.Task[Stamp | None]
-
-
-@dataclass(slots=True)
-class _Served:
-    """A complete file in the workers' hands, and the descriptors to hand to a new worker."""
-
-    order: events.AddFile
-    shared_descriptor: int
-    descriptor: int
 
 
 class Coordinator:
@@ -61,14 +51,15 @@ class Coordinator:
         self._pool = Pool(settings, check_ticket, self._on_news, self._worker_died, self._worker_born)
         self._hash_jobs = HashJobs(self._pool, settings.hash_job_bytes)
         self._links = Links(settings)
+        self._part_files = PartFiles(settings.space_reserve_bytes)
         self._parts = Parts(settings, self._pool, self._links, self._hash_jobs, directory)
-        self._served: dict[int, _Served] = {}
+        self._file_ids = itertools.count(1)
+        self._serving = Serving(self._pool, self._file_ids)
         self._runs: dict[int, DownloadRun] = {}
         self._tasks: dict[int, Fetching] = {}
         self._chores: set[asyncio.Task[None]] = set()
         self._identity: events.Configure | None = None
         self._epochs: dict[str, events.SetEpoch] = {}
-        self._file_ids = itertools.count(1)
         self._request_ids = itertools.count(1)
         self._accept_slots = itertools.count()
         self._is_pump_due = False
@@ -110,8 +101,7 @@ class Coordinator:
         await asyncio.gather(*running, return_exceptions=True)
         for link in self._links:
             self._links.forget(link)
-        for file_id in list(self._served):
-            self.stop_serving(file_id, "logged out")
+        self._serving.end_all("logged out")
 
     def accept(self, link: socket.socket) -> None:
         """Somebody dialled us: the workers take turns."""
@@ -131,30 +121,10 @@ class Coordinator:
 
     def serve(self, share: SharedFile) -> int:
         """Serve a complete file; returns its number here. Raises StorageError if it is not what it was."""
-        try:
-            descriptor = os.open(share.path, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError as error:
-            raise StorageError(f"cannot read {share.path}: {error.strerror}") from error
-        if Stamp.of(os.fstat(descriptor)) != share.stamp:
-            os.close(descriptor)
-            raise StorageError(f"{share.path} was changed since it was shared; upload it again", "file_changed")
-        shared, shared_descriptor = SharedState.create(share.geometry.piece_count)
-        shared.have[:] = 1
-        file_id = next(self._file_ids)
-        order = events.AddFile(
-            file_id, share.group_id, share.root, share.geometry.size_bytes, share.geometry.piece_bytes,
-            backend_for(Path(share.path).parent), share.stamp.inode, share.stamp.mtime_ns,
-        )  # fmt: skip
-        self._served[file_id] = _Served(order, shared_descriptor, descriptor)
-        self._pool.send_all(order, [shared_descriptor, descriptor])
-        return file_id
+        return self._serving.begin(share)
 
     def stop_serving(self, file_id: int, reason: str) -> None:
-        served = self._served.pop(file_id, None)
-        if served is not None:
-            self._pool.send_all(events.RemoveFile(file_id, reason))
-            os.close(served.shared_descriptor)
-            os.close(served.descriptor)
+        self._serving.end(file_id, reason)
 
     # ------------------------------------------------------------ downloads
 
@@ -166,7 +136,9 @@ class Coordinator:
         StorageError.
         """
         file_id = next(self._file_ids)
-        download = Download(file_id, group_id, name, target, manifest, self._settings, self._request_ids)
+        download = Download(
+            file_id, group_id, name, target, manifest, self._settings, self._request_ids, self._part_files
+        )
         download.peers = {peer.thumbprint: peer for peer in peers}
         run = self._runs[file_id] = DownloadRun(download, self._parts)
         task = self._tasks[file_id] = self._loop.create_task(self._fetch_and_keep(run))
@@ -177,9 +149,7 @@ class Coordinator:
         try:
             stamp = await run.run()
             if stamp is not None:
-                order, shared, data = download.as_order(stamp), download.shared_descriptor, download.descriptor
-                self._pool.send_all(order, [shared, data])
-                self._served[download.file_id] = _Served(order, shared, data)
+                self._serving.take_over(download.as_order(stamp), *download.hand_over())
             return stamp
         finally:
             del self._runs[download.file_id], self._tasks[download.file_id]
@@ -299,13 +269,12 @@ class Coordinator:
     def _write_failed(self, news: events.WriteFailed, slot: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None:
-            reason = os.strerror(news.error_number)
-            run.download.fail(StorageError(f"cannot write {run.download.part}: {reason}; what is there is kept"))
+            run.download.fail(explained(OSError(news.error_number, ""), "write", run.download.part))
 
     @_handle.register
     def _unreadable(self, news: events.FileUnreadable, slot: int) -> None:
-        if news.file_id in self._served:
-            self.stop_serving(news.file_id, news.reason)
+        if news.file_id in self._serving:
+            self._serving.end(news.file_id, news.reason)
             self._directory.share_broken(news.file_id, news.reason)
         elif news.file_id in self._runs:
             download = self._runs[news.file_id].download
@@ -332,13 +301,13 @@ class Coordinator:
 
     # ------------------------------------------------------------ workers come and go
 
-    def _worker_died(self, slot: int) -> None:
+    def _worker_died(self, slot: int, how: str) -> None:
         for link in self._links:
             if link.slot == slot:
                 self._lose(link)
                 self._links.welcome_back(link.peer)
         self._hash_jobs.worker_died(slot)
-        self._directory.notice("worker_died", "a worker process died and is replaced; its pieces are fetched again")
+        self._directory.notice("worker_died", f"a worker process {how} and is replaced; its pieces are fetched again")
         self._pump_soon()
 
     def _worker_born(self, slot: int) -> None:
@@ -346,8 +315,7 @@ class Coordinator:
             self._pool.send(slot, epoch)
         if self._identity is not None:
             self._pool.send(slot, self._identity)
-        for served in self._served.values():
-            self._pool.send(slot, served.order, [served.shared_descriptor, served.descriptor])
+        self._serving.tell(slot)
         for run in self._runs.values():
             download = run.download
             if download.is_fetching:

@@ -4,6 +4,7 @@ It sequences and keeps count; which piece to ask of whom is the scheduler's, whi
 States:
 
     checking → waiting ⇄ downloading → finishing → complete        (paused, failed, cancelled end it early)
+       ↑________ no_space ←______|__________|
 
 Invariant (I1, I6): a have-bit is set here and nowhere else, when a worker reported that the bytes are in the file and
 matched; the journal and the announcement to others follow it, never lead.
@@ -19,13 +20,14 @@ from pathlib import Path
 
 import numpy as np
 
-from engine.errors import ShoalError
+from engine.errors import ShoalError, StorageError
 from engine.reports import DownloadState, DownloadStatus
 from engine.settings import Settings
-from engine.storage import file_names, journal
+from engine.storage import file_names
 from engine.storage.destination import backend_for
-from engine.storage.manifest import LEAF_BYTES, Manifest
-from engine.storage.part_file import open_part
+from engine.storage.journal import Journal
+from engine.storage.manifest import Manifest
+from engine.storage.part_file import PartFiles, can_write_beside
 from engine.storage.shared_state import SharedState
 from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import Bitfield
@@ -34,8 +36,10 @@ from engine.transfer import events
 from engine.transfer.checkpoints import Checkpoints
 from engine.transfer.hash_jobs import HashJobs
 from engine.transfer.links import Link, PeerAddress
+from engine.transfer.recheck import recheck
 
 _RATE_SPAN_S = 3.0
+_ROOM_LOOK_S = 1.0
 _ALONE_AFTER_S = 3.0
 """With nothing to ask of anyone for so long, a download is said to be waiting for somebody."""
 
@@ -52,8 +56,9 @@ class Download:
         manifest: Manifest,
         settings: Settings,
         request_ids: Iterator[int],
+        part_files: PartFiles,
     ) -> None:
-        """Opens the part file and reads the journal; raises StorageError. `target`: the final absolute path."""
+        """Opens the part file; raises StorageError. `target`: the final absolute path."""
         self.file_id, self.group_id, self.name, self.target = file_id, group_id, name, target
         self.manifest = manifest
         self.peers: dict[bytes, PeerAddress] = {}
@@ -69,48 +74,65 @@ class Download:
         geometry = manifest.geometry
         self.part = file_names.part_path(target, manifest.root)
         self._journal_path = file_names.journal_path(self.part)
-        had_data = self.part.exists()
-        self.descriptor = open_part(self.part, geometry.size_bytes, settings.space_reserve_bytes)
+        self._before = _status_of(self.part)
+        if self._before is None:
+            self._journal_path.unlink(missing_ok=True)  # of data that is gone
+        self._journal = Journal(self._journal_path, manifest.root, geometry)
+        self._part_files = part_files
+        self.descriptor = part_files.open(self.part, geometry.size_bytes)
         self._backend = backend_for(target.parent)
         self.shared, self.shared_descriptor = SharedState.create(geometry.piece_count)
         self.shared.leaves[:] = manifest.leaves
-        self._unchecked = np.zeros(0, np.int64)
-        self._read_journal(had_data)
+        self.goes_on = False
+        self.checked_bytes = self.check_bytes = 0
         self.verified_bytes = 0
         self._bytes_by_peer: Counter[str] = Counter()
         self._recent: deque[tuple[float, int]] = deque()
         self._started_at_s = self._ended_at_s = self._asked_at_s = time.monotonic()
         self._unannounced: list[int] = []
         self._open_on: dict[int, bytes] = {}
-        self.checkpoints = Checkpoints(
-            self._journal_path, self.descriptor, manifest.root, geometry, self.shared.have, settings
-        )
+        self._chance = random.Random(os.urandom(8))
 
     # ------------------------------------------------------------ before and after
 
-    def _read_journal(self, had_data: bool) -> None:
-        saved = journal.load(self._journal_path, self.manifest.root, self.manifest.geometry) if had_data else None
-        if saved is not None:
-            self.shared.have[:] = saved[0]
-        self.goes_on = saved is not None
-        is_clean = not had_data or (saved is not None and saved[1])
-        if not is_clean:
-            self._unchecked = np.flatnonzero(self.shared.have == 0)
-
-    async def check(self, hash_jobs: HashJobs) -> None:
-        """Hash what is on the disk but not in the journal: it is not fetched again if it is good."""
-        if len(self._unchecked):
-            leaves = await hash_jobs.hash_file(self.descriptor, self.manifest.geometry)
-            found = np.frombuffer(leaves, np.uint8).reshape(-1, LEAF_BYTES)
-            is_good = (found == self.manifest.leaves).all(axis=1)
-            self.shared.have[self._unchecked[is_good[self._unchecked]]] = 1
-        geometry = self.manifest.geometry
-        for piece in np.flatnonzero(self.shared.have).tolist():
-            self.verified_bytes += geometry.length_of(piece)
-        self.scheduler = Scheduler(
-            geometry, self.shared.have, self._settings, random.Random(os.urandom(8)), self._request_ids
-        )
+    async def check(self, hash_jobs: HashJobs) -> str | None:
+        """Find out what is good of what is there already; it is not fetched again. Returns why a journal was not
+        believed, if so. No worker may have the file meanwhile.
+        """
+        self.state = "checking"
+        saved = self._journal.load() if self._before is not None else None
+        self.goes_on, doubt = saved is not None, None
+        if self._before is not None:
+            found = await recheck(
+                self.descriptor, self.manifest, saved, self._before, hash_jobs, self._chance, self._has_checked
+            )
+            self.shared.have[:], doubt = found.have, found.doubt
+        self._before = os.fstat(self.descriptor)
+        geometry, have = self.manifest.geometry, self.shared.have
+        self.verified_bytes = sum(geometry.length_of(piece) for piece in np.flatnonzero(have).tolist())
+        self.scheduler = Scheduler(geometry, have, self._settings, self._chance, self._request_ids)
+        self.checkpoints = Checkpoints(self._journal, self.descriptor, have, self._settings)
         self.state = "downloading"
+        return doubt
+
+    def _has_checked(self, done_bytes: int, total_bytes: int) -> None:
+        self.checked_bytes, self.check_bytes = done_bytes, total_bytes
+
+    def look_at_part(self) -> None:
+        """Raises StorageError if somebody deleted, exchanged or cut the part file."""
+        named, ours = _status_of(self.part), os.fstat(self.descriptor)
+        what = None
+        if named is None:
+            what = "deleted"
+        elif (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino):
+            what = "replaced by another file"
+        elif ours.st_size < self.manifest.geometry.size_bytes:
+            what = "cut short"
+        if what is not None:
+            self._journal_path.unlink(missing_ok=True)  # it speaks of data that is not there any more
+            raise StorageError(
+                f"{self.part} was {what} while {self.name} was fetched into it; download it again", "part_gone"
+            )
 
     def install(self) -> Stamp:
         """All pieces are there: make them durable and give the file its name; returns the marks it has from now on.
@@ -118,9 +140,23 @@ class Download:
         Blocking; raises StorageError, OSError.
         """
         os.fsync(self.descriptor)
+        self.look_at_part()
         file_names.install(self.part, self.target)
         self._journal_path.unlink(missing_ok=True)
+        self._journal.close()
         return Stamp.of(os.fstat(self.descriptor))
+
+    async def wait_for_room(self, error: StorageError) -> None:
+        """It ran out of space, `error` says where. Returns when there is enough for the rest of it."""
+        self.state, self.error = "no_space", error
+        self._part_files.wait_for_room(self.descriptor)
+        while True:
+            await asyncio.sleep(_ROOM_LOOK_S)
+            self.look_at_part()
+            is_writable = await asyncio.to_thread(can_write_beside, self.part)
+            if is_writable and self._part_files.can_go_on(self.descriptor):
+                break
+        self.error = None
 
     def discard(self) -> None:
         """Remove what was fetched."""
@@ -138,8 +174,13 @@ class Download:
 
     def close(self) -> None:
         """Release the descriptors, and with them the lock on the part file."""
-        os.close(self.descriptor)
+        self._journal.close()
+        self._part_files.close(self.descriptor)
         os.close(self.shared_descriptor)
+
+    def hand_over(self) -> tuple[int, int]:
+        """The descriptors of the shared state and of the finished file, which are the caller's from now on."""
+        return self.shared_descriptor, self._part_files.release(self.descriptor)
 
     def as_order(self, stamp: Stamp | None = None) -> events.AddFile:
         """What a worker needs to fetch and serve it; with the marks of the finished file, only to serve it."""
@@ -236,7 +277,7 @@ class Download:
 
     @property
     def is_active(self) -> bool:
-        return self.state in ("checking", "waiting", "downloading", "finishing")
+        return self.state in ("checking", "waiting", "downloading", "no_space", "finishing")
 
     def status(self) -> DownloadStatus:
         now_s = time.monotonic() if self.is_active else self._ended_at_s
@@ -255,6 +296,8 @@ class Download:
             seconds=now_s - self._started_at_s,
             error=str(self.error) if self.error else None,
             error_code=self.error.code if self.error else None,
+            checked_bytes=self.checked_bytes,
+            check_bytes=self.check_bytes,
         )
 
     def _rate(self) -> float:
@@ -262,3 +305,11 @@ class Download:
             return 0.0
         (first_s, first_bytes), (last_s, last_bytes) = self._recent[0], self._recent[-1]
         return (last_bytes - first_bytes) / (last_s - first_s) if last_s > first_s else 0.0
+
+
+def _status_of(path: Path) -> os.stat_result | None:
+    """None if there is nothing, or nothing that can be looked at."""
+    try:
+        return path.lstat()
+    except OSError:
+        return None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from engine.errors import ShoalError, StorageError
 from engine.settings import Settings
+from engine.storage.disk_errors import OUT_OF_SPACE, explained
 from engine.storage.stamp import Stamp
 from engine.transfer import events
 from engine.transfer.directory import Directory
@@ -21,6 +22,7 @@ from engine.transfer.pool import Pool
 
 _LOOK_S = 1.0
 _TICKET_LOOK_S = 5.0
+_SETTLE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,9 +47,30 @@ class DownloadRun:
         """The marks of the finished file; None if it failed, and `download.error` says why."""
         download = self.download
         try:
-            await download.check(self._parts.hash_jobs)
-            descriptors = [download.shared_descriptor, download.descriptor]
-            self._parts.pool.send_all(download.as_order(), descriptors)
+            while True:
+                try:
+                    return await self._attempt()
+                except StorageError as error:
+                    if error.code != OUT_OF_SPACE:
+                        raise
+                    await self._wait_for_room(error)
+        except asyncio.CancelledError:
+            await self._pause()
+            raise
+        except ShoalError as error:
+            await self._leave()
+            download.end("failed", error)
+            download.close()
+            return None
+
+    async def _attempt(self) -> Stamp:
+        """From whatever is on the disk to the finished file. Raises ShoalError."""
+        download, parts = self.download, self._parts
+        try:
+            doubt = await download.check(parts.hash_jobs)
+            if doubt is not None:
+                parts.directory.notice("rechecked", f"{download.part}: {doubt}; all of it was read and checked again")
+            parts.pool.send_all(download.as_order(), [download.shared_descriptor, download.descriptor])
             if download.goes_on:
                 # From here on the journal of the last stop is not all there is: a crash must find that out.
                 await download.checkpoints.save(time.monotonic())
@@ -55,17 +78,18 @@ class DownloadRun:
             download.state = "finishing"
             self._close_channels()
             stamp = await self._install()
-        except asyncio.CancelledError:
-            await self._pause()
-            raise
-        except (ShoalError, OSError) as error:
-            self._leave()
-            known = error if isinstance(error, ShoalError) else StorageError(f"{download.part}: {error.strerror}")
-            download.end("failed", known)
-            download.close()
-            return None
+        except OSError as error:
+            raise explained(error, "write", download.part) from error
         download.end("complete")
         return stamp
+
+    async def _wait_for_room(self, error: StorageError) -> None:
+        """What was written may be in doubt after this, so the next attempt begins with a look at it."""
+        download, notice = self.download, self._parts.directory.notice
+        await self._leave()
+        notice("no_space", f"the download of {download.name} waits for space: {error}; it goes on by itself")
+        await download.wait_for_room(error)
+        notice("space_back", f"there is space again: the download of {download.name} goes on")
 
     async def _fetch_all(self) -> None:
         """Until every piece is verified: peers, links, tickets and checkpoints, each on its own clock."""
@@ -92,9 +116,11 @@ class DownloadRun:
         download = self.download
         download.news.clear()
         if not download.scheduler.is_complete and download.error is None:
-            with contextlib.suppress(TimeoutError):
+            try:
                 async with asyncio.timeout(_LOOK_S):
                     await download.news.wait()
+            except TimeoutError:
+                download.look_at_part()
 
     async def _find_peers(self) -> None:
         download = self.download
@@ -172,20 +198,22 @@ class DownloadRun:
 
     async def _pause(self) -> None:
         download = self.download
-        was_checked = download.state != "checking"
-        self._leave()
+        was_fetching = download.is_fetching or download.state == "finishing"
+        is_settled = await self._leave()
         try:
-            if was_checked:
-                await download.checkpoints.save(time.monotonic(), is_clean=True)
+            if was_fetching:
+                await download.checkpoints.save(time.monotonic(), is_clean=is_settled)
         except OSError as error:
-            self._parts.directory.notice("storage", f"{download.part}: progress was not saved: {error.strerror}")
+            reason = explained(error, "write", download.part)
+            self._parts.directory.notice("storage", f"{reason}. What was fetched last is checked at the next login")
         download.end("paused")
         download.close()
 
-    def _leave(self) -> None:
-        """Neither fetch nor serve it any more."""
+    async def _leave(self) -> bool:
+        """Neither fetch nor serve it any more; whether it is certain that nothing is written any more."""
         self._close_channels()
         self._parts.pool.send_all(events.RemoveFile(self.download.file_id, "not shared here any more"))
+        return await self._parts.pool.fence(_SETTLE_S)
 
     def _close_channels(self) -> None:
         file_id = self.download.file_id

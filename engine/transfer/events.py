@@ -135,6 +135,12 @@ class HashPieces(Order, tag="hash_pieces", frozen=True):
     descriptor_count: ClassVar[int] = 1
 
 
+class Ping(Order, tag="ping", frozen=True):
+    """Answered by `Pong` when every order before it was carried out."""
+
+    number: int
+
+
 AnyOrder = (
     Configure
     | AddFile
@@ -151,6 +157,7 @@ AnyOrder = (
     | RevokeRequest
     | AnnouncePieces
     | HashPieces
+    | Ping
 )
 
 
@@ -268,6 +275,10 @@ class HashFailed(News, tag="hash_failed", frozen=True):
     reason: str
 
 
+class Pong(News, tag="pong", frozen=True):
+    number: int
+
+
 AnyNews = (
     LinkUp
     | LinkDown
@@ -284,4 +295,5 @@ AnyNews = (
     | Served
     | PiecesHashed
     | HashFailed
+    | Pong
 )

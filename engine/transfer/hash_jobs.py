@@ -1,4 +1,4 @@
-"""Hashing a whole file in the pool: cut into runs of pieces, one run under way per worker, results put in order.
+"""Hashing a file in the pool, all of it or some pieces: cut into runs, one under way per worker, put in order.
 
 A run that was with a worker that died is given to another; a run that kills workers twice is given up, since then it
 is the file that is to blame.
@@ -6,11 +6,13 @@ is the file that is to blame.
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
+import numpy as np
+
 from engine.errors import StorageError
-from engine.storage.manifest import LEAF_BYTES
+from engine.storage.manifest import LEAF_BYTES, Leaves
 from engine.swarm.geometry import Geometry
 from engine.transfer import events
 from engine.transfer.pool import Pool
@@ -24,9 +26,10 @@ class _Job:
     descriptor: int
     geometry: Geometry
     waiting: deque[tuple[int, int]]
-    leaves: bytearray
+    leaves: Leaves
     done: "asyncio.Future[None]"
     on_progress: Callable[[int, int], None] | None
+    total_bytes: int
     under_way: dict[int, tuple[int, int]] = field(default_factory=dict)
     hashed_bytes: int = 0
     deaths: int = 0
@@ -45,12 +48,21 @@ class HashJobs:
         self, descriptor: int, geometry: Geometry, on_progress: Callable[[int, int], None] | None = None
     ) -> bytes:
         """32 bytes a piece, in order; `on_progress(hashed, total)` in bytes. Raises StorageError."""
-        pieces_a_run = max(1, self._run_bytes // geometry.piece_bytes)
-        starts = range(0, geometry.piece_count, pieces_a_run)
-        runs = deque((first, min(pieces_a_run, geometry.piece_count - first)) for first in starts)
+        return (await self.hash_pieces(descriptor, geometry, range(geometry.piece_count), on_progress)).tobytes()
+
+    async def hash_pieces(
+        self,
+        descriptor: int,
+        geometry: Geometry,
+        pieces: Sequence[int],
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> Leaves:
+        """Shape (len(pieces), 32), for rising `pieces`. Raises StorageError."""
+        runs = deque(_runs(pieces, max(1, self._run_bytes // geometry.piece_bytes)))
+        total_bytes = sum(geometry.length_of(piece) for piece in pieces)
         done = asyncio.get_running_loop().create_future()
-        leaves = bytearray(geometry.piece_count * LEAF_BYTES)
-        job = _Job(self._next_id, descriptor, geometry, runs, leaves, done, on_progress)
+        leaves = np.zeros((geometry.piece_count, LEAF_BYTES), np.uint8)
+        job = _Job(self._next_id, descriptor, geometry, runs, leaves, done, on_progress, total_bytes)
         self._next_id += 1
         if runs:
             self._jobs[job.job_id] = job
@@ -59,7 +71,7 @@ class HashJobs:
                 await done
             finally:
                 self._jobs.pop(job.job_id, None)
-        return bytes(leaves)
+        return leaves[np.asarray(pieces, np.int64)]
 
     def hashed(self, slot: int, news: events.PiecesHashed) -> None:
         """A run is done. News of a job that was given up is ignored."""
@@ -67,10 +79,10 @@ class HashJobs:
         if job is None or slot not in job.under_way:
             return
         first, count = job.under_way.pop(slot)
-        job.leaves[first * LEAF_BYTES : (first + count) * LEAF_BYTES] = news.leaves
+        job.leaves[first : first + count] = np.frombuffer(news.leaves, np.uint8).reshape(count, LEAF_BYTES)
         job.hashed_bytes += sum(job.geometry.length_of(piece) for piece in range(first, first + count))
         if job.on_progress is not None:
-            job.on_progress(job.hashed_bytes, job.geometry.size_bytes)
+            job.on_progress(job.hashed_bytes, job.total_bytes)
         if not job.waiting and not job.under_way and not job.done.done():
             job.done.set_result(None)
         self._hand_out()
@@ -108,3 +120,17 @@ class HashJobs:
             geometry = job.geometry
             order = events.HashPieces(job.job_id, geometry.size_bytes, geometry.piece_bytes, first, count)
             self._pool.send(slot, order, [job.descriptor])
+
+
+def _runs(pieces: Sequence[int], longest: int) -> Iterator[tuple[int, int]]:
+    """Neighbours together: (first, count), at most `longest` each."""
+    first = count = 0
+    for piece in pieces:
+        if count and piece == first + count and count < longest:
+            count += 1
+            continue
+        if count:
+            yield first, count
+        first, count = piece, 1
+    if count:
+        yield first, count

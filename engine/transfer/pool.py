@@ -4,6 +4,9 @@ Forked from a fork server that has the worker module loaded and nothing else: a 
 no thread of the client, so one can be replaced at any time. `multiprocessing.Pool` and `Queue` are not used: a worker
 killed by a signal hangs the one for ever, and the other brings a thread.
 
+A worker that does not answer is ended, unless it waits for a disk: then ending it would help nobody. Beats are
+counted, not seconds, so that a client that was asleep itself blames nobody.
+
 Invariant: a slot always names a live worker or one about to be; `on_death` is called once a death, after the last
 news of the dead one and before the first order to its successor.
 """
@@ -15,7 +18,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported a
 
 import multiprocessing
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
@@ -30,7 +33,10 @@ from engine.transfer.worker import main
 
 _WORKERS_MIN, _WORKERS_MAX = 2, 8
 _END_GRACE_S = 2.0
-
+_BEAT_S = 1.0
+_SPAWN_AGAIN_S, _SPAWN_AGAIN_MAX_S = 0.1, 5.0
+_BEAT, _FENCE = 0, 1
+"""The first numbers of pings; fences count on from theirs."""
 
 
 def usable_workers(settings: Settings) -> int:
@@ -43,6 +49,8 @@ def usable_workers(settings: Settings) -> int:
 class _Worker:
     process: BaseProcess
     channel: Channel[events.AnyNews]
+    beats_missed: int = 0
+    is_hung: bool = False
 
 
 class Pool:
@@ -53,10 +61,12 @@ class Pool:
         settings: Settings,
         check_ticket: CheckTicket,
         on_news: Callable[[int, events.AnyNews], None],
-        on_death: Callable[[int], None],
+        on_death: Callable[[int, str], None],
         on_birth: Callable[[int], None],
     ) -> None:
-        """The callbacks get the slot first; `on_birth` says that the dead one's successor takes orders."""
+        """The callbacks get the slot first; `on_death` also how, in words; `on_birth` says that the dead one's
+        successor takes orders.
+        """
         self._settings = settings
         self._check_ticket = check_ticket
         self._on_news, self._on_death, self._on_birth = on_news, on_death, on_birth
@@ -64,6 +74,8 @@ class Pool:
         self._context.set_forkserver_preload(["engine.transfer.worker", check_ticket.__module__])
         self._workers: list[_Worker | None] = []
         self._tasks: set[asyncio.Task[None]] = set()
+        self._fences: dict[int, tuple[set[int], asyncio.Future[None]]] = {}
+        self._next_fence = _FENCE
         self._is_closing = False
 
     async def start(self) -> None:
@@ -77,6 +89,7 @@ class Pool:
             raise LocalError(
                 f"cannot start the workers: {error}. If the path in TMPDIR is long, choose a shorter one", "no_workers"
             ) from error
+        self._keep(self._beat())
 
     @property
     def slots(self) -> list[int]:
@@ -96,6 +109,21 @@ class Pool:
     def send_all(self, order: events.AnyOrder, descriptors: Sequence[int] = ()) -> None:
         for slot in self.slots:
             self.send(slot, order, descriptors)
+
+    async def fence(self, timeout_s: float) -> bool:
+        """Wait until every order so far was carried out, or its worker is dead. False: a worker does not answer."""
+        number, self._next_fence = self._next_fence, self._next_fence + 1
+        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._fences[number] = (set(self.slots), passed)
+        self.send_all(events.Ping(number))
+        try:
+            if waiting[0]:
+                await asyncio.wait_for(passed, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            del self._fences[number]
+        return True
 
     async def close(self) -> None:
         """Ends all workers, by force if they do not listen."""
@@ -120,23 +148,76 @@ class Pool:
             process = self._context.Process(target=main, args=arguments, name=f"shoal-worker-{slot}", daemon=True)
             await asyncio.to_thread(process.start)
         channel: Channel[events.AnyNews] = Channel(
-            ours, events.AnyNews, lambda news, _: self._on_news(slot, news), lambda: self._died(slot)
+            ours, events.AnyNews, lambda news, _: self._heard(slot, news), lambda: self._died(slot)
         )
         return _Worker(process, channel)
+
+    # ------------------------------------------------------------ life signs
+
+    def _heard(self, slot: int, news: events.AnyNews) -> None:
+        if not isinstance(news, events.Pong):
+            self._on_news(slot, news)
+        elif news.number == _BEAT:
+            worker = self._workers[slot]
+            if worker is not None:
+                worker.beats_missed = 0
+        else:
+            self._pass_fence(news.number, slot)
+
+    def _pass_fence(self, number: int, slot: int) -> None:
+        waiting, passed = self._fences.get(number, (set[int](), None))
+        waiting.discard(slot)
+        if passed is not None and not waiting and not passed.done():
+            passed.set_result(None)
+
+    async def _beat(self) -> None:
+        while True:
+            for slot in self.slots:
+                worker = self._workers[slot]
+                assert worker is not None
+                if worker.beats_missed >= self._settings.worker_beats_missed_max and not _waits_for_disk(worker):
+                    worker.is_hung = True
+                    worker.process.kill()  # its channel closes: from here on it is a death like any other
+                worker.beats_missed += 1
+                self.send(slot, events.Ping(_BEAT))
+            await asyncio.sleep(_BEAT_S)
 
     def _died(self, slot: int) -> None:
         worker, self._workers[slot] = self._workers[slot], None
         if self._is_closing or worker is None:
             return
-        self._on_death(slot)
-        task = asyncio.get_running_loop().create_task(self._replace(slot, worker))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._on_death(slot, "did not answer, was ended" if worker.is_hung else "died")
+        for number in list(self._fences):
+            self._pass_fence(number, slot)
+        self._keep(self._replace(slot, worker))
 
     async def _replace(self, slot: int, dead: _Worker) -> None:
         # Its channel is closed, so it does nothing any more; it may still be on its way out.
-        dead.process.kill()
+        if dead.process.is_alive():
+            dead.process.kill()
         await asyncio.to_thread(dead.process.join)
         dead.process.close()
-        self._workers[slot] = await self._spawn(slot)
+        self._workers[slot] = await self._spawn_at_last(slot)
         self._on_birth(slot)
+
+    async def _spawn_at_last(self, slot: int) -> _Worker:
+        """The machine may be out of processes, memory or descriptors for a while."""
+        delay_s = _SPAWN_AGAIN_S
+        while True:
+            try:
+                return await self._spawn(slot)
+            except (OSError, EOFError):
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, _SPAWN_AGAIN_MAX_S)
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _waits_for_disk(worker: _Worker) -> bool:
+    try:
+        return bool(psutil.Process(worker.process.pid).status() == psutil.STATUS_DISK_SLEEP)
+    except psutil.Error:
+        return False

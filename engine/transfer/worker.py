@@ -229,6 +229,10 @@ class Worker:
         self._channel.send(events.RequestRevoked(order.file_id, order.request_id))
 
     @_carry_out.register
+    def _ping(self, order: events.Ping) -> None:
+        self._channel.send(events.Pong(order.number))
+
+    @_carry_out.register
     def _hash(self, order: events.HashPieces, descriptor: int) -> None:
         self._spawn(self._hash_in_thread(order, descriptor))
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import StorageError
-from engine.storage import journal
 from engine.storage.file_names import install, journal_path, part_path, target_of
+from engine.storage.journal import Journal, Mark
 from engine.swarm.bitfield import Bitfield
 from tests.builders import bounded, geometry_of
 
@@ -79,8 +79,10 @@ def test_a_journal_can_be_written_beside_a_name_of_any_length(length: int, tmp_p
     part = part_path(tmp_path / ("n" * length), ROOT)
     part.touch()
     geometry = geometry_of(3)
-    journal.save(journal_path(part), ROOT, geometry, Bitfield(3).to_flags(), is_clean=True)
-    assert journal.load(journal_path(part), ROOT, geometry) is not None
+    journal = Journal(journal_path(part), ROOT, geometry)
+    journal.save(Bitfield(3).to_flags(), Mark(1, 1), is_clean=True)
+    journal.close()
+    assert journal.load() is not None
 
 
 # ---------------------------------------------------------------- the final name

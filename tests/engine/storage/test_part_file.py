@@ -9,12 +9,17 @@ from types import SimpleNamespace
 import pytest
 
 from engine.errors import StorageError
-from engine.storage.part_file import open_part
+from engine.storage import allocation
+from engine.storage.part_file import PartFiles
 
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / ".file.part"
+
+
+def open_part(path: Path, size_bytes: int, reserve_bytes: int) -> int:
+    return PartFiles(reserve_bytes).open(path, size_bytes)
 
 
 def refused(path: Path, size_bytes: int = 10, reserve_bytes: int = 0) -> StorageError:
@@ -83,23 +88,62 @@ def test_data_is_kept_when_there_is_no_space_for_the_rest(path: Path, monkeypatc
     assert path.stat().st_size == 8192
 
 
-def test_a_disk_that_fills_up_meanwhile_is_said_so(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(*_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "posix_fallocate", full)
-    assert refused(path).code == "no_space"
-
-
-def test_a_file_system_that_cannot_reserve_gets_a_file_of_the_right_length(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+def test_a_disk_that_fills_up_meanwhile_is_said_so_and_nothing_is_left(
+    path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
-    def unsupported(*_: int) -> None:
-        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+    def full(*_: int) -> bool:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(os, "posix_fallocate", unsupported)
-    os.close(open_part(path, 12_345, 0))
-    assert path.stat().st_size == 12_345
+    monkeypatch.setattr("engine.storage.part_file.allocate", full)
+    refusal = refused(path)
+    assert refusal.code == "no_space"
+    assert str(path) in str(refusal)
+    assert not path.exists()
+
+
+@pytest.fixture
+def unbacked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system that cannot reserve."""
+    monkeypatch.setattr(allocation, "_fallocate", None)
+
+
+def test_a_file_system_that_cannot_reserve_gets_a_file_of_the_right_length(path: Path, unbacked: None) -> None:
+    os.close(open_part(path, 12_345_678, 0))
+    assert path.stat().st_size == 12_345_678
+    assert path.stat().st_blocks * 512 < 1_000_000
+
+
+def test_two_downloads_do_not_both_start_into_the_same_last_gigabyte(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbacked: None
+) -> None:
+    with_free(monkeypatch, 1 << 30)
+    files = PartFiles(0)
+    first = files.open(tmp_path / ".one.part", 700 << 20)
+    with pytest.raises(StorageError, match="for other downloads") as refusal:
+        files.open(tmp_path / ".two.part", 700 << 20)
+    assert refusal.value.code == "no_space"
+    assert not (tmp_path / ".two.part").exists()
+    files.close(first)
+    files.close(files.open(tmp_path / ".two.part", 700 << 20))
+
+
+def test_of_two_that_wait_for_space_each_goes_on_when_there_is_enough_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, unbacked: None
+) -> None:
+    with_free(monkeypatch, 1 << 30)
+    files = PartFiles(0)
+    first, second = [files.open(tmp_path / name, 400 << 20) for name in (".one.part", ".two.part")]
+    for each in (first, second):
+        files.wait_for_room(each)
+    with_free(monkeypatch, 300 << 20)
+    assert not files.can_go_on(first)
+    with_free(monkeypatch, 500 << 20)
+    assert files.can_go_on(first)
+    assert not files.can_go_on(second)  # the first one's again
+    files.close(first)
+    assert files.can_go_on(second)
+    files.close(second)
 
 
 def test_a_symbolic_link_is_not_followed(path: Path, tmp_path: Path) -> None:

@@ -1,0 +1,78 @@
+"""The complete files in the workers' hands, and the descriptors that a new worker needs of each.
+
+Invariant: a file is opened once, here; what is served is that very file, whatever its name leads to later.
+Not here: what is still being fetched (download), whether a file is still what it was (open_file, shares).
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.errors import StorageError
+from engine.storage.destination import backend_for
+from engine.storage.disk_errors import explained
+from engine.storage.ledger import SharedFile
+from engine.storage.shared_state import SharedState
+from engine.storage.stamp import Stamp
+from engine.transfer import events
+from engine.transfer.pool import Pool
+
+
+@dataclass(slots=True)
+class _Served:
+    order: events.AddFile
+    shared_descriptor: int
+    descriptor: int
+
+
+class Serving:
+    """By the number a file has in this client. `file_ids` is shared with whoever else gives out numbers."""
+
+    def __init__(self, pool: Pool, file_ids: Iterator[int]) -> None:
+        self._pool = pool
+        self._file_ids = file_ids
+        self._served: dict[int, _Served] = {}
+
+    def __contains__(self, file_id: int) -> bool:
+        return file_id in self._served
+
+    def begin(self, share: SharedFile) -> int:
+        """Serve a complete file; returns its number here. Raises StorageError if it is not what it was."""
+        try:
+            descriptor = os.open(share.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise explained(error, "read", share.path) from error
+        if Stamp.of(os.fstat(descriptor)) != share.stamp:
+            os.close(descriptor)
+            raise StorageError(f"{share.path} was changed since it was shared; upload it again", "file_changed")
+        shared, shared_descriptor = SharedState.create(share.geometry.piece_count)
+        shared.have[:] = 1
+        file_id = next(self._file_ids)
+        order = events.AddFile(
+            file_id, share.group_id, share.root, share.geometry.size_bytes, share.geometry.piece_bytes,
+            backend_for(Path(share.path).parent), share.stamp.inode, share.stamp.mtime_ns,
+        )  # fmt: skip
+        self.take_over(order, shared_descriptor, descriptor)
+        return file_id
+
+    def take_over(self, order: events.AddFile, shared_descriptor: int, descriptor: int) -> None:
+        """A file that was just fetched; the descriptors are ours from now on."""
+        self._served[order.file_id] = _Served(order, shared_descriptor, descriptor)
+        self._pool.send_all(order, [shared_descriptor, descriptor])
+
+    def end(self, file_id: int, reason: str) -> None:
+        served = self._served.pop(file_id, None)
+        if served is not None:
+            self._pool.send_all(events.RemoveFile(file_id, reason))
+            os.close(served.shared_descriptor)
+            os.close(served.descriptor)
+
+    def end_all(self, reason: str) -> None:
+        for file_id in list(self._served):
+            self.end(file_id, reason)
+
+    def tell(self, slot: int) -> None:
+        """A new worker: all of it again."""
+        for served in self._served.values():
+            self._pool.send(slot, served.order, [served.shared_descriptor, served.descriptor])
