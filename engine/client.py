@@ -13,6 +13,7 @@ Every expected failure is a ShoalError with a code and a sentence. A program tha
 import contextlib
 import os
 import resource
+import secrets
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from engine import uploads
 from engine.downloads import Downloads
 from engine.errors import LocalError, ShoalError
 from engine.net.listener import Listener
-from engine.reports import DownloadStatus, LeaveReport, LoginReport, Notice, StopReport, UploadReport
+from engine.reports import DownloadStatus, InviteReport, LeaveReport, LoginReport, Notice, StopReport, UploadReport
 from engine.session import Session
 from engine.settings import Settings
 from engine.shares import Shares
@@ -33,9 +34,9 @@ from engine.transfer.coordinator import Coordinator
 from tracker import protocol, tickets
 from tracker.addresses import BadTrackerInfo, TrackerAddress, parse_tracker_info
 from tracker.names import BadName, check_file_name, check_id
-from tracker.protocol import FileEntry, GroupEntry
+from tracker.protocol import AuditEntry, FileEntry, GroupEntry
 
-__all__ = ["Client", "FileEntry", "GroupEntry"]
+__all__ = ["AuditEntry", "Client", "FileEntry", "GroupEntry"]
 
 _PASSWORD_LENGTH_MAX = 1024
 
@@ -120,8 +121,18 @@ class Client:
 
     # ------------------------------------------------------------ accounts
 
-    async def create_user(self, user_id: str, password: str) -> None:
-        await self._session.call(protocol.CreateUser(_user_id(user_id), _password(password)), protocol.Done)
+    async def create_user(self, user_id: str, password: str, invite: str = "") -> None:
+        """`invite`: where the tracker asks for one (refused with code invite_needed otherwise)."""
+        request = protocol.CreateUser(_user_id(user_id), _password(password), _invite(invite))
+        await self._session.call(request, protocol.Done)
+
+    async def create_invite(self, life_s: float) -> InviteReport:
+        """A code that lets one person make an account; the tracker keeps its hash."""
+        self._require_login()
+        code = secrets.token_bytes(protocol.INVITE_CODE_BYTES)
+        request = protocol.CreateInvite(protocol.invite_digest(code), life_s)
+        invited = await self._session.call(request, protocol.Invited)
+        return InviteReport(protocol.invite_text(code), invited.expires_at_s)
 
     async def login(self, user_id: str, password: str) -> LoginReport:
         """Serving begins, and what this account shared and fetched here before goes on."""
@@ -189,6 +200,16 @@ class Client:
         """For the group's owner: every peer that hears it stops serving that account at once."""
         self._require_login()
         await self._session.call(protocol.RemoveMember(_group_id(group_id), _user_id(user_id)), protocol.Done)
+
+    async def transfer_ownership(self, group_id: str, user_id: str) -> None:
+        """To another member; this account stays one."""
+        self._require_login()
+        await self._session.call(protocol.TransferOwnership(_group_id(group_id), _user_id(user_id)), protocol.Done)
+
+    async def audit(self, group_id: str) -> list[AuditEntry]:
+        """What was done to the group's membership, by whom and from where; oldest first. For its owner."""
+        self._require_login()
+        return (await self._session.call(protocol.FetchAudit(_group_id(group_id)), protocol.Audit)).entries
 
     async def list_groups(self) -> list[GroupEntry]:
         self._require_login()
@@ -292,6 +313,13 @@ def _password(value: str) -> str:
     if not 1 <= len(value) <= _PASSWORD_LENGTH_MAX:
         raise LocalError(f"a password has 1 to {_PASSWORD_LENGTH_MAX} characters", "bad_password")
     return value
+
+
+def _invite(value: str) -> bytes:
+    try:
+        return protocol.parse_invite(value) if value else b""
+    except ValueError as error:
+        raise LocalError("an invitation has 26 letters and digits; this is none", "bad_invite") from error
 
 
 def _read_tracker_info(path: Path) -> list[TrackerAddress]:

@@ -33,6 +33,13 @@ class LeaveReport(Struct, frozen=True):
     is_removed: bool
 
 
+class InviteReport(Struct, frozen=True):
+    """`code` is shown once and kept nowhere."""
+
+    code: str
+    expires_at_s: float
+
+
 class UploadReport(Struct, frozen=True):
     """`was_known`: the group already had this content under this name; this client became one more sharer."""
 

@@ -12,6 +12,7 @@ import logging
 import logging.handlers
 import os
 import random
+import secrets
 import signal
 import sys
 import time
@@ -19,13 +20,16 @@ from pathlib import Path
 
 import platformdirs
 
+from tracker import people
 from tracker.addresses import BadTrackerInfo, TrackerAddress, fingerprint_of, parse_tracker_info
 from tracker.database_file import DATABASE_NAME, back_up, restore
+from tracker.invites import add_invite
 from tracker.keyring import load_keyring
 from tracker.passwords import Passwords
+from tracker.protocol import invite_digest, invite_text
 from tracker.server import TrackerServer
 from tracker.service import Service
-from tracker.settings import TICKET_LIFE_S, Policy
+from tracker.settings import FIRST_INVITE_LIFE_S, TICKET_LIFE_S, Policy
 from tracker.store import Store, StoreError, open_store
 
 
@@ -40,7 +44,8 @@ def main() -> int:
             return _keep(_parse_keeping(sys.argv[1]))
         arguments = _parse_arguments()
         address = _read_address(arguments.tracker_info, arguments.tracker_no)
-        asyncio.run(_run(arguments.tracker_no, address, arguments.state, Policy(arguments.ticket_life)))
+        policy = Policy(arguments.registration, arguments.ticket_life)
+        asyncio.run(_run(arguments.tracker_no, address, arguments.state, policy))
     except (CannotStart, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -61,6 +66,13 @@ def _parse_arguments() -> argparse.Namespace:
         metavar="SECONDS",
         help="how long a peer may go on serving somebody who was put out, if no tracker can tell it "
         "(default and most: %(default)g)",
+    )
+    parser.add_argument(
+        "--registration",
+        choices=("open", "invite"),
+        default="open",
+        help="who may make an account: everybody, or who was invited; the first invitation is printed "
+        "(default: %(default)s)",
     )
     parser.epilog = "backup FILE and restore FILE copy the database and put a copy back; each takes --help"
     return parser.parse_args()
@@ -155,8 +167,20 @@ async def _serve(
         reason = os.strerror(number) if number > 0 else error.strerror
         raise CannotStart(f"cannot listen on {address}: {reason}") from error
     print(f"tracker {tracker_no} listening on {address}, fingerprint {fingerprint}", flush=True)
+    if policy.registration == "invite":
+        await _invite_first(store)
     await stop.wait()
     await server.close()
+
+
+async def _invite_first(store: Store) -> None:
+    """Somebody has to be able to begin."""
+    code = secrets.token_bytes(16)
+    async with store.changing() as db:
+        if await people.has_accounts(db):
+            return
+        await add_invite(db, invite_digest(code), "", time.time() + FIRST_INVITE_LIFE_S)
+    print(f"invitation for the first account, used once within a day: {invite_text(code)}", flush=True)
 
 
 def _log_to(path: Path) -> None:

@@ -1,17 +1,20 @@
 """Password hashes: argon2id, slow by design, so that a stolen store does not give the passwords away.
 
 Invariant: checking the password of nobody costs what checking somebody's costs, so the time of an answer does not say
-which names exist. `PasswordDesk` runs the work off the event loop, one per core, with a bounded line before it.
+which names exist. `PasswordDesk` runs the work off the event loop, one per core, with bounded lines before it.
 """
 
 import asyncio
 import os
+from collections import OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from tracker.settings import PASSWORDS_WAITING_MAX
+from tracker.settings import PASSWORDS_WAITING_MAX, PASSWORDS_WAITING_PER_ADDRESS_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,46 +54,69 @@ class DeskBusy(Exception):
 
 
 class PasswordDesk:
-    """The same work off the event loop. Each check holds 64 MiB for a tenth of a second, hence the two bounds."""
+    """The same work off the event loop. Each check holds 64 MiB for a tenth of a second, hence the bounds.
+
+    Addresses take turns, each with a line of its own: whoever floods the tracker with logins waits for himself. When
+    all lines together are too long, the last of the longest is sent away.
+    """
 
     def __init__(self, passwords: Passwords) -> None:
         self._passwords = passwords
-        self._cores = asyncio.Semaphore(_usable_cores())
-        self._waiting = 0
+        self._free = _usable_cores()
+        self._lines: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
-    async def hash_password(self, password: str) -> str:
-        async with _Place(self):
+    async def hash_password(self, host: str, password: str) -> str:
+        async with self._place(host):
             return await asyncio.to_thread(self._passwords.hash_password, password)
 
-    async def verify_password(self, password_hash: str | None, password: str) -> bool:
-        async with _Place(self):
+    async def verify_password(self, host: str, password_hash: str | None, password: str) -> bool:
+        async with self._place(host):
             return await asyncio.to_thread(self._passwords.verify_password, password_hash, password)
 
     def needs_rehash(self, password_hash: str) -> bool:
         return self._passwords.needs_rehash(password_hash)
 
-    async def enter(self) -> None:
-        if self._waiting >= PASSWORDS_WAITING_MAX:
-            raise DeskBusy
-        self._waiting += 1
+    @asynccontextmanager
+    async def _place(self, host: str) -> AsyncIterator[None]:
+        """A core for the length of the block. Raises DeskBusy."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._stand_in_line(host)
         try:
-            await self._cores.acquire()
+            yield
         finally:
-            self._waiting -= 1
+            self._leave()
 
-    def leave(self) -> None:
-        self._cores.release()
+    async def _stand_in_line(self, host: str) -> None:
+        line = self._lines.setdefault(host, deque())
+        if len(line) >= PASSWORDS_WAITING_PER_ADDRESS_MAX:
+            raise DeskBusy
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.append(turn)
+        if sum(map(len, self._lines.values())) > PASSWORDS_WAITING_MAX:
+            last = max(self._lines.values(), key=len).pop()
+            if not last.done():
+                last.set_exception(DeskBusy())
+        try:
+            await turn
+        except BaseException:
+            # Cancelled in the very moment its turn came: the core it was given goes to the next.
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
+                self._leave()
+            raise
 
-
-class _Place:
-    def __init__(self, desk: PasswordDesk) -> None:
-        self._desk = desk
-
-    async def __aenter__(self) -> None:
-        await self._desk.enter()
-
-    async def __aexit__(self, *_: object) -> None:
-        self._desk.leave()
+    def _leave(self) -> None:
+        while self._lines:
+            host, line = next(iter(self._lines.items()))
+            self._lines.move_to_end(host)
+            turn = line.popleft() if line else None
+            if not line:
+                del self._lines[host]
+            if turn is not None and not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
 
 
 def _encoded(password: str) -> bytes:

@@ -49,6 +49,10 @@ async def find_account(db: AsyncConnection, user_id: str) -> Account | None:
     return None if row is None else Account(row.password_hash, row.generation)
 
 
+async def has_accounts(db: AsyncConnection) -> bool:
+    return await db.scalar(select(accounts.c.user_id).limit(1)) is not None
+
+
 async def add_account(db: AsyncConnection, user_id: str, password_hash: str, now_s: float) -> bool:
     """False if the name is taken."""
     try:

@@ -9,6 +9,8 @@ something durable carries a `request_id`; the tracker keeps the outcome beside t
 Not here: what a request means (service), who may make it (permissions), sockets (server, client).
 """
 
+import base64
+import hashlib
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -26,6 +28,7 @@ from tracker.pushed import (
     Welcome as Welcome,
 )
 from tracker.vocabulary import (
+    INVITE_CODE_BYTES as INVITE_CODE_BYTES,
     LEAF_BYTES,
     PEERS_WANTED_MAX,
     PIECE_BYTES_MAX,
@@ -33,9 +36,12 @@ from tracker.vocabulary import (
     PIECE_COUNT_MAX,
     SHARES_PER_ANNOUNCE_MAX,
     SIZE_BYTES_MAX,
+    AuditAction as AuditAction,
+    Digest,
     ErrorCode,
     FileName,
     Id,
+    InviteCode,
     Message,
     Password,
     Port,
@@ -52,8 +58,11 @@ VERSION = 1
 
 
 class CreateUser(Message, frozen=True, tag="create_user"):
+    """`invite`: 16 bytes where the tracker asks for an invitation, else none."""
+
     user_id: Id
     password: Password
+    invite: InviteCode = b""
 
 
 class Login(Message, frozen=True, tag="login"):
@@ -91,6 +100,13 @@ class RevokeSessions(Message, frozen=True, tag="revoke_sessions"):
     """Ends every session of the account but the asking one, on every tracker; certificates from before are void."""
 
 
+class CreateInvite(Message, frozen=True, tag="create_invite"):
+    """Lets one person make an account. `digest` is invite_digest of the code, which the tracker need not know."""
+
+    digest: Digest
+    life_s: Annotated[float, Meta(ge=60.0, le=30 * 86400.0)]
+
+
 class CreateGroup(Message, frozen=True, tag="create_group"):
     """`is_open`: its files may cross a trusted network unencrypted; members still prove who they are."""
 
@@ -109,6 +125,19 @@ class LeaveGroup(Message, frozen=True, tag="leave_group"):
 class RemoveMember(Message, frozen=True, tag="remove_member"):
     group_id: Id
     user_id: Id
+
+
+class TransferOwnership(Message, frozen=True, tag="transfer_ownership"):
+    """To another member; the caller stays one."""
+
+    group_id: Id
+    user_id: Id
+
+
+class FetchAudit(Message, frozen=True, tag="fetch_audit"):
+    """For the group's owner: the latest of its audit log."""
+
+    group_id: Id
 
 
 class ListRequests(Message, frozen=True, tag="list_requests"):
@@ -199,8 +228,9 @@ class GetTicket(Message, frozen=True, tag="get_ticket"):
 
 
 Request = (
-    CreateUser | Login | Resume | Renew | Logout | ChangePassword | RevokeSessions
-    | CreateGroup | JoinGroup | LeaveGroup | RemoveMember | ListRequests | AcceptRequest | RejectRequest
+    CreateUser | Login | Resume | Renew | Logout | ChangePassword | RevokeSessions | CreateInvite
+    | CreateGroup | JoinGroup | LeaveGroup | RemoveMember | TransferOwnership | FetchAudit
+    | ListRequests | AcceptRequest | RejectRequest
     | ListGroups | ListFiles | Publish | FetchManifest | Withdraw
     | Announce | AnnounceChange | Heartbeat | FindPeers | GetTicket
 )
@@ -246,6 +276,26 @@ class Left(Message, frozen=True, tag="left"):
 
 class Requests(Message, frozen=True, tag="requests"):
     user_ids: list[Id]
+
+
+class Invited(Message, frozen=True, tag="invited"):
+    expires_at_s: float
+
+
+class AuditEntry(Message, frozen=True):
+    """`subject` is whom it was done to, "" if nobody else; `host` the address it was asked from."""
+
+    at_s: float
+    actor: Id
+    action: AuditAction
+    subject: str
+    host: str
+
+
+class Audit(Message, frozen=True, tag="audit"):
+    """Oldest first."""
+
+    entries: list[AuditEntry]
 
 
 class GroupEntry(Message, frozen=True):
@@ -310,7 +360,7 @@ class Ticket(Message, frozen=True, tag="ticket"):
 
 
 Result = (
-    Done | Refused | LoggedIn | Left | Requests | Groups | Files
+    Done | Refused | LoggedIn | Left | Invited | Audit | Requests | Groups | Files
     | Published | Manifest | Withdrawn | Announced | Peers | Ticket
 )
 
@@ -326,3 +376,22 @@ FromTracker = Welcome | Reply | Event | Bulletin
 def login_challenge(nonce: bytes, user_id: str) -> bytes:
     """The bytes a login or a resume signs: bound to this connection, this purpose and this account."""
     return b"shoal login v1\0" + nonce + user_id.encode()
+
+
+def invite_digest(code: bytes) -> bytes:
+    """Under what an invitation is stored: its 16 random bytes need no salt and no slow hash."""
+    return hashlib.sha256(b"shoal invite v1\0" + code).digest()
+
+
+def invite_text(code: bytes) -> str:
+    """As people hand it on: 26 letters and digits."""
+    return base64.b32encode(code).decode().rstrip("=").lower()
+
+
+def parse_invite(text: str) -> bytes:
+    """Raises ValueError if it cannot be a code."""
+    padded = text.strip().replace("-", "").upper() + "=" * 6
+    code = base64.b32decode(padded.encode("ascii"))
+    if len(code) != INVITE_CODE_BYTES:
+        raise ValueError("an invitation has 26 letters and digits")
+    return code

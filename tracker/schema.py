@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0003"
+REVISION = "0004"
 """The last step in `migrations.versions`, which has to say every change of what stands here."""
 
 metadata = MetaData()
@@ -117,4 +117,25 @@ news = Table(
     Column("recipients", LargeBinary, nullable=False),
     Column("fact", LargeBinary, nullable=False),
     Index("news_by_age", "at_s"),
+)
+
+invites = Table(
+    "invites",
+    metadata,
+    Column("digest", LargeBinary, primary_key=True),
+    Column("inviter", Text, nullable=False),
+    Column("expires_at_s", Double, nullable=False),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("at_s", Double, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("group_id", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Index("audit_by_group", "group_id", "number"),
 )

@@ -47,6 +47,7 @@ from tracker.presence import Presence
 from tracker.protocol import Call, Refused, Result
 from tracker.settings import NEWS_POLL_S, Policy
 from tracker.store import Store
+from tracker.throttle import Throttle
 from tracker.turn import Audience, Caller, Desk, Session, Turn
 
 _log = logging.getLogger("tracker")
@@ -69,10 +70,13 @@ SESSION_HANDLERS: dict[type, Callable[[sessions.Door, Caller, Any, bytes, float]
 
 HANDLERS: dict[type, Handler] = {
     protocol.RevokeSessions: Handler(accounts.revoke_sessions, is_change=True),
+    protocol.CreateInvite: Handler(accounts.create_invite, is_change=True),
     protocol.CreateGroup: Handler(groups.create_group, is_change=True),
     protocol.JoinGroup: Handler(groups.join_group, is_change=True),
     protocol.LeaveGroup: Handler(groups.leave_group, is_change=True),
     protocol.RemoveMember: Handler(groups.remove_member, is_change=True),
+    protocol.TransferOwnership: Handler(groups.transfer_ownership, is_change=True),
+    protocol.FetchAudit: Handler(groups.fetch_audit, is_change=False),
     protocol.ListRequests: Handler(groups.list_requests, is_change=False),
     protocol.AcceptRequest: Handler(groups.accept_request, is_change=True),
     protocol.RejectRequest: Handler(groups.reject_request, is_change=True),
@@ -103,7 +107,7 @@ class Service:
         origin = secrets.token_bytes(8)
         self._desk = Desk(keyring, Presence(), Handout(), Audience(), chance, policy or Policy(), origin)
         self._last_news = 0
-        self._door = sessions.Door(self._desk, store, PasswordDesk(passwords))
+        self._door = sessions.Door(self._desk, store, PasswordDesk(passwords), Throttle())
 
     async def answer(self, caller: Caller, call: Call) -> Result:
         """The result of a request, a refusal included; anything raised from here is a bug or a broken store."""
@@ -166,7 +170,7 @@ class Service:
         async with self._store.changing() if is_change else self._store.reading() as db:
             turn = Turn(self._desk, db, session, caller.observed_host, now_s)
             result = await self._take(turn, call)
-            await turn.write_news()
+            await turn.write_down()
         turn.finish()
         return result
 

@@ -1,47 +1,87 @@
-"""Requests about accounts: making one, changing its password, ending its sessions elsewhere.
+"""Requests about accounts: making one, inviting others, changing its password, ending its sessions elsewhere.
 
-Invariants. Whoever changes a password has proven the old one. With the password, or on demand, every other session of
-the account ends: on every tracker (news), for every certificate issued before (its generation), and with every peer
-that serves it (the epochs of its groups).
+Invariants. Where invitations are asked for, no password work is done without one. Whoever changes a password has
+proven the old one. With the password, or on demand, every other session of the account ends: on every tracker (news),
+for every certificate issued before (its generation), and with every peer that serves it (the epochs of its groups).
 """
 
+import math
 from dataclasses import replace
 
-from tracker import people
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tracker import invites, people, protocol
+from tracker.audit import Deed, write_deed
 from tracker.names import check_id
 from tracker.news import SessionsRevoked
 from tracker.outcomes import find_outcome, remember_outcome
 from tracker.permissions import Refusal
 from tracker.protocol import (
     ChangePassword,
+    CreateInvite,
     CreateUser,
     Done,
     GroupEpoch,
+    Invited,
     LoggedIn,
     RevokeSessions,
 )
 from tracker.service_sessions import Door, renewed
+from tracker.settings import INVITES_PER_ACCOUNT_MAX
 from tracker.turn import Caller, Turn
+
+_BAD_INVITE = "this invitation was used, has expired, or never was one"
 
 
 async def create_user(
     door: Door, caller: Caller, request: CreateUser, request_id: bytes, now_s: float
 ) -> Done:
     """A retry is the same person only if it has the password: request ids alone prove nothing before a login."""
-    user_id = check_id("user id", request.user_id)
-    new_hash = await door.passwords.hash_password(request.password)
-    async with door.store.changing() as db:
-        if await people.find_account(db, user_id) is None and await people.add_account(
-            db, user_id, new_hash, now_s
-        ):
-            await remember_outcome(db, user_id, request_id, Done(), now_s)
-            return Done()
+    user_id, host = check_id("user id", request.user_id), caller.observed_host
+    left_s = door.throttle.account_wanted(host, now_s)
+    if left_s:
+        raise Refusal("throttled", f"too many accounts from your address; try again in {math.ceil(left_s)} s")
     async with door.store.reading() as db:
         was_this_request = await find_outcome(db, user_id, request_id) is not None
         account = await people.find_account(db, user_id)
-    if was_this_request and await door.passwords.verify_password(account and account.password_hash, request.password):
-        return Done()
-    raise Refusal("user_taken", f"the name {user_id} is taken")
+        if account is None:
+            await _check_invite(door, db, request.invite, now_s)
+    if account is not None:
+        password_hash = account.password_hash
+        if was_this_request and await door.check_password(caller, user_id, password_hash, request.password, now_s):
+            return Done()
+        raise Refusal("user_taken", f"the name {user_id} is taken")
+    new_hash = await door.passwords.hash_password(host, request.password)
+    async with door.store.changing() as db:
+        is_invited = door.desk.policy.registration == "open" or await invites.use_invite(
+            db, protocol.invite_digest(request.invite), now_s
+        )
+        if not is_invited:
+            raise Refusal("bad_invite", _BAD_INVITE)
+        if not await people.add_account(db, user_id, new_hash, now_s):
+            raise Refusal("user_taken", f"the name {user_id} is taken")
+        await write_deed(db, Deed(user_id, "account_created", "", ""), host, now_s)
+        await remember_outcome(db, user_id, request_id, Done(), now_s)
+    return Done()
+
+
+async def _check_invite(door: Door, db: AsyncConnection, code: bytes, now_s: float) -> None:
+    """Before any work is done for a stranger."""
+    if door.desk.policy.registration == "open":
+        return
+    if not code:
+        raise Refusal("invite_needed", "this tracker takes invited people only; ask somebody with an account")
+    if not await invites.is_valid(db, protocol.invite_digest(code), now_s):
+        raise Refusal("bad_invite", _BAD_INVITE)
+
+
+async def create_invite(turn: Turn, request: CreateInvite) -> Invited:
+    if await invites.count_invites(turn.db, turn.user_id, turn.now_s) >= INVITES_PER_ACCOUNT_MAX:
+        raise Refusal("too_large", f"{INVITES_PER_ACCOUNT_MAX} of your invitations are unused; wait until some expire")
+    expires_at_s = turn.now_s + request.life_s
+    await invites.add_invite(turn.db, request.digest, turn.user_id, expires_at_s)
+    turn.note("invite_created")
+    return Invited(expires_at_s)
 
 
 async def change_password(
@@ -55,20 +95,23 @@ async def change_password(
         account = await people.find_account(db, user_id)
     if isinstance(done_before, LoggedIn):
         return done_before
-    if account is None or not await door.passwords.verify_password(account.password_hash, request.old_password):
+    password_hash = account and account.password_hash
+    if not await door.check_password(caller, user_id, password_hash, request.old_password, now_s):
         raise Refusal("login_failed", "the old password is wrong; nothing was changed")
-    new_hash = await door.passwords.hash_password(request.new_password)
+    new_hash = await door.passwords.hash_password(caller.observed_host, request.new_password)
     async with door.store.changing() as db:
         turn = Turn(door.desk, db, session, caller.observed_host, now_s)
         await people.change_password_hash(db, user_id, new_hash)
+        turn.note("password_changed")
         result = await _revoke_others(turn)
         await remember_outcome(db, user_id, request_id, result, now_s)
-        await turn.write_news()
+        await turn.write_down()
     turn.finish()
     return result
 
 
 async def revoke_sessions(turn: Turn, request: RevokeSessions) -> LoggedIn:
+    turn.note("sessions_revoked")
     return await _revoke_others(turn)
 
 

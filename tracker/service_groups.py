@@ -5,13 +5,16 @@ epoch, and every member that is online hears of it at once.
 """
 
 from tracker import people
+from tracker.audit import read_deeds
 from tracker.catalogue import remove_unused_manifests
 from tracker.names import check_id
 from tracker.permissions import Refusal
 from tracker.protocol import (
     AcceptRequest,
+    Audit,
     CreateGroup,
     Done,
+    FetchAudit,
     GroupEpoch,
     Groups,
     JoinGroup,
@@ -25,6 +28,7 @@ from tracker.protocol import (
     RequestAnswered,
     RequestArrived,
     Requests,
+    TransferOwnership,
 )
 from tracker.turn import Turn
 
@@ -33,6 +37,7 @@ async def create_group(turn: Turn, request: CreateGroup) -> Done:
     group_id = check_id("group id", request.group_id)
     if not await people.add_group(turn.db, group_id, turn.user_id, request.is_open, turn.now_s):
         raise Refusal("group_taken", f"there is a group {group_id} already")
+    turn.note("group_created", group_id)
     return Done()
 
 
@@ -43,6 +48,7 @@ async def join_group(turn: Turn, request: JoinGroup) -> Done:
     if group.standing == "requested":
         raise Refusal("already_requested", f"you have asked already; {group.owner} has to let you in")
     await people.add_request(turn.db, group.group_id, turn.user_id, turn.now_s)
+    turn.note("join_requested", group.group_id)
     turn.tell([group.owner], RequestArrived(group.group_id, turn.user_id))
     return Done()
 
@@ -54,14 +60,17 @@ async def leave_group(turn: Turn, request: LeaveGroup) -> Left:
         askers = await people.list_requests(turn.db, group_id)
         epoch = await people.remove_group(turn.db, group_id)
         await remove_unused_manifests(turn.db)
+        turn.note("group_removed", group_id)
         turn.tell(askers, RequestAnswered(group_id, False))
         turn.tell([leaver], GroupEpoch(group_id, epoch, leaver))
         return Left(None, True)
     await _put_out(turn, leaver, members_before)
+    turn.note("member_left", group_id)
     if turn.group.standing != "owner":
         return Left(None, False)
     staying = [user_id for user_id in members_before if user_id != leaver]
     await people.change_owner(turn.db, group_id, staying[0])
+    turn.note("ownership_transferred", group_id, staying[0])
     turn.tell(staying, OwnerChanged(group_id, staying[0]))
     return Left(staying[0], False)
 
@@ -69,12 +78,30 @@ async def leave_group(turn: Turn, request: LeaveGroup) -> Left:
 async def remove_member(turn: Turn, request: RemoveMember) -> Done:
     group_id = turn.group.group_id
     if request.user_id == turn.user_id:
-        raise Refusal("bad_request", f"you own {group_id}; leave_group passes it on to another member")
+        raise Refusal("bad_request", f"you own {group_id}; give it away first (transfer_ownership)")
     members_before = await people.list_members(turn.db, group_id)
     if request.user_id not in members_before:
         raise Refusal("no_such_member", f"{request.user_id} is not a member of {group_id}")
     await _put_out(turn, request.user_id, members_before)
+    turn.note("member_removed", group_id, request.user_id)
     return Done()
+
+
+async def transfer_ownership(turn: Turn, request: TransferOwnership) -> Done:
+    group_id = turn.group.group_id
+    members = await people.list_members(turn.db, group_id)
+    if request.user_id == turn.user_id:
+        raise Refusal("bad_request", f"you own {group_id} already")
+    if request.user_id not in members:
+        raise Refusal("no_such_member", f"{request.user_id} is not a member of {group_id}")
+    await people.change_owner(turn.db, group_id, request.user_id)
+    turn.note("ownership_transferred", group_id, request.user_id)
+    turn.tell(members, OwnerChanged(group_id, request.user_id))
+    return Done()
+
+
+async def fetch_audit(turn: Turn, request: FetchAudit) -> Audit:
+    return Audit(await read_deeds(turn.db, turn.group.group_id))
 
 
 async def list_requests(turn: Turn, request: ListRequests) -> Requests:
@@ -108,4 +135,5 @@ async def _answer_request(turn: Turn, asker: str, is_accepted: bool) -> None:
     group_id = turn.group.group_id
     if not await people.remove_request(turn.db, group_id, asker):
         raise Refusal("no_such_request", f"{asker} has not asked to join {group_id}")
+    turn.note("request_accepted" if is_accepted else "request_rejected", group_id, asker)
     turn.tell([asker], RequestAnswered(group_id, is_accepted))

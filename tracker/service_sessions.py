@@ -1,17 +1,21 @@
 """Requests about sessions: proving to be an account, going on as one, and ending it.
 
 Invariants. A session's key was proven over this connection's nonce. A wrong password and an unknown name get the same
-answer after the same work. No password work is done while the database is locked or on the event loop. A certificate
-from before its account's sessions were revoked opens nothing.
+answer after the same work and the same waiting. No password work is done while the database is locked or on the event
+loop. A certificate from before its account's sessions were revoked opens nothing.
 """
 
+import asyncio
 import itertools
+import logging
+import math
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tracker import authority, people
+from tracker.audit import Deed, write_deed
 from tracker.passwords import PasswordDesk
 from tracker.permissions import Refusal
 from tracker.protocol import (
@@ -26,9 +30,11 @@ from tracker.protocol import (
 )
 from tracker.settings import CERTIFICATE_LIFE_S
 from tracker.store import Store
+from tracker.throttle import Throttle
 from tracker.tickets import thumbprint_of
 from tracker.turn import Caller, Desk, Session
 
+_log = logging.getLogger("tracker")
 _numbers = itertools.count(1)
 
 
@@ -37,19 +43,41 @@ class Door:
     desk: Desk
     store: Store
     passwords: PasswordDesk
+    throttle: Throttle
+
+    async def check_password(
+        self, caller: Caller, user_id: str, password_hash: str | None, password: str, now_s: float
+    ) -> bool:
+        """Takes as long as the guesses before it earned; raises Refusal if it is too soon."""
+        host = caller.observed_host
+        left_s = self.throttle.refused_for_s(user_id, host, now_s)
+        if left_s > 0:
+            _log.info("%s guesses at passwords, the last at that of %s", host, user_id)
+            raise Refusal("throttled", f"too many wrong passwords; try again in {math.ceil(left_s)} s")
+        hold_s = self.throttle.begin(user_id, host, now_s)
+        if hold_s:
+            await asyncio.sleep(hold_s)
+        is_right = await self.passwords.verify_password(host, password_hash, password)
+        if is_right:
+            self.throttle.succeeded(user_id, host)
+        return is_right
 
 
 async def login(door: Door, caller: Caller, request: Login, request_id: bytes, now_s: float) -> LoggedIn:
     _check_proof(caller, request.user_id, request.public_key, request.proof)
     async with door.store.reading() as db:
         account = await people.find_account(db, request.user_id)
-    is_right = await door.passwords.verify_password(account and account.password_hash, request.password)
+    password_hash = account and account.password_hash
+    is_right = await door.check_password(caller, request.user_id, password_hash, request.password, now_s)
     if account is None or not is_right:
         raise Refusal("login_failed", "the user id or the password is wrong")
+    stronger = None
     if door.passwords.needs_rehash(account.password_hash):
-        stronger = await door.passwords.hash_password(request.password)
-        async with door.store.changing() as db:
+        stronger = await door.passwords.hash_password(caller.observed_host, request.password)
+    async with door.store.changing() as db:
+        if stronger is not None:
             await people.change_password_hash(db, request.user_id, stronger)
+        await write_deed(db, Deed(request.user_id, "login", "", ""), caller.observed_host, now_s)
     certificate_pem = authority.issue_member(
         door.desk.keyring.authority, request.user_id, request.public_key, now_s, CERTIFICATE_LIFE_S, account.generation
     )

@@ -5,6 +5,7 @@ near them. Bounds of single messages are in `protocol`.
 """
 
 from dataclasses import dataclass
+from typing import Literal
 
 HANDSHAKE_TIMEOUT_S = 5.0
 STRANGER_IDLE_S = 60.0
@@ -33,6 +34,12 @@ OUTCOME_LIFE_S = 24 * 3600.0
 PASSWORDS_WAITING_MAX = 64
 """Logins in line for a core; one more is told to come back, so that memory and waiting stay bounded."""
 
+PASSWORDS_WAITING_PER_ADDRESS_MAX = 16
+INVITES_PER_ACCOUNT_MAX = 100
+"""Unused ones."""
+FIRST_INVITE_LIFE_S = 86400.0
+AUDIT_ENTRIES_SHOWN = 1000
+
 PUSHES_PER_SHARE_MAX = 20
 PUSHES_PER_ANNOUNCE_MAX = 1000
 """Who is not told of a new peer finds it at the next handout."""
@@ -47,6 +54,9 @@ RECONNECT_DELAY_MAX_S = 5.0
 @dataclass(frozen=True, slots=True)
 class Policy:
     """What whoever runs a tracker may choose."""
+
+    registration: Literal["open", "invite"] = "open"
+    """Who may make an account: everybody who reaches the tracker, or whoever was invited by somebody who has one."""
 
     ticket_life_s: float = TICKET_LIFE_S
     """How long a peer that no tracker reaches may go on serving somebody who was put out."""

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tracker.audit import Deed, write_deed
 from tracker.handout import Handout
 from tracker.keyring import Keyring
 from tracker.news import NEWS_LIFE_S, Fact, News, SessionsRevoked, write_news
 from tracker.permissions import Group
 from tracker.presence import Presence
-from tracker.protocol import Bulletin, Event, GroupEpoch, SessionEnded
+from tracker.protocol import AuditAction, Bulletin, Event, GroupEpoch, SessionEnded
 from tracker.settings import Policy
 
 
@@ -142,6 +143,7 @@ class Turn:
     looked_up: Group | None = None
     _told: list[tuple[list[str], Fact]] = field(default_factory=list)
     _written: list[News] = field(default_factory=list)
+    _deeds: list[Deed] = field(default_factory=list)
     _afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -158,11 +160,17 @@ class Turn:
         """For every session of these accounts, whichever tracker it is connected to. In a change only."""
         self._told.append((list(user_ids), fact))
 
+    def note(self, action: AuditAction, group_id: str = "", subject: str = "") -> None:
+        """For the audit log: the caller did this. In a change only."""
+        self._deeds.append(Deed(self.user_id, action, group_id, subject))
+
     def afterwards(self, effect: Callable[[], None]) -> None:
         self._afterwards.append(effect)
 
-    async def write_news(self) -> None:
-        """To be called at the end of the transaction."""
+    async def write_down(self) -> None:
+        """What was told and noted. To be called at the end of the transaction."""
+        for deed in self._deeds:
+            await write_deed(self.db, deed, self.observed_host, self.now_s)
         for recipients, fact in self._told:
             self._written.append(await write_news(self.db, self.desk.origin, recipients, fact, self.now_s))
 

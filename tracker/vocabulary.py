@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 LEAF_BYTES = 32
+INVITE_CODE_BYTES = 16
 PIECE_COUNT_MAX = 1 << 20
 PIECE_BYTES_MIN = 1 << 18
 PIECE_BYTES_MAX = 1 << 24
@@ -25,6 +26,8 @@ Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]
 Thumbprint = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seq = Annotated[int, Meta(ge=0, le=2**32 - 1)]
+InviteCode = Annotated[bytes, Meta(max_length=INVITE_CODE_BYTES)]
+Digest = Annotated[bytes, Meta(min_length=32, max_length=32)]
 RequestId = Annotated[bytes, Meta(min_length=16, max_length=16)]
 
 ErrorCode = Literal[
@@ -32,6 +35,9 @@ ErrorCode = Literal[
     "bad_name",
     "not_logged_in",
     "login_failed",
+    "throttled",
+    "invite_needed",
+    "bad_invite",
     "session_ended",
     "user_taken",
     "no_such_user",
@@ -48,6 +54,23 @@ ErrorCode = Literal[
     "too_large",
     "busy",
     "internal",
+]
+
+
+AuditAction = Literal[
+    "account_created",
+    "invite_created",
+    "login",
+    "password_changed",
+    "sessions_revoked",
+    "group_created",
+    "group_removed",
+    "join_requested",
+    "request_accepted",
+    "request_rejected",
+    "member_left",
+    "member_removed",
+    "ownership_transferred",
 ]
 
 

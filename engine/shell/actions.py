@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import to_builtins
 
-from engine.errors import LocalError
+from engine.errors import LocalError, RefusedByTracker
 from engine.reports import Notice
 from engine.shell import sentences
 from engine.shell.commands import COMMANDS, find_command
@@ -41,10 +41,19 @@ class Context:
     ask_password: AskPassword
 
 
-async def create_user(context: Context, user_id: str, password: str | None = None) -> Result:
+async def create_user(
+    context: Context, user_id: str, password: str | None = None, invitation: str = ""
+) -> Result:
+    asks = password is None
     if password is None:
         password = await _new_password(context, f"new password for {name(user_id)}: ")
-    await context.client.create_user(user_id, password)
+    try:
+        await context.client.create_user(user_id, password, invitation)
+    except RefusedByTracker as refusal:
+        if refusal.code != "invite_needed" or not asks:
+            raise
+        invitation = await context.ask_password("this tracker asks for an invitation: ")
+        await context.client.create_user(user_id, password, invitation)
     return Result(f"made the account {name(user_id)}; log in with: login {name(user_id)}", {"user_id": user_id})
 
 
@@ -72,6 +81,17 @@ async def change_password(context: Context, old: str | None = None, new: str | N
 async def revoke_sessions(context: Context) -> Result:
     await context.client.revoke_sessions()
     return Result("your other sessions were logged out; this one goes on")
+
+
+async def create_invite(context: Context, hours: str = "168") -> Result:
+    try:
+        life_s = float(hours) * 3600
+    except ValueError:
+        life_s = 0.0
+    if not 60 <= life_s <= 30 * 86400:
+        raise LocalError(f"an invitation lasts 1 to 720 hours, not {name(hours)}", "usage")
+    report = await context.client.create_invite(life_s)
+    return Result(sentences.invited(report), to_builtins(report))
 
 
 async def create_group(context: Context, group_id: str, option: str | None = None) -> Result:
@@ -112,6 +132,20 @@ async def remove_member(context: Context, group_id: str, user_id: str) -> Result
     await context.client.remove_member(group_id, user_id)
     sentence = f"{name(user_id)} is not a member of {name(group_id)} any more"
     return Result(sentence, {"group_id": group_id, "user_id": user_id})
+
+
+async def transfer_ownership(context: Context, group_id: str, user_id: str) -> Result:
+    await context.client.transfer_ownership(group_id, user_id)
+    sentence = f"{name(group_id)} belongs to {name(user_id)} now; you are a member"
+    return Result(sentence, {"group_id": group_id, "user_id": user_id})
+
+
+async def audit(context: Context, group_id: str) -> Result:
+    entries = await context.client.audit(group_id)
+    fields = [
+        {"at_s": e.at_s, "actor": e.actor, "action": e.action, "subject": e.subject, "host": e.host} for e in entries
+    ]
+    return Result(sentences.audit(entries), {"group_id": group_id, "entries": fields})
 
 
 async def list_groups(context: Context) -> Result:
@@ -212,6 +246,7 @@ ACTIONS: dict[str, Callable[..., Awaitable[Result]]] = {
     "logout": logout,
     "change_password": change_password,
     "revoke_sessions": revoke_sessions,
+    "create_invite": create_invite,
     "create_group": create_group,
     "join_group": join_group,
     "leave_group": leave_group,
@@ -219,6 +254,8 @@ ACTIONS: dict[str, Callable[..., Awaitable[Result]]] = {
     "accept_request": accept_request,
     "reject_request": reject_request,
     "remove_member": remove_member,
+    "transfer_ownership": transfer_ownership,
+    "audit": audit,
     "list_groups": list_groups,
     "list_files": list_files,
     "upload_file": upload_file,

@@ -44,9 +44,10 @@ class Invocation(NamedTuple):
 _ALL = (
     Command(
         "create_user",
-        ("<user_id>", "[<passwd>]"),
+        ("<user_id>", "[<passwd>]", "[<invitation>]"),
         "make an account",
-        "Refused if the id is taken. A password that is left out is asked for, twice and without echo.",
+        "Refused if the id is taken. A password that is left out is asked for, twice and without echo; so is an "
+        "invitation, if the tracker wants one.",
     ),
     Command(
         "login",
@@ -72,6 +73,13 @@ _ALL = (
         (),
         "log out your other sessions, on every machine",
         "Their keys are void at once: trackers refuse them, and everyone who serves you files drops their links.",
+    ),
+    Command(
+        "create_invite",
+        ("[<hours>]",),
+        "invite one person to make an account, where the tracker asks for that",
+        "Prints a code that works once, within so many hours (a week unless given, a month at most). Hand it on "
+        "privately: it is shown this once and kept nowhere.",
     ),
     Command(
         "create_group",
@@ -106,6 +114,18 @@ _ALL = (
         "put somebody out of a group that you own",
         "Everyone who serves files of the group drops that account's links at once. What it has received it keeps; "
         "nothing can prevent that.",
+    ),
+    Command(
+        "transfer_ownership",
+        ("<group_id>", "<user_id>"),
+        "give a group that you own to another member",
+        "You stay a member.",
+    ),
+    Command(
+        "audit",
+        ("<group_id>",),
+        "what happened to a group that you own: who did what, when and from where",
+        "Who asked, was let in, left, was put out or became the owner; oldest first, at most the latest thousand.",
     ),
     Command("list_groups", (), "all groups: owner, members, and where you stand"),
     Command(

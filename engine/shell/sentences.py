@@ -7,15 +7,24 @@ Not for: errors, which bring their own sentence, and programs, which get fields 
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
-from engine.reports import DownloadState, DownloadStatus, LeaveReport, LoginReport, StopReport, UploadReport
+from engine.reports import (
+    DownloadState,
+    DownloadStatus,
+    InviteReport,
+    LeaveReport,
+    LoginReport,
+    StopReport,
+    UploadReport,
+)
 from engine.shell import figures
 from engine.shell.commands import COMMANDS, Command
 from engine.shell.safe_text import name, printable, table
 
 if TYPE_CHECKING:
-    from engine.client import FileEntry, GroupEntry
+    from engine.client import AuditEntry, FileEntry, GroupEntry
 
 _LETTERS: dict[DownloadState, str] = {
     "checking": "[D]",
@@ -58,6 +67,20 @@ def requests(group_id: str, user_ids: Sequence[str]) -> str:
     if not user_ids:
         return f"nobody is waiting to join {name(group_id)}"
     return "\n".join(map(name, user_ids))
+
+
+def invited(report: InviteReport) -> str:
+    until = _when(report.expires_at_s)
+    return f"{report.code}\nlets one person make an account until {until}; it is shown this once"
+
+
+def audit(entries: "Sequence[AuditEntry]") -> str:
+    return table(
+        [
+            (_when(e.at_s), name(e.actor), e.action.replace("_", " "), name(e.subject) if e.subject else "", e.host)
+            for e in entries
+        ]
+    )
 
 
 def groups(entries: "Sequence[GroupEntry]") -> str:
@@ -141,6 +164,10 @@ def _checking(status: DownloadStatus) -> str:
         return "checking"
     done = figures.percent(status.checked_bytes, status.check_bytes)
     return f"checking what is here already: {done} % of {figures.size(status.check_bytes)}"
+
+
+def _when(at_s: float) -> str:
+    return datetime.fromtimestamp(at_s).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _download_row(status: DownloadStatus) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 import asyncio
+import contextlib
+import os
 
 import pytest
 
 from tracker.passwords import Cost, DeskBusy, PasswordDesk, Passwords
-from tracker.settings import PASSWORDS_WAITING_MAX
 
 CHEAP = Cost(passes=1, memory_kib=8)
 
@@ -32,11 +33,49 @@ def test_a_hash_of_another_cost_is_to_be_made_anew() -> None:
 
 async def test_the_line_before_the_desk_is_bounded() -> None:
     desk = PasswordDesk(Passwords(CHEAP))
+    hosts = [f"192.0.2.{number}" for number in range(20)]
     answers = await asyncio.gather(
-        *(desk.verify_password(None, "x") for _ in range(PASSWORDS_WAITING_MAX * 4)), return_exceptions=True
+        *(desk.verify_password(host, None, "x") for host in hosts for _ in range(20)), return_exceptions=True
     )
     assert {type(answer) for answer in answers} == {bool, DeskBusy}
-    assert await desk.verify_password(None, "x") is False
+    assert await desk.verify_password("192.0.2.1", None, "x") is False
+
+
+async def test_a_flood_from_one_address_does_not_keep_another_waiting() -> None:
+    desk = PasswordDesk(Passwords(CHEAP))
+    ended: list[str] = []
+
+    async def ask(host: str) -> None:
+        with contextlib.suppress(DeskBusy):
+            await desk.verify_password(host, None, "x")
+            ended.append(host)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(200):
+            group.create_task(ask("flood"))
+        group.create_task(ask("honest"))
+    assert len(ended) < 40
+    assert ended.index("honest") <= len(os.sched_getaffinity(0)) + 2
+
+
+async def test_a_full_house_sends_the_last_of_the_longest_line_away() -> None:
+    desk = PasswordDesk(Passwords(CHEAP))
+    hosts = [f"192.0.2.{number}" for number in range(20)]
+    crowd = [asyncio.create_task(desk.verify_password(host, None, "x")) for host in hosts for _ in range(16)]
+    honest = asyncio.create_task(desk.verify_password("honest", None, "x"))
+    assert await honest is False
+    await asyncio.gather(*crowd, return_exceptions=True)
+
+
+async def test_whoever_leaves_the_line_gives_the_place_up() -> None:
+    desk = PasswordDesk(Passwords(CHEAP))
+    waiting = [asyncio.create_task(desk.verify_password("host", None, "x")) for _ in range(10)]
+    await asyncio.sleep(0)
+    for task in waiting[1::2]:
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    assert desk._free == len(os.sched_getaffinity(0))
+    assert await desk.verify_password("host", None, "x") is False
 
 
 @pytest.mark.parametrize("password", ["\ud800", "é", "\0"])

@@ -163,3 +163,22 @@ def test_a_copy_is_made_beside_a_running_tracker_and_put_back_only_without_one(r
     process.wait()
     assert keep("restore")[0] == 0
     assert runner.start_ready()[1] == line
+
+
+async def test_the_first_account_of_a_closed_tracker_is_made_with_the_printed_invitation(runner: Runner) -> None:
+    process = runner.start(str(runner.info), "1", "--registration", "invite")
+    assert process.stdout is not None
+    assert process.stdout.readline().startswith("tracker 1 listening")
+    code = protocol.parse_invite(process.stdout.readline().split()[-1])
+    authority_pem = await fetch_authority(runner.address, 5)
+    connection = await TrackerConnection.open(runner.address, authority_pem, lambda _: None, lambda _: None, 5)
+    refused = await connection.call(protocol.CreateUser("ann", "pw"))
+    assert isinstance(refused, protocol.Refused)
+    assert refused.code == "invite_needed"
+    assert await connection.call(protocol.CreateUser("ann", "pw", code)) == Done()
+    await connection.close()
+
+
+@pytest.mark.parametrize("option", [("--ticket-life", "601"), ("--ticket-life", "0"), ("--registration", "closed")])
+def test_a_policy_that_cannot_be_is_wrong_usage(runner: Runner, option: tuple[str, str]) -> None:
+    assert runner.failing(str(runner.info), "1", *option)[0] == 2

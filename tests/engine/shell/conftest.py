@@ -10,12 +10,13 @@ from typing import Any, cast
 
 import pytest
 
-from engine.client import Client, FileEntry, GroupEntry
+from engine.client import AuditEntry, Client, FileEntry, GroupEntry
 from engine.errors import LocalError, RefusedByTracker
 from engine.reports import (
     DownloadState,
     DownloadStatus,
     DroppedShare,
+    InviteReport,
     LeaveReport,
     LoginReport,
     Notice,
@@ -53,7 +54,9 @@ class FakeClient:
         self._downloads: dict[tuple[str, str], list[DownloadState]] = {}
         self._over = asyncio.Event()
 
-    async def create_user(self, user_id: str, password: str) -> None:
+    async def create_user(self, user_id: str, password: str, invite: str = "") -> None:
+        if user_id == "guest" and invite != "welcome":
+            raise RefusedByTracker("this tracker takes invited people only", "invite_needed")
         if user_id in self.passwords:
             raise RefusedByTracker(f"the user id {user_id} is taken; choose another", "user_taken")
         self.passwords[user_id] = password
@@ -73,6 +76,19 @@ class FakeClient:
         if self.passwords[str(self.user_id)] != old_password:
             raise RefusedByTracker("the old password is wrong; nothing was changed", "login_failed")
         self.passwords[str(self.user_id)] = new_password
+
+    async def create_invite(self, life_s: float) -> InviteReport:
+        self._require_login()
+        return InviteReport("a" * 26, 1e9 + life_s)
+
+    async def transfer_ownership(self, group_id: str, user_id: str) -> None:
+        self.owners[group_id] = user_id
+
+    async def audit(self, group_id: str) -> list[AuditEntry]:
+        return [
+            AuditEntry(1e9, "alice", "group_created", "", "192.0.2.1"),
+            AuditEntry(1e9, "alice", "member_removed", "evil\x1b[2J", "192.0.2.1"),
+        ]
 
     async def revoke_sessions(self) -> None:
         self._require_login()

@@ -203,3 +203,31 @@ async def test_a_removal_names_whom_and_where(json_bench: "Bench") -> None:
         {"command": "remove_member", "ok": True, "group_id": "lab", "user_id": "bob"},
         {"command": "revoke_sessions", "ok": True},
     ]
+
+
+async def test_an_invitation_is_asked_for_where_the_password_was(bench: "Bench") -> None:
+    bench.answers += ["pw", "pw", "welcome"]
+    await bench.run("create_user guest", "login guest pw")
+    assert bench.client.user_id == "guest"
+    await bench.run("create_user guest pw")
+    assert "invited people only" in bench.err.getvalue()
+
+
+async def test_the_log_of_a_group_is_a_table_for_people_and_rows_for_programs(
+    bench: "Bench", json_bench: "Bench"
+) -> None:
+    for each in (bench, json_bench):
+        await each.run("create_user alice pw", "login alice pw", "audit lab")
+    assert "alice  member removed" in bench.out.getvalue()
+    assert "\x1b" not in bench.out.getvalue()
+    assert json_bench.records[-1]["entries"][0] == {
+        "at_s": 1e9, "actor": "alice", "action": "group_created", "subject": "", "host": "192.0.2.1",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("hours", ["0", "-1", "nan", "721", "soon", "1e9"])
+async def test_an_invitation_has_a_reasonable_end(bench: "Bench", hours: str) -> None:
+    await bench.run("create_user alice pw", "login alice pw", f"create_invite {hours}")
+    assert "1 to 720 hours" in bench.err.getvalue()
+    await bench.run("create_invite 1.5")
+    assert "a" * 26 in bench.out.getvalue()

@@ -1,0 +1,128 @@
+"""How long guessers of passwords have to wait. Pure; soft state of one tracker.
+
+Three counts of wrong passwords, each forgotten after a quarter of an hour without one:
+
+- of an account from one address: five are free, then the next try is refused for 1, 2, 4 … 300 s;
+- of an address, whatever the account: twenty are free, then likewise up to 60 s;
+- of an account from everywhere: twenty are free, then each try is answered later, by up to 8 s, but never refused.
+
+So a guesser with one address is slow, one with many gets little from each, and no stranger can lock anybody out: a
+refusal needs wrong passwords from the very address, and an address from which the account logged in before is spared
+the other two. A try counts from its beginning, so that many at the same time are no way around.
+"""
+
+import ipaddress
+from collections import OrderedDict
+from dataclasses import dataclass
+
+FORGOTTEN_AFTER_S = 900.0
+ENTRIES_MAX = 20_000
+"""Of each kind; the least recent goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    free: int
+    longest_s: float
+
+    def delay_s(self, count: int) -> float:
+        """1, 2, 4 … after the free ones."""
+        over = count - self.free
+        return 0.0 if over < 0 else min(2.0 ** min(over, 30), self.longest_s)
+
+
+PAIR = _Rule(5, 300.0)
+ADDRESS = _Rule(20, 60.0)
+ACCOUNT = _Rule(20, 8.0)
+NEW_ACCOUNTS = _Rule(1000, 60.0)
+"""Accounts made from one address."""
+
+
+class _Counts:
+    """Tries by key, with the time of the last."""
+
+    def __init__(self) -> None:
+        self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()
+
+    def count(self, key: str, now_s: float) -> int:
+        count, last_s = self._tries.get(key, (0, now_s))
+        return count if now_s - last_s < FORGOTTEN_AFTER_S else 0
+
+    def left_s(self, key: str, rule: _Rule, now_s: float) -> float:
+        """Until the next try is taken."""
+        _, last_s = self._tries.get(key, (0, now_s))
+        return max(0.0, last_s + rule.delay_s(self.count(key, now_s)) - now_s) if key in self._tries else 0.0
+
+    def add(self, key: str, now_s: float) -> None:
+        self._tries[key] = (self.count(key, now_s) + 1, now_s)
+        self._tries.move_to_end(key)
+        if len(self._tries) > ENTRIES_MAX:
+            self._tries.popitem(last=False)
+
+    def take_back(self, key: str) -> None:
+        count, last_s = self._tries.get(key, (0, 0.0))
+        if count > 1:
+            self._tries[key] = (count - 1, last_s)
+        else:
+            self._tries.pop(key, None)
+
+    def forget(self, key: str) -> None:
+        self._tries.pop(key, None)
+
+
+class Throttle:
+    def __init__(self) -> None:
+        self._pairs, self._addresses, self._accounts, self._makers = _Counts(), _Counts(), _Counts(), _Counts()
+        self._familiar: OrderedDict[str, None] = OrderedDict()
+
+    def refused_for_s(self, user_id: str, host: str, now_s: float) -> float:
+        """How long no password for this account is looked at from there; 0: now."""
+        left_s = self._pairs.left_s(_pair(user_id, host), PAIR, now_s)
+        if self._is_familiar(user_id, host):
+            return left_s
+        return max(left_s, self._addresses.left_s(_net(host), ADDRESS, now_s))
+
+    def begin(self, user_id: str, host: str, now_s: float) -> float:
+        """A password is about to be looked at; after how many seconds it should be."""
+        hold_s = 0.0
+        if not self._is_familiar(user_id, host):
+            hold_s = ACCOUNT.delay_s(self._accounts.count(user_id, now_s))
+        self._pairs.add(_pair(user_id, host), now_s)
+        self._addresses.add(_net(host), now_s)
+        self._accounts.add(user_id, now_s)
+        return hold_s
+
+    def succeeded(self, user_id: str, host: str) -> None:
+        """It was right: that try was none, and this address is known for this account."""
+        self._pairs.forget(_pair(user_id, host))
+        self._addresses.take_back(_net(host))
+        self._accounts.take_back(user_id)
+        self._familiar[_pair(user_id, host)] = None
+        self._familiar.move_to_end(_pair(user_id, host))
+        if len(self._familiar) > ENTRIES_MAX:
+            self._familiar.popitem(last=False)
+
+    def account_wanted(self, host: str, now_s: float) -> float:
+        """Somebody wants to make an account: 0 and counted, or how long that has to wait."""
+        left_s = self._makers.left_s(_net(host), NEW_ACCOUNTS, now_s)
+        if not left_s:
+            self._makers.add(_net(host), now_s)
+        return left_s
+
+    def _is_familiar(self, user_id: str, host: str) -> bool:
+        return _pair(user_id, host) in self._familiar
+
+
+def _net(host: str) -> str:
+    """What one subscriber has: an IPv4 address, or a /64 of IPv6."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is None:
+        return str(ipaddress.IPv6Network((int(address), 64), strict=False))
+    return str(getattr(address, "ipv4_mapped", None) or address)
+
+
+def _pair(user_id: str, host: str) -> str:
+    return f"{_net(host)} {user_id}"
