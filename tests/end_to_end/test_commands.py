@@ -28,12 +28,18 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("commands")]
 
 TABLE = {
     "logout": "",
+    "change_password": "old new",
+    "revoke_sessions": "",
+    "create_invite": "",
     "create_group": "g",
     "join_group": "g",
     "leave_group": "g",
     "list_requests": "g",
     "accept_request": "g u",
     "reject_request": "g u",
+    "remove_member": "g u",
+    "transfer_ownership": "g u",
+    "audit": "g",
     "list_groups": "",
     "list_files": "g",
     "upload_file": "/etc/hostname g",
