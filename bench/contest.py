@@ -5,24 +5,36 @@ warm-up round it is compared with the source byte by byte, and peak memory is wa
 idle while others run. What is compared are neighbours: the ratio of two contestants in one round, and its median over
 rounds.
 
+There are two times. The first ends when the program says that the file is there, which only Shoal says after a sync.
+The second goes on until the file is on the disk: to the first is added an fsync of the copy, of every contestant alike,
+right after its fetch (what a rival's farewell takes in between is not counted, and the kernel may use it to write).
+
 Not for: absolute figures of a loaded machine; only the ratios bear some load.
 """
 
 import filecmp
+import os
 import shutil
 import statistics
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 from bench.measure import GB, MIB, cpu_seconds, median_ratio, warm_memory, watching
 from bench.report import cell
 
-HEADER = ["contestant", "GB/s (median)", "min–max", "receiver CPU s/GB", "sender CPU s/GB", "receiver peak USS, MiB"]
+HEADER = [
+    "contestant", "GB/s (median)", "min–max", "GB/s, on disk", "receiver CPU s/GB", "sender CPU s/GB",
+    "receiver peak USS, MiB",
+]  # fmt: skip
+TWO_TIMES = (
+    "GB/s counts until the program says that it has the file; GB/s, on disk, until an fsync of the copy, made right "
+    "after, has returned as well. Shoal has synced when it says so; the others have not."
+)
 
 
 class Missing(Exception):
@@ -31,12 +43,13 @@ class Missing(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """One fetch. CPU is None where nothing was measured."""
+    """One fetch. CPU is None where nothing was measured, `sync_s` where there is no file; it is not in `seconds`."""
 
     seconds: float
     receiver_cpu_s: float | None = None
     sender_cpu_s: float | None = None
     peak_uss_bytes: int | None = None
+    sync_s: float | None = None
 
 
 class Contestant(Protocol):
@@ -72,8 +85,18 @@ class Entry:
         return [self.size_bytes / GB / each.seconds for each in self.transfers]
 
     @property
+    def durable_rates(self) -> list[float]:
+        """The same until the file is on the disk; empty if there is no file."""
+        synced = [(each.seconds, each.sync_s) for each in self.transfers]
+        return [self.size_bytes / GB / (fetch_s + sync_s) for fetch_s, sync_s in synced if sync_s is not None]
+
+    @property
     def rate(self) -> float:
         return statistics.median(self.rates)
+
+    @property
+    def durable_rate(self) -> float | None:
+        return statistics.median(self.durable_rates) if self.durable_rates else None
 
     def cpu_per_gb(self, side: str) -> float | None:
         """`side`: receiver or sender."""
@@ -84,10 +107,10 @@ class Entry:
         peak = None if self.peak_uss_bytes is None else self.peak_uss_bytes / MIB
         spread = f"{cell(min(self.rates))}–{cell(max(self.rates))}"
         cpu = [cell(self.cpu_per_gb("receiver")), cell(self.cpu_per_gb("sender"))]
-        return [self.name, cell(self.rate), spread, *cpu, cell(peak)]
+        return [self.name, cell(self.rate), spread, cell(self.durable_rate), *cpu, cell(peak)]
 
     def as_json(self) -> dict[str, Any]:
-        return {**asdict(self), "rates_gb_per_s": self.rates}
+        return {**asdict(self), "rates_gb_per_s": self.rates, "durable_rates_gb_per_s": self.durable_rates}
 
 
 @dataclass(slots=True)
@@ -102,6 +125,13 @@ class Outcome:
         if one not in self.entries or other not in self.entries:
             return None
         return median_ratio(self.entries[one].rates, self.entries[other].rates)
+
+    def durable_ratio(self, one: str, other: str) -> float | None:
+        """The same until the file is on the disk; None also if one of the two makes no file."""
+        if one not in self.entries or other not in self.entries:
+            return None
+        rates = self.entries[one].durable_rates, self.entries[other].durable_rates
+        return median_ratio(*rates) if all(rates) else None
 
     def rows(self) -> list[list[str]]:
         return [entry.row() for entry in self.entries.values()]
@@ -150,6 +180,7 @@ def _fetch_once(contestant: Contestant, source: Path, target: Path, is_warm_up: 
         transfer = contestant.fetch(target, is_watched=is_warm_up)
         if contestant.has_output:
             copy = target / source.name
+            transfer = replace(transfer, sync_s=_sync(copy))
             if copy.stat().st_size != source.stat().st_size:
                 raise AssertionError(f"{contestant.name}: the copy has another size than the source")
             if is_warm_up and not filecmp.cmp(source, copy, shallow=False):
@@ -157,6 +188,17 @@ def _fetch_once(contestant: Contestant, source: Path, target: Path, is_warm_up: 
         return transfer
     finally:
         shutil.rmtree(target)
+
+
+def _sync(copy: Path) -> float:
+    """Seconds until the file is on the disk."""
+    descriptor = os.open(copy, os.O_RDWR)
+    try:
+        started_s = time.perf_counter()
+        os.fsync(descriptor)
+        return time.perf_counter() - started_s
+    finally:
+        os.close(descriptor)
 
 
 def timed_fetch(

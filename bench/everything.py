@@ -1,4 +1,4 @@
-"""All of them in at most ~10 minutes; writes bench/RESULTS.md, RESULTS.json and throughput.svg.
+"""All of them in at most ~10 minutes; writes bench/RESULTS.md, RESULTS.json, throughput.svg and the README's figures.
 
 Options go to nobody: what each run is called with stands here and in the results. `python -m bench all --quick` is for
 trying the suite out: tiny sizes, figures without meaning, written to a folder of temporary files.
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import plot, runs
+from bench import headline, plot, runs
 from bench.measure import machine
 from bench.processes import ROOT
 from bench.report import FIGURE_HEADER, Section, table
@@ -82,6 +82,8 @@ def run(arguments: Sequence[str]) -> int:
     (folder / "RESULTS.md").write_text(_markdown(facts, sections, image))
     results = {**facts, "runs": [section.as_json() for section in sections]}
     (folder / "RESULTS.json").write_text(json.dumps(results, indent=1) + "\n")
+    if not is_quick:
+        headline.rewrite(ROOT / "README.md", headline.text(sections, before))
     print(_goals(sections, broken))
     print(f"\n{minutes:.1f} minutes; all of it is in {folder}/RESULTS.md")
     return 1 if broken else 0

@@ -3,6 +3,7 @@
 Not for: anything with more than one question.
 """
 
+import statistics
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -11,6 +12,9 @@ from typing import Any
 from bench.report import Section
 
 _OURS, _CEILING, _OTHERS = "#0b7285", "#ced4da", "#868e96"
+_LEGEND = {
+    "Shoal: verified, synced": _OURS, "others: not synced": _OTHERS, "what the machine can do: no hash": _CEILING,
+}  # fmt: skip
 
 
 def draw(sections: Sequence[Section], path: Path) -> Path | None:
@@ -23,6 +27,7 @@ def draw(sections: Sequence[Section], path: Path) -> Path | None:
     matplotlib.use("svg")
     matplotlib.rcParams["svg.hashsalt"] = "shoal"  # the same figures give the same file
     from matplotlib import pyplot
+    from matplotlib.patches import Patch
 
     chosen.sort(key=lambda entry: _median(entry))
     figure, axes = pyplot.subplots(figsize=(8, 0.4 * len(chosen) + 1), layout="constrained")
@@ -34,7 +39,13 @@ def draw(sections: Sequence[Section], path: Path) -> Path | None:
         error_kw={"linewidth": 0.8},
     )  # fmt: skip
     axes.bar_label(bars, [f"{rate:.2f}" for rate in rates], padding=6, fontsize=8)
-    axes.set_xlabel("GB/s, median and range of the rounds; loopback, both ends on this machine")
+    axes.set_xlim(left=0)
+    axes.set_title("One file over loopback, both ends on this machine", loc="left", fontsize=10)
+    axes.set_xlabel("GB/s until the program says it is done: median, and range of the rounds")
+    axes.legend(
+        handles=[Patch(color=color, label=label) for label, color in _LEGEND.items()], loc="lower right", fontsize=8,
+        frameon=False,
+    )  # fmt: skip
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)
@@ -52,8 +63,7 @@ def _entries(sections: Sequence[Section]) -> list[dict[str, Any]]:
 
 
 def _median(entry: dict[str, Any]) -> float:
-    rates = sorted(entry["rates_gb_per_s"])
-    return float(rates[len(rates) // 2])
+    return float(statistics.median(entry["rates_gb_per_s"]))
 
 
 def _color(name: str) -> str:

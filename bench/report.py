@@ -10,10 +10,13 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One line of the table of goals. `value` is None if it could not be measured here; `note` says why, or how."""
+    """One line of the table of goals. `value` is None if it could not be measured here; `note` says why, or how.
+
+    A `goal` of None: for information, to be seen beside another.
+    """
 
     name: str
-    goal: float
+    goal: float | None
     value: float | None
     unit: str
     sense: Literal["at least", "at most"]
@@ -23,13 +26,16 @@ class Figure:
     def verdict(self) -> str:
         if self.value is None:
             return "not measured"
+        if self.goal is None:
+            return "for information"
         is_met = self.value >= self.goal if self.sense == "at least" else self.value <= self.goal
         return "reached" if is_met else "**missed**"
 
     def row(self) -> list[str]:
         value = "–" if self.value is None else f"{number(self.value)} {self.unit}".strip()
         sign = "≥" if self.sense == "at least" else "≤"
-        return [self.name, f"{sign} {number(self.goal)} {self.unit}".strip(), value, self.verdict, self.note]
+        goal = "–" if self.goal is None else f"{sign} {number(self.goal)} {self.unit}".strip()
+        return [self.name, goal, value, self.verdict, self.note]
 
 
 FIGURE_HEADER = ["figure", "goal", "measured", "verdict", "note"]

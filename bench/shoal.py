@@ -2,8 +2,8 @@
 
 One swarm serves several contestants that differ in the data channel and the number of seeders; each has its own group.
 A fetch is `download_file` from command to result: manifest, tickets, new links with handshakes, every piece verified,
-synced to the disk, named and announced. (Rivals are not asked to sync.) The leecher logs out and in again after each,
-so no link survives to the next.
+synced to the disk, named and announced. Rivals do not sync; for that there is a second time (bench.contest). The
+leecher logs out and in again after each, so no link survives to the next.
 
 Not for: measuring below `Client`; for that see bench.ceiling and the tests of engine.transfer.
 """
