@@ -12,6 +12,7 @@ import logging
 import logging.handlers
 import os
 import random
+import resource
 import secrets
 import signal
 import sys
@@ -135,10 +136,17 @@ def _read_address(path: Path, tracker_no: int) -> TrackerAddress:
     return addresses[tracker_no - 1]
 
 
+def _raise_descriptor_limit() -> None:
+    """Every connection is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 async def _run(tracker_no: int, address: TrackerAddress, state_dir: Path, policy: Policy) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    _raise_descriptor_limit()
     store = await open_store(state_dir)
     try:
         _log_to(state_dir / "tracker.log")

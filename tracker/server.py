@@ -14,20 +14,18 @@ import logging
 import secrets
 import ssl
 import tempfile
-from collections import Counter
+from collections.abc import Callable
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from tracker import framing, protocol
 from tracker.authority import Authority, issue_tracker
+from tracker.entrance import Entrance
 from tracker.framing import ProtocolError
 from tracker.protocol import Bulletin, Event, Refused, Reply, Result, Welcome
 from tracker.service import Service
 from tracker.settings import (
-    CONNECTIONS_MAX,
-    CONNECTIONS_PER_ADDRESS_MAX,
     FRAME_TIMEOUT_S,
-    HANDSHAKE_TIMEOUT_S,
     PRESENCE_TTL_S,
     STRANGER_IDLE_S,
     SWEEP_S,
@@ -42,61 +40,33 @@ class TrackerServer:
     def __init__(self, service: Service, authority: Authority, now_s: float) -> None:
         self._service = service
         self._authority_pem = authority.pem
-        self._tls = _server_tls(authority, now_s)
-        self._per_address: Counter[str] = Counter()
-        self._connections: dict[_Connection, asyncio.Task[None]] = {}
-        self._server: asyncio.Server | None = None
+        self._connections: set[_Connection] = set()
+        self._entrance = Entrance(_server_tls(authority, now_s), self._receive)
         self._chores: list[asyncio.Task[None]] = []
 
     async def start(self, host: str, port: int) -> int:
         """Listens, and returns the port, which the system chooses if `port` is 0. Raises OSError."""
         await self._service.catch_up()
-        self._server = await asyncio.start_server(
-            self._accept,
-            host,
-            port,
-            ssl=self._tls,
-            ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
-            ssl_shutdown_timeout=HANDSHAKE_TIMEOUT_S,
-            backlog=512,
-        )
+        listening_port = await self._entrance.open(host, port)
         self._chores = [asyncio.create_task(self._sweep()), asyncio.create_task(self._service.follow_news())]
-        listening_port: int = self._server.sockets[0].getsockname()[1]
         return listening_port
 
     async def close(self) -> None:
         """Ends every connection. What was acknowledged is in the store already."""
-        if self._server is None:
-            return
-        self._server.close()
-        tasks = [*self._chores, *self._connections.values()]
-        for task in tasks:
+        for task in self._chores:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        await self._server.wait_closed()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+        await self._entrance.close()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        peer = writer.get_extra_info("peername")
-        host = str(peer[0]) if peer else ""
-        task = asyncio.current_task()
-        is_full = (
-            len(self._connections) >= CONNECTIONS_MAX or self._per_address[host] >= CONNECTIONS_PER_ADDRESS_MAX
-        )
-        if is_full or task is None:
-            writer.transport.abort()
-            return
-        connection = _Connection(self._service, reader, writer, host)
-        self._connections[connection] = task
-        self._per_address[host] += 1
+    async def _receive(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, logged_in: Callable[[], None]
+    ) -> None:
+        connection = _Connection(self._service, reader, writer, host, logged_in)
+        self._connections.add(connection)
         try:
             await connection.serve(self._authority_pem)
-        except asyncio.CancelledError:
-            pass  # Only close() cancels; asyncio would report the cancelled task as an unexpected failure.
         finally:
-            del self._connections[connection]
-            self._per_address[host] -= 1
-            if not self._per_address[host]:
-                del self._per_address[host]
+            self._connections.discard(connection)
 
     async def _sweep(self) -> None:
         while True:
@@ -110,8 +80,14 @@ class _Connection:
     """One client, from its handshake to its end."""
 
     def __init__(
-        self, service: Service, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str
+        self,
+        service: Service,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        host: str,
+        logged_in: Callable[[], None],
     ) -> None:
+        self._logged_in = logged_in
         self._service = service
         self._reader = reader
         self._writer = writer
@@ -152,6 +128,8 @@ class _Connection:
                 await self._send(Reply(seq, Refused("bad_request", str(error))))
             return False
         await self._send(Reply(call.seq, await self._answer(call)))
+        if self._caller.session is not None:
+            self._logged_in()
         return True
 
     async def _answer(self, call: protocol.Call) -> Result:

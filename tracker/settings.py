@@ -15,6 +15,9 @@ FRAME_TIMEOUT_S = 120.0
 CONNECTIONS_MAX = 4096
 CONNECTIONS_PER_ADDRESS_MAX = 512
 """A whole lab may sit behind one address."""
+HANDSHAKES_PER_S_PER_ADDRESS = 100
+HANDSHAKES_AT_ONCE_PER_ADDRESS = 600
+"""One handshake is a millisecond of a core. A lab that reconnects as one after an outage still fits."""
 UNREAD_BYTES_MAX = (36 << 20) + (1 << 20)
 """A client with more than one full reply and a mebibyte of events unread is not reading."""
 

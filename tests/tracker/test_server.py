@@ -7,7 +7,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tracker import framing, protocol, server
+from tracker import doorkeeper, framing, protocol, server
 from tracker.addresses import TrackerAddress
 from tracker.authority import make_authority
 from tracker.connection import TrackerConnection, fetch_authority
@@ -200,14 +200,26 @@ async def test_a_silent_stranger_is_sent_away(town: "Town", monkeypatch: pytest.
     writer.close()
 
 
-async def test_one_address_has_a_bounded_number_of_connections(
-    town: "Town", monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(server, "CONNECTIONS_PER_ADDRESS_MAX", 1)
+async def test_one_address_has_a_bounded_number_of_members(town: "Town", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doorkeeper, "CONNECTIONS_PER_ADDRESS_MAX", 1)
     first = await connect(town)
+    await login(first, "ann")
     with pytest.raises(TrackerLost):
         await connect(town)
+    assert await first.call(protocol.Heartbeat()) == Done()
     await first.close()
+
+
+async def test_strangers_keep_nobody_out(town: "Town", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(doorkeeper, "CONNECTIONS_MAX", 3)
+    ends = Ends()
+    silent = await connect(town, ends)
+    others = [await connect(town) for _ in range(3)]
+    async with asyncio.timeout(5):
+        assert "closed" in await ends.closed.get()
+    await login(others[-1], "ann")
+    for each in (silent, *others):
+        await each.close()
 
 
 async def test_a_client_that_does_not_read_is_cut_off(town: "Town", monkeypatch: pytest.MonkeyPatch) -> None:
