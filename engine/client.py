@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from engine import uploads
+from engine import manifests, uploads
 from engine.downloads import Downloads
 from engine.errors import LocalError, ShoalError
 from engine.net.listener import Listener
@@ -234,15 +234,11 @@ class Client:
         uploads.name_of(path)
         await self._session.ticket_for(_group_id(group_id))  # not a member? Better said before the file is read
         file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, on_progress)
-        geometry = manifest.geometry
-        request = protocol.Publish(
-            group_id, file.name, geometry.size_bytes, geometry.piece_bytes, file.root, manifest.leaves.tobytes()
-        )
-        published = await self._session.call(request, protocol.Published)
+        published = await manifests.publish(self._session, group_id, file.name, manifest)
         await self._shares.add(file)
         seconds = time.monotonic() - started_s
-        root = file.root.hex()
-        return UploadReport(group_id, file.name, str(path), geometry.size_bytes, root, published.was_known, seconds)
+        root, size_bytes = file.root.hex(), manifest.geometry.size_bytes
+        return UploadReport(group_id, file.name, str(path), size_bytes, root, published.was_known, seconds)
 
     async def stop_share(self, group_id: str, file_name: str) -> StopReport:
         """For good: it does not resume at the next login. The file itself stays where it is."""

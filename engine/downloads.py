@@ -8,7 +8,7 @@ import asyncio
 import os
 from pathlib import Path
 
-from engine import uploads
+from engine import manifests, uploads
 from engine.errors import LocalError, RefusedByTracker, ShoalError
 from engine.reports import DownloadStatus
 from engine.session import Session
@@ -19,7 +19,6 @@ from engine.storage.manifest import Manifest
 from engine.storage.stamp import Stamp
 from engine.transfer.coordinator import Coordinator, Fetching
 from engine.transfer.download import Download
-from engine.transfer.links import PeerAddress
 from tracker import protocol
 
 Key = tuple[str, str]
@@ -55,7 +54,7 @@ class Downloads:
 
     async def begin(self, key: Key, target: Path) -> DownloadStatus:
         """Fetch a file to `target`, or take what is there if it is this file. Returns its first status."""
-        manifest, peers = await self._fetch_manifest(*key)
+        manifest, peers = await manifests.fetch(self._session, *key)
         if os.path.lexists(target):
             await self._take_existing(key, target, manifest)
             file_names.discard_part(file_names.part_path(target, manifest.root))
@@ -153,11 +152,6 @@ class Downloads:
                 f"{target} exists and is not this file; move it away or choose another destination", "target_exists"
             )
         await self._shares.add(SharedFile(*key, str(target), manifest.root, manifest.geometry, stamp))
-
-    async def _fetch_manifest(self, group_id: str, name: str) -> tuple[Manifest, list[PeerAddress]]:
-        """Checked against its root before anything is asked of anyone; and who has the file."""
-        answer, peers = await self._session.fetch_manifest(group_id, name)
-        return Manifest.check(answer.size_bytes, answer.piece_bytes, answer.leaves, answer.root), peers
 
 
 def _partial(download: Download) -> protocol.Share:

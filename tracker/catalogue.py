@@ -1,6 +1,6 @@
 """The files of each group and their manifests, as SQL.
 
-Invariant: a manifest is kept exactly as long as a file refers to it, once however many files do.
+Invariant: a manifest, with its pages, is kept exactly as long as a file refers to it, once however many files do.
 
 Not here: who has a file right now (presence), whether the caller may (permissions).
 """
@@ -11,6 +11,7 @@ from typing import NamedTuple
 from sqlalchemy import bindparam, delete, exists, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tracker.manifest_pages import find_page, settle
 from tracker.protocol import FileEntry, Manifest, Publish
 from tracker.schema import files, manifests
 
@@ -35,10 +36,10 @@ class KnownFile(NamedTuple):
     digest: bytes
 
 
-def digest_of(manifest: Publish | Manifest) -> bytes:
-    """Names a manifest by what it says."""
+def digest_of(manifest: Publish) -> bytes:
+    """Names a manifest by what it says: by its leaves, or by the digests of their pages."""
     head = manifest.root + manifest.size_bytes.to_bytes(8, "big") + manifest.piece_bytes.to_bytes(8, "big")
-    return hashlib.sha256(head + manifest.leaves).digest()
+    return hashlib.sha256(head + (manifest.leaves or b"".join(manifest.pages))).digest()
 
 
 async def find_file(db: AsyncConnection, group_id: str, name: str) -> KnownFile | None:
@@ -74,13 +75,15 @@ async def find_manifest(db: AsyncConnection, group_id: str, name: str) -> Manife
     row = (await db.execute(_MANIFEST, {"of_group": group_id, "of_name": name})).first()
     if row is None:
         return None
-    return Manifest(row.name, row.size_bytes, row.piece_bytes, row.root, row.leaves, row.publisher)
+    leaves = row.leaves or await find_page(db, row.digest, 0) or b""
+    return Manifest(row.name, row.size_bytes, row.piece_bytes, row.root, leaves, row.publisher)
 
 
 async def add_file(db: AsyncConnection, request: Publish, publisher: str) -> None:
     digest = digest_of(request)
     if await db.scalar(select(manifests.c.digest).where(manifests.c.digest == digest)) is None:
         await db.execute(manifests.insert().values(digest=digest, leaves=request.leaves))
+        await settle(db, publisher, digest, request.pages)
     await db.execute(
         files.insert().values(
             group_id=request.group_id,

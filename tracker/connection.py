@@ -160,7 +160,7 @@ class TrackerConnection:
 
 async def _read_message(reader: asyncio.StreamReader) -> protocol.FromTracker:
     header = await reader.readexactly(framing.FRAME_HEADER_BYTES)
-    length = framing.frame_length(header, framing.FRAME_BYTES_MAX_MEMBER)
+    length = framing.frame_length(header, framing.FRAME_BYTES_MAX_REPLY)
     return framing.decode_from_tracker(await reader.readexactly(length))
 
 

@@ -13,8 +13,10 @@ from tracker.vocabulary import Seq
 FRAME_HEADER_BYTES = 4
 FRAME_BYTES_MAX_STRANGER = 64 << 10
 """Before login: the largest honest request is a login."""
-FRAME_BYTES_MAX_MEMBER = 36 << 20
-"""After login: a manifest of PIECE_COUNT_MAX pieces and room for its frame."""
+FRAME_BYTES_MAX_MEMBER = 12 << 20
+"""After login: SHARES_PER_ANNOUNCE_MAX shares with the longest names. A page of a manifest has a mebibyte."""
+FRAME_BYTES_MAX_REPLY = 36 << 20
+"""From the tracker, which the client trusts that far: a list of 90 000 files with the longest names."""
 
 
 class ProtocolError(Exception):

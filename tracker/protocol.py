@@ -15,6 +15,15 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
+from tracker.manifest_messages import (
+    FetchManifest as FetchManifest,
+    FetchPage as FetchPage,
+    Manifest as Manifest,
+    Page as Page,
+    Publish as Publish,
+    Published as Published,
+    PutPage as PutPage,
+)
 from tracker.pushed import (
     Bulletin as Bulletin,
     Event as Event,
@@ -29,13 +38,9 @@ from tracker.pushed import (
 )
 from tracker.vocabulary import (
     INVITE_CODE_BYTES as INVITE_CODE_BYTES,
-    LEAF_BYTES,
+    PAGE_BYTES as PAGE_BYTES,
     PEERS_WANTED_MAX,
-    PIECE_BYTES_MAX,
-    PIECE_BYTES_MIN,
-    PIECE_COUNT_MAX,
     SHARES_PER_ANNOUNCE_MAX,
-    SIZE_BYTES_MAX,
     AuditAction as AuditAction,
     Digest,
     ErrorCode,
@@ -162,25 +167,6 @@ class ListFiles(Message, frozen=True, tag="list_files"):
     group_id: Id
 
 
-class Publish(Message, frozen=True, tag="publish"):
-    """A file becomes known to a group. `leaves` is one 32-byte BLAKE3 per piece, in order, end to end."""
-
-    group_id: Id
-    name: FileName
-    size_bytes: Annotated[int, Meta(ge=0, le=SIZE_BYTES_MAX)]
-    piece_bytes: Annotated[int, Meta(ge=PIECE_BYTES_MIN, le=PIECE_BYTES_MAX)]
-    root: Root
-    leaves: Annotated[bytes, Meta(max_length=PIECE_COUNT_MAX * LEAF_BYTES)]
-
-
-class FetchManifest(Message, frozen=True, tag="fetch_manifest"):
-    """With up to `want` peers, since whoever asks is about to fetch."""
-
-    group_id: Id
-    name: FileName
-    want: Annotated[int, Meta(ge=0, le=PEERS_WANTED_MAX)] = 0
-
-
 class Withdraw(Message, frozen=True, tag="withdraw"):
     """The caller stopped sharing this file. If it was theirs and nobody online has it, it leaves the group's list."""
 
@@ -231,7 +217,7 @@ Request = (
     CreateUser | Login | Resume | Renew | Logout | ChangePassword | RevokeSessions | CreateInvite
     | CreateGroup | JoinGroup | LeaveGroup | RemoveMember | TransferOwnership | FetchAudit
     | ListRequests | AcceptRequest | RejectRequest
-    | ListGroups | ListFiles | Publish | FetchManifest | Withdraw
+    | ListGroups | ListFiles | Publish | PutPage | FetchManifest | FetchPage | Withdraw
     | Announce | AnnounceChange | Heartbeat | FindPeers | GetTicket
 )
 
@@ -322,22 +308,6 @@ class Files(Message, frozen=True, tag="files"):
     files: list[FileEntry]
 
 
-class Published(Message, frozen=True, tag="published"):
-    """`was_known`: the same content already had this name in the group; the caller became another sharer."""
-
-    was_known: bool
-
-
-class Manifest(Message, frozen=True, tag="manifest"):
-    name: FileName
-    size_bytes: Annotated[int, Meta(ge=0, le=SIZE_BYTES_MAX)]
-    piece_bytes: Annotated[int, Meta(ge=PIECE_BYTES_MIN, le=PIECE_BYTES_MAX)]
-    root: Root
-    leaves: Annotated[bytes, Meta(max_length=PIECE_COUNT_MAX * LEAF_BYTES)]
-    publisher: Id
-    peers: list[Peer] = []  # noqa: RUF012 (msgspec makes a new one each time)
-
-
 class Withdrawn(Message, frozen=True, tag="withdrawn"):
     is_removed: bool
 
@@ -361,7 +331,7 @@ class Ticket(Message, frozen=True, tag="ticket"):
 
 Result = (
     Done | Refused | LoggedIn | Left | Invited | Audit | Requests | Groups | Files
-    | Published | Manifest | Withdrawn | Announced | Peers | Ticket
+    | Published | Manifest | Page | Withdrawn | Announced | Peers | Ticket
 )
 
 

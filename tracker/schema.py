@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0004"
+REVISION = "0005"
 """The last step in `migrations.versions`, which has to say every change of what stands here."""
 
 metadata = MetaData()
@@ -79,7 +79,27 @@ manifests = Table(
     # Named by its own content, not by the root its publisher claims: whoever publishes a stranger's root with made-up
     # leaves neither spoils the true manifest nor gets to read it.
     Column("digest", LargeBinary, primary_key=True),
+    # Empty if they fill more than one page.
     Column("leaves", LargeBinary, nullable=False),
+)
+
+pages = Table(
+    "pages",
+    metadata,
+    Column("digest", ForeignKey("manifests.digest", ondelete="CASCADE"), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("leaves", LargeBinary, nullable=False),
+)
+
+staged_pages = Table(
+    "staged_pages",
+    metadata,
+    # By account: nobody finds out what others have put, nor publishes what they have not.
+    Column("user_id", Text, primary_key=True),
+    Column("page_digest", LargeBinary, primary_key=True),
+    Column("leaves", LargeBinary, nullable=False),
+    Column("put_at_s", Double, nullable=False),
+    Index("staged_pages_by_age", "put_at_s"),
 )
 
 files = Table(

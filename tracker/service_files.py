@@ -6,22 +6,26 @@ the sentence says whose the first is.
 
 from msgspec.structs import replace
 
-from tracker import catalogue
+from tracker import catalogue, manifest_pages
 from tracker.names import check_file_name
 from tracker.permissions import Refusal
 from tracker.protocol import (
+    Done,
     FetchManifest,
+    FetchPage,
     Files,
     ListFiles,
     Manifest,
+    Page,
     Publish,
     Published,
+    PutPage,
     Withdraw,
     Withdrawn,
 )
 from tracker.service_swarm import choose_peers
 from tracker.turn import Turn
-from tracker.vocabulary import LEAF_BYTES, PIECE_COUNT_MAX
+from tracker.vocabulary import LEAF_BYTES, PAGE_BYTES, PIECE_COUNT_MAX
 
 
 async def list_files(turn: Turn, request: ListFiles) -> Files:
@@ -37,6 +41,10 @@ async def publish(turn: Turn, request: Publish) -> Published:
     _check_geometry(request)
     known = await catalogue.find_file(turn.db, request.group_id, request.name)
     if known is None:
+        leaves_bytes = _piece_count(request) * LEAF_BYTES
+        wanted = await manifest_pages.list_wanted(turn.db, turn.user_id, request.pages, leaves_bytes, turn.now_s)
+        if wanted:
+            return Published(False, wanted)
         await catalogue.add_file(turn.db, request, turn.user_id)
         return Published(False)
     if known.root != request.root or known.digest != catalogue.digest_of(request):
@@ -55,6 +63,21 @@ async def fetch_manifest(turn: Turn, request: FetchManifest) -> Manifest:
         peers = await choose_peers(turn, request.group_id, manifest.root, request.want)
         manifest = replace(manifest, peers=peers)
     return manifest
+
+
+async def put_page(turn: Turn, request: PutPage) -> Done:
+    await manifest_pages.stage(turn.db, turn.user_id, request.leaves, turn.now_s)
+    return Done()
+
+
+async def fetch_page(turn: Turn, request: FetchPage) -> Page:
+    known = await catalogue.find_file(turn.db, request.group_id, request.name)
+    if known is None or known.root != request.root:
+        raise no_such_file(request.group_id, request.name)
+    leaves = await manifest_pages.find_page(turn.db, known.digest, request.number)
+    if leaves is None:
+        raise Refusal("bad_request", f"the manifest of {request.name!r} has no page {request.number} of its own")
+    return Page(leaves)
 
 
 async def withdraw(turn: Turn, request: Withdraw) -> Withdrawn:
@@ -77,11 +100,20 @@ def _check_geometry(request: Publish) -> None:
     piece_bytes = request.piece_bytes
     if piece_bytes & (piece_bytes - 1):
         raise Refusal("bad_request", f"a piece has a power of two of bytes, not {piece_bytes}")
-    piece_count = -(-request.size_bytes // piece_bytes)
+    piece_count = _piece_count(request)
     if piece_count > PIECE_COUNT_MAX:
         raise Refusal("too_large", f"{piece_count} pieces, {PIECE_COUNT_MAX} is the limit; use larger ones")
-    if len(request.leaves) != piece_count * LEAF_BYTES:
+    leaves_bytes = piece_count * LEAF_BYTES
+    if leaves_bytes > PAGE_BYTES:
+        page_count = -(-leaves_bytes // PAGE_BYTES)
+        if request.leaves or len(request.pages) != page_count:
+            raise Refusal("bad_request", f"{piece_count} pieces need {page_count} pages of leaves, named each")
+    elif request.pages or len(request.leaves) != leaves_bytes:
         raise Refusal(
             "bad_request",
-            f"{piece_count} pieces need {piece_count * LEAF_BYTES} bytes of leaves, not {len(request.leaves)}",
+            f"{piece_count} pieces need {leaves_bytes} bytes of leaves, not {len(request.leaves)}",
         )
+
+
+def _piece_count(request: Publish) -> int:
+    return -(-request.size_bytes // request.piece_bytes)

@@ -11,7 +11,7 @@ HANDSHAKE_TIMEOUT_S = 5.0
 STRANGER_IDLE_S = 60.0
 """Before login: long enough to type a password on an open connection, short enough to clear out the silent."""
 FRAME_TIMEOUT_S = 120.0
-"""For the rest of a frame once its header is here, and for a reply to be taken: 36 MiB at 2.5 Mbit/s."""
+"""For the rest of a frame once its header is here, and for a reply to be taken: 12 MiB at 1 Mbit/s."""
 CONNECTIONS_MAX = 4096
 CONNECTIONS_PER_ADDRESS_MAX = 512
 """A whole lab may sit behind one address."""
@@ -33,6 +33,12 @@ NEWS_POLL_S = 0.25
 """How often a tracker looks for what others of its store changed: the delay of a removal that another one made."""
 OUTCOME_LIFE_S = 24 * 3600.0
 """How long a retry is recognised. A client gives up within seconds."""
+
+STAGED_PAGES_PER_ACCOUNT_MAX = 64
+"""Two manifests of the largest kind, 64 MiB; with one page more the oldest is dropped, and asked for again."""
+STAGED_PAGES_MAX = 1024
+STAGED_PAGE_LIFE_S = 3600.0
+"""For so long a publishing that was broken off goes on where it was."""
 
 PASSWORDS_WAITING_MAX = 64
 """Logins in line for a core; one more is told to come back, so that memory and waiting stay bounded."""

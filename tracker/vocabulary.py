@@ -15,11 +15,15 @@ PIECE_BYTES_MAX = 1 << 24
 SIZE_BYTES_MAX = PIECE_COUNT_MAX * PIECE_BYTES_MAX
 PEERS_WANTED_MAX = 50
 SHARES_PER_ANNOUNCE_MAX = 100_000
+PAGE_BYTES = 1 << 20
+"""Leaves travel in pages of so many bytes, the last one shorter: one holds 32768 pieces, of 512 GiB at most."""
+PAGES_MAX = PIECE_COUNT_MAX * LEAF_BYTES // PAGE_BYTES
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
 FileName = Annotated[str, Meta(min_length=1, max_length=255)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Root = Annotated[bytes, Meta(min_length=32, max_length=32)]
+PageNumber = Annotated[int, Meta(ge=0, lt=PAGES_MAX)]
 Nonce = Annotated[bytes, Meta(min_length=32, max_length=32)]
 PublicKey = Annotated[bytes, Meta(min_length=32, max_length=32)]
 Signature = Annotated[bytes, Meta(min_length=64, max_length=64)]

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tracker import framing, protocol
 from tracker.framing import ProtocolError, decode_call, decode_from_tracker, decode_seq, encode_frame
 from tracker.protocol import Call, Reply
-from tracker.vocabulary import LEAF_BYTES, PIECE_COUNT_MAX, SIZE_BYTES_MAX
+from tracker.vocabulary import PAGE_BYTES, PAGES_MAX, SHARES_PER_ANNOUNCE_MAX, SIZE_BYTES_MAX
 
 ids = st.text(min_size=1, max_size=64)
 roots = st.binary(min_size=32, max_size=32)
@@ -72,7 +72,11 @@ def test_a_length_over_the_limit_is_refused_from_the_header_alone() -> None:
         framing.frame_length(b"\xff\xff\xff\xff", framing.FRAME_BYTES_MAX_MEMBER)
 
 
-def test_a_full_manifest_fits_a_members_frame() -> None:
-    leaves = bytes(PIECE_COUNT_MAX * LEAF_BYTES)
-    manifest = protocol.Manifest("n" * 255, SIZE_BYTES_MAX, 1 << 24, bytes(32), leaves, "p" * 64)
-    assert len(encode_frame(Reply(1, manifest))) <= framing.FRAME_BYTES_MAX_MEMBER
+def test_the_largest_honest_messages_fit_their_frames() -> None:
+    page = bytes(PAGE_BYTES)
+    publish = protocol.Publish("g" * 64, "n" * 255, SIZE_BYTES_MAX, 1 << 24, bytes(32), b"", [bytes(32)] * PAGES_MAX)
+    shares = [protocol.Share("g" * 64, bytes(32), True)] * SHARES_PER_ANNOUNCE_MAX
+    for request in (publish, protocol.PutPage("g" * 64, page), protocol.Announce("h" * 64, 65535, shares)):
+        assert len(encode_frame(Call(2**32 - 1, bytes(16), request))) <= framing.FRAME_BYTES_MAX_MEMBER
+    manifest = protocol.Manifest("n" * 255, SIZE_BYTES_MAX, 1 << 24, bytes(32), page, "p" * 64)
+    assert len(encode_frame(Reply(1, manifest))) <= framing.FRAME_BYTES_MAX_REPLY

@@ -12,7 +12,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
-from tracker import people, schema
+from tracker import catalogue, manifest_pages, people, schema
 from tracker.migrations import versions
 from tracker.store import Store, StoreError, open_store
 
@@ -75,6 +75,29 @@ async def test_a_database_from_before_is_brought_up_to_date_and_keeps_what_is_in
         assert await people.find_account(db, "ann") == people.Account("hash", 0)
     await store.close()
     assert ask(tmp_path / "tracker.db", "SELECT version_num FROM alembic_version") == [(schema.REVISION,)]
+
+
+async def test_a_manifest_of_more_than_a_page_is_cut_into_pages(tmp_path: Path) -> None:
+    make_first_version(tmp_path)
+    leaves = bytes(range(256)) * (5 << 10)
+    with closing(sqlite3.connect(tmp_path / "tracker.db")) as connection:
+        connection.execute("INSERT INTO groups VALUES ('lab', 'ann', 1, 0)")
+        connection.execute("INSERT INTO manifests VALUES (?, ?)", (b"old", leaves))
+        connection.execute(
+            "INSERT INTO files VALUES ('lab', 'data', ?, ?, ?, 'ann', ?)",
+            (bytes(32), (len(leaves) // 32) << 18, 1 << 18, b"old"),
+        )
+        connection.commit()
+    store = await open_store(tmp_path)
+    async with store.reading() as db:
+        first = await catalogue.find_manifest(db, "lab", "data")
+        known = await catalogue.find_file(db, "lab", "data")
+        assert first is not None
+        assert known is not None
+        second = await manifest_pages.find_page(db, known.digest, 1)
+    await store.close()
+    assert first.leaves + (second or b"") == leaves
+    assert ask(tmp_path / "tracker.db", "SELECT count(*) FROM manifests") == [(1,)]
 
 
 async def test_it_is_copied_before_the_first_step(tmp_path: Path) -> None:

@@ -1,0 +1,61 @@
+"""A file's manifest on its way to and from the tracker, page by page when it is very large.
+
+1 TB has 65536 pieces of 16 MiB and 2 MiB of leaves. Invariant: how long every page has to be is known before the first
+one is asked for, and nothing is a Manifest before all of it hashed to its root.
+"""
+
+import hashlib
+
+from engine.errors import TrackerUnavailable
+from engine.session import Session
+from engine.storage.manifest import LEAF_BYTES, BadManifest, Manifest
+from engine.swarm.geometry import BadGeometry, Geometry
+from engine.transfer.links import PeerAddress
+from tracker import protocol
+from tracker.protocol import PAGE_BYTES
+
+_ROUNDS_MAX = 3
+"""A tracker forgets pages of an account that puts very many; then they are put again, so often."""
+
+
+async def publish(session: Session, group_id: str, name: str, manifest: Manifest) -> protocol.Published:
+    """Make the file known to the group. Raises RefusedByTracker, TrackerUnavailable."""
+    geometry, leaves = manifest.geometry, manifest.leaves.tobytes()
+    pages = [leaves[start : start + PAGE_BYTES] for start in range(0, len(leaves), PAGE_BYTES)]
+    is_small = len(pages) <= 1
+    digests = [] if is_small else [hashlib.sha256(page).digest() for page in pages]
+    request = protocol.Publish(
+        group_id, name, geometry.size_bytes, geometry.piece_bytes, manifest.root, leaves if is_small else b"", digests
+    )
+    for _ in range(1 + _ROUNDS_MAX):
+        answer = await session.call(request, protocol.Published)
+        if not answer.wanted:
+            return answer
+        for number in answer.wanted:
+            if number >= len(digests):
+                raise TrackerUnavailable("the tracker asks for a page that the manifest has not; it is at fault")
+            await session.call(protocol.PutPage(group_id, pages[number]), protocol.Done)
+    raise TrackerUnavailable("the tracker cannot keep all pages of this manifest just now; try again later")
+
+
+async def fetch(session: Session, group_id: str, name: str) -> tuple[Manifest, list[PeerAddress]]:
+    """Checked against its root before anything is asked of anyone; and who has the file. Raises BadManifest, and as
+    `publish`.
+    """
+    answer, peers = await session.fetch_manifest(group_id, name)
+    try:
+        leaves_bytes = Geometry(answer.size_bytes, answer.piece_bytes).piece_count * LEAF_BYTES
+    except BadGeometry as error:
+        raise BadManifest(f"the manifest speaks of {error}; whoever published it is at fault") from error
+    pages = [_checked(answer.leaves, 0, leaves_bytes)]
+    for number in range(1, -(-leaves_bytes // PAGE_BYTES)):
+        page = await session.call(protocol.FetchPage(group_id, name, answer.root, number), protocol.Page)
+        pages.append(_checked(page.leaves, number, leaves_bytes))
+    return Manifest.check(answer.size_bytes, answer.piece_bytes, b"".join(pages), answer.root), peers
+
+
+def _checked(page: bytes, number: int, leaves_bytes: int) -> bytes:
+    needed_bytes = min(PAGE_BYTES, leaves_bytes - number * PAGE_BYTES)
+    if len(page) != needed_bytes:
+        raise BadManifest(f"page {number} of the manifest has {len(page)} bytes, not {needed_bytes}; it is not valid")
+    return page
