@@ -13,6 +13,7 @@ from bench.measure import MIB, write_random
 from bench.report import Figure, Section
 from bench.rivals.aria2 import Aria2Torrent
 from bench.rivals.libtorrent import Libtorrent, libtorrent_name
+from bench.rivals.qbittorrent import Qbittorrent
 from bench.rivals.rsync import Rsync
 from bench.rivals.web import Web
 from bench.shoal import Shoal, SwarmHolder, shoal_name
@@ -32,7 +33,7 @@ def measure(options: argparse.Namespace) -> Section:
     holder = SwarmHolder(seeders)
     rivals: list[Contestant] = [
         Aria2Torrent(seeders), Web("curl", is_tls=False), Web("curl", is_tls=True),
-        Web("aria2c", is_tls=False), Rsync(),
+        Web("aria2c", is_tls=False), Rsync(), Qbittorrent(seeders),
     ]  # fmt: skip
     sealed, opened = Shoal(holder, "sealed", seeders), Shoal(holder, "open", seeders)
     contestants: list[Contestant] = [sealed, Libtorrent(seeders), opened, *rivals]

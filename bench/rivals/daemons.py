@@ -12,7 +12,7 @@ from pathlib import Path
 from bench.contest import Missing
 from bench.processes import LOOPBACK
 
-_START_S = 10.0
+_START_S = 20.0
 
 
 def start_server(command: Sequence[str], port: int) -> "subprocess.Popen[bytes]":
