@@ -41,7 +41,16 @@ class Settings:
     """Files open at once on one link."""
 
     serve_links: int = 512
-    """Accepted links per client; further ones are closed at once."""
+    """Accepted links per worker, from anybody."""
+
+    serve_links_per_address: int = 256
+    """Of these from one address; behind it may be a whole lab."""
+
+    serve_links_per_account: int = 64
+    """Of these by one account, on however many machines."""
+
+    idle_serve_link_s: float = 150.0
+    """A fetcher closes a link without files after idle_link_s; one that does not is hung up on after so long."""
 
     worker_beats_missed_max: int = 5
     """A worker that left so many life signs out, one a second, is ended and replaced."""

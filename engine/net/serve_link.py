@@ -55,6 +55,7 @@ from engine.wire.messages import (
 
 SLICE_BYTES = 256 << 10
 """What is sent between two looks at cancellations and at other links."""
+_TOO_MANY = "more links than one account may have"
 _TICKET_ENDED = "your ticket ended"
 _WRITE_BUFFER_BYTES = 2 * SLICE_BYTES
 
@@ -93,6 +94,9 @@ class Gate(Protocol):
 
     def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> float:
         """Until when the new ticket lasts. Raises Refusal."""
+
+    def proven(self, link: "ServeLink", peer: PeerIdentity) -> bool:
+        """Who is at the other end was shown; False if it may have no more links."""
 
     def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None: ...
     def unreadable(self, file: ServedFile, error: OSError) -> None: ...
@@ -137,6 +141,7 @@ class ServeLink(asyncio.BufferedProtocol):
         self._paused_at_s = 0.0
         self._next_slice: asyncio.Handle | None = None
         self._transport: asyncio.Transport | None = None
+        self._began_at_s = self._heard_at_s = time.monotonic()
         self.peer: PeerIdentity | None = None
 
     # ------------------------------------------------------------ what the worker orders
@@ -153,6 +158,12 @@ class ServeLink(asyncio.BufferedProtocol):
         for number, channel in list(self._channels.items()):
             if should_close(channel.group_id, channel.file):
                 self._close_channel(number, reason)
+
+    def is_idle(self, now_s: float, greeting_timeout_s: float, idle_timeout_s: float) -> bool:
+        """Whether the fetcher takes too long to say who it is, or has nothing open and says nothing."""
+        if not self._state.is_talking:
+            return now_s - self._began_at_s > greeting_timeout_s
+        return not self._channels and now_s - self._heard_at_s > idle_timeout_s
 
     def is_stuck(self, timeout_s: float) -> bool:
         """Whether the fetcher has not taken a byte for so long, while a slot is kept for it."""
@@ -178,12 +189,16 @@ class ServeLink(asyncio.BufferedProtocol):
         except RemoteProtocolError as error:
             self.end(str(error))
             return
-        self._send(Hello(PROTOCOL_VERSION, Role.SERVER))
+        if self._gate.proven(self, self.peer):
+            self._send(Hello(PROTOCOL_VERSION, Role.SERVER))
+        else:
+            self.end(_TOO_MANY)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         return self._decoder.buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
+        self._heard_at_s = time.monotonic()
         try:
             self._decoder.received(nbytes)
             for message in self._decoder.messages():
@@ -219,6 +234,8 @@ class ServeLink(asyncio.BufferedProtocol):
                 self._send(self._prover.prove(message.nonce))
             case Prove() if self._prover is not None:
                 self.peer = self._prover.check(message, self._their_nonce, self._own_thumbprint)
+                if not self._gate.proven(self, self.peer):
+                    raise RemoteProtocolError(_TOO_MANY)
             case Open():
                 self._open(message)
             case Renew():

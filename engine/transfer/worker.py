@@ -9,6 +9,7 @@ Not here: which piece, which peer, who may (swarm, coordinator, gate).
 
 import asyncio
 import contextlib
+import functools
 import gc
 import os
 import resource
@@ -19,6 +20,7 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import singledispatchmethod
 
+from engine.net.callers import Caller, Callers
 from engine.net.fetch_link import FetchLink
 from engine.net.listener import first_byte
 from engine.net.plain_transport import PlainTransport
@@ -67,7 +69,8 @@ class Worker:
         self._files: dict[int, OpenFile] = {}
         self._fetch_links: dict[int, FetchLink] = {}
         self._link_ids: dict[FetchLink, int] = {}
-        self._serve_links: set[ServeLink] = set()
+        self._callers = Callers(settings)
+        self._serve_links: dict[ServeLink, Caller] = {}
         self._served: dict[tuple[int, str], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._hasher = ThreadPoolExecutor(1, "hash")
@@ -144,32 +147,45 @@ class Worker:
     @_carry_out.register
     def _accept(self, order: events.AcceptLink, descriptor: int) -> None:
         accepted = socket.socket(fileno=descriptor)
-        if self._identity is None or len(self._serve_links) >= self._settings.serve_links:
+        try:
+            caller = Caller(str(accepted.getpeername()[0]), accepted.close)
+        except OSError:
             accepted.close()
             return
-        self._spawn(self._greet(accepted))
+        if self._identity is not None and self._callers.enter(caller):
+            self._spawn(self._greet(accepted, caller))
+        else:
+            accepted.close()
 
-    async def _greet(self, accepted: socket.socket) -> None:
+    async def _greet(self, accepted: socket.socket, caller: Caller) -> None:
         """Which kind of link it is, the first byte tells."""
+        if accepted.fileno() == -1:
+            return  # cut already, by somebody who came in the same moment
         timeout_s = self._settings.handshake_timeout_s
         link: ServeLink | None = None
+        greeting = asyncio.current_task()
+        assert greeting is not None
+        caller.cut = greeting.cancel
         try:
             async with asyncio.timeout(timeout_s):
                 is_open = await first_byte(accepted) == HELLO_TYPE
             if self._identity is None:
                 raise ConnectionAbortedError("logged out meanwhile")
             link = ServeLink(self, self._slots, self._settings, self._identity, is_open=is_open)
-            self._serve_links.add(link)
+            self._serve_links[link] = caller
             if is_open:
+                caller.cut = functools.partial(link.end, "somebody else needs the place")
                 PlainTransport(accepted, link)
             else:
                 tls, chosen = self._serving_tls, link
                 await self._loop.connect_accepted_socket(
                     lambda: chosen, accepted, ssl=tls, ssl_handshake_timeout=timeout_s
                 )
-        except (OSError, TimeoutError):
+                caller.cut = functools.partial(link.end, "somebody else needs the place")
+        except (OSError, TimeoutError, asyncio.CancelledError):
             if link is not None:
-                self._serve_links.discard(link)
+                self._serve_links.pop(link, None)
+            self._callers.leave(caller)
             accepted.close()
 
     @_carry_out.register
@@ -305,19 +321,27 @@ class Worker:
         assert isinstance(file, OpenFile)
         self._channel.send(events.FileUnreadable(file.file_id, error.strerror or str(error)))
 
+    def proven(self, link: ServeLink, peer: PeerIdentity) -> bool:
+        caller = self._serve_links.get(link)
+        return caller is not None and self._callers.prove(caller, peer.user_id)
+
     def link_lost(self, link: ServeLink) -> None:
-        self._serve_links.discard(link)
+        caller = self._serve_links.pop(link, None)
+        if caller is not None:
+            self._callers.leave(caller)
 
     # ------------------------------------------------------------ housekeeping
 
     def _look_around(self) -> None:
-        timeout_s = self._settings.silence_timeout_s
+        timeout_s, now_s = self._settings.silence_timeout_s, time.monotonic()
         for fetching in list(self._fetch_links.values()):
             if fetching.is_silent(timeout_s):
                 fetching.end(f"sent nothing for {timeout_s:g} s")
         for serving in list(self._serve_links):
             if serving.is_stuck(timeout_s):
                 serving.end(f"took nothing for {timeout_s:g} s")
+            elif serving.is_idle(now_s, self._settings.handshake_timeout_s, self._settings.idle_serve_link_s):
+                serving.end("said nothing for too long")
         for (file_id, user_id), count in self._served.items():
             self._channel.send(events.Served(file_id, user_id, count))
         self._served.clear()

@@ -62,6 +62,11 @@ class _PeerState:
     needs_proof: bool
     phase: Phase
 
+    @property
+    def is_talking(self) -> bool:
+        """Whether the greeting, and on an open link the proof, has come."""
+        return self.phase is Phase.TALKING
+
     def _check_may_say(self, message: Message) -> None:
         if type(message) not in MAY_SAY[self.role, self.phase]:
             raise RemoteProtocolError(f"{type(message).__name__} while {self.phase.name.lower()}")

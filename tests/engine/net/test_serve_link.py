@@ -61,6 +61,7 @@ class FakeGate:
     files: dict[str, FakeFile] = field(default_factory=lambda: {"lab": FakeFile(), "team": FakeFile()})
     life_s: float = 600.0
     broken: list[ServedFile] = field(default_factory=list)
+    has_room: bool = True
 
     def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, float]:
         if message.group_id not in self.files:
@@ -69,6 +70,9 @@ class FakeGate:
 
     def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> float:
         return time.time() + self.life_s
+
+    def proven(self, link: ServeLink, peer: PeerIdentity) -> bool:
+        return self.has_room
 
     def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None:
         pass
@@ -294,3 +298,20 @@ async def test_whoever_breaks_the_protocol_is_told_and_hung_up_on(message: Reque
     say(link, message)
     assert transport.is_aborted
     assert isinstance(transport.take()[-1], Bye)
+
+
+async def test_who_has_too_many_links_is_hung_up_on_before_it_can_ask() -> None:
+    _, transport = a_link(FakeGate(has_room=False), groups="")
+    assert transport.is_aborted
+    assert [type(message) for message in transport.take()] == [Bye]
+
+
+async def test_a_silent_link_without_a_channel_is_idle_and_one_that_never_greets_is_so_sooner() -> None:
+    link, _ = a_link(FakeGate(), groups="")
+    waiting, _ = a_link(FakeGate())
+    identity = Identity(BOB.identity.certificate_pem, BOB.identity.key_pem, BOB.identity.authority_pem)
+    mute = ServeLink(FakeGate(), UploadSlots(8), Settings(), identity, is_open=False)
+    mute.connection_made(FakeTransport(ANN))
+    soon_s, later_s = time.monotonic() + 11, time.monotonic() + 151
+    assert [each.is_idle(soon_s, 10, 150) for each in (link, waiting, mute)] == [False, False, True]
+    assert [each.is_idle(later_s, 10, 150) for each in (link, waiting, mute)] == [True, False, True]
