@@ -10,6 +10,7 @@ Every expected failure is a ShoalError with a code and a sentence. A program tha
 `if __name__ == "__main__":`, since the pool's processes import its main module.
 """
 
+import asyncio
 import contextlib
 import os
 import resource
@@ -30,7 +31,9 @@ from engine.state_folder import StateFolder, default_folder
 from engine.storage import file_names
 from engine.storage.ledger import Ledger
 from engine.switchboard import Switchboard
+from engine.transfer import fork_folder
 from engine.transfer.coordinator import Coordinator
+from engine.upkeep import Upkeep
 from tracker import protocol, tickets
 from tracker.addresses import BadTrackerInfo, TrackerAddress, parse_tracker_info
 from tracker.names import BadName, check_file_name, check_id
@@ -39,6 +42,7 @@ from tracker.protocol import AuditEntry, FileEntry, GroupEntry
 __all__ = ["AuditEntry", "Client", "FileEntry", "GroupEntry"]
 
 _PASSWORD_LENGTH_MAX = 1024
+_RECHECK_PATIENCE_S = 1.0
 
 
 class Client:
@@ -61,7 +65,8 @@ class Client:
         self._listener = Listener(host, port, self._coordinator.accept)
         self._session = Session(addresses, state.path, settings.peers_wanted, board, board.notice)
         self._shares = Shares(self._ledger, self._coordinator, self._session)
-        self._downloads = Downloads(self._ledger, self._coordinator, self._session, self._shares)
+        self._downloads = Downloads(self._ledger, self._coordinator, self._session, self._shares, board.notice)
+        self._upkeep: asyncio.Task[None]
         board.connect(self._session, self._coordinator, self._shares, self._downloads, host, self.port)
 
     @classmethod
@@ -85,7 +90,9 @@ class Client:
             state.close()
             raise
         try:
+            fork_folder.take_note(state.path / "fork_folder")
             await client._coordinator.start()
+            client._upkeep = asyncio.create_task(Upkeep(client._ledger, client._shares, client._board).run())
         except BaseException:
             client._listener.close()
             client._ledger.close()
@@ -99,6 +106,7 @@ class Client:
         if self.user_id is not None:
             with contextlib.suppress(ShoalError):
                 await self.logout()
+        self._upkeep.cancel()
         await self._board.close()
         await self._session.close()
         await self._coordinator.close()
@@ -142,6 +150,7 @@ class Client:
         self._coordinator.configure(identity)
         dropped = self._shares.resume(user_id)
         dropped += self._shares.drop_unknown(await self._session.announce_all(self._board.snapshot()))
+        dropped += await self._board.recheck_shares(_RECHECK_PATIENCE_S)
         for name, error in await self._downloads.resume(user_id):
             self._board.notice("download_stuck", f"the download of {name} does not go on: {error}")
         return LoginReport(user_id, len(self._shares), dropped, self._downloads.count_active())

@@ -1,15 +1,20 @@
 """The downloads of the account that is logged in: begun, resumed at login, followed to their end, announced.
 
 A download is in the ledger from its first moment until it is complete or cancelled, so it survives logout, exit and
-worse. A complete one is handed to the shares. Not here: its course (transfer.download_run).
+worse. A complete one is handed to the shares before the ledger forgets it as a download, so that it is in one of the
+two at any moment. What cannot be resumed at login for want of a tracker or of space is tried again until it can.
+Not here: its course (transfer.download_run).
 """
 
 import asyncio
 import os
+import random
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 from engine import manifests, uploads
-from engine.errors import LocalError, RefusedByTracker, ShoalError
+from engine.errors import LocalError, ShoalError
 from engine.reports import DownloadStatus
 from engine.session import Session
 from engine.shares import Shares
@@ -24,17 +29,33 @@ from tracker import protocol
 Key = tuple[str, str]
 """(group, name)"""
 
+_GONE_FOR_GOOD = frozenset({"no_such_file", "no_such_group", "not_member"})
+_UP_TO_THE_USER = frozenset({"target_exists", "downloading", "already_here", "no_folder", "bad_manifest"})
+"""Codes of failures that no waiting mends."""
+
+_TRY_AGAIN_S, _TRY_AGAIN_MAX_S = 5.0, 60.0
+
 
 class Downloads:
     """By (group, name), in the order they were begun; the latest of each."""
 
-    def __init__(self, ledger: Ledger, coordinator: Coordinator, session: Session, shares: Shares) -> None:
+    def __init__(
+        self,
+        ledger: Ledger,
+        coordinator: Coordinator,
+        session: Session,
+        shares: Shares,
+        notice: Callable[[str, str], None],
+    ) -> None:
         self._ledger = ledger
         self._coordinator = coordinator
         self._session = session
         self._shares = shares
         self._downloads: dict[Key, Download] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._watchers: Counter[Key] = Counter()
+        self._notice = notice
         self._user_id = ""
 
     async def resume(self, user_id: str) -> list[tuple[str, ShoalError]]:
@@ -45,12 +66,33 @@ class Downloads:
             key = (begun.group_id, begun.name)
             try:
                 await self.begin(key, Path(begun.target))
-            except RefusedByTracker as error:
-                self._ledger.drop_download(user_id, *key)
-                stuck.append((begun.name, error))
             except ShoalError as error:
                 stuck.append((begun.name, error))
+                self._give_up_or_try_again(begun, error)
         return stuck
+
+    def _give_up_or_try_again(self, begun: StartedDownload, error: ShoalError) -> None:
+        if error.code in _GONE_FOR_GOOD:
+            self._ledger.drop_download(self._user_id, begun.group_id, begun.name)
+        elif error.code not in _UP_TO_THE_USER:
+            attempt = asyncio.create_task(self._try_again(begun))
+            self._attempts.add(attempt)
+            attempt.add_done_callback(self._attempts.discard)
+
+    async def _try_again(self, begun: StartedDownload) -> None:
+        """Until it goes on or cannot for another reason; never in step with other clients."""
+        delay_s = _TRY_AGAIN_S
+        while True:
+            await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))
+            delay_s = min(2 * delay_s, _TRY_AGAIN_MAX_S)
+            try:
+                await self.begin((begun.group_id, begun.name), Path(begun.target))
+            except ShoalError as error:
+                if error.code in _GONE_FOR_GOOD or error.code in _UP_TO_THE_USER:
+                    self._notice("download_stuck", f"the download of {begun.name} does not go on: {error}")
+                    return self._give_up_or_try_again(begun, error)
+            else:
+                return self._notice("download_resumed", f"the download of {begun.name} goes on")
 
     async def begin(self, key: Key, target: Path) -> DownloadStatus:
         """Fetch a file to `target`, or take what is there if it is this file. Returns its first status."""
@@ -81,7 +123,11 @@ class Downloads:
         """Until it is complete, failed, cancelled or paused."""
         download, task = self._find(key), self._tasks.get(key)
         if task is not None:
-            await asyncio.shield(task)
+            self._watchers[key] += 1
+            try:
+                await asyncio.shield(task)
+            finally:
+                self._watchers[key] -= 1
         return download.status()
 
     async def cancel(self, key: Key) -> None:
@@ -100,7 +146,9 @@ class Downloads:
 
     async def suspend(self) -> None:
         """The coordinator paused them all; the ledger keeps them for the next login."""
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        for attempt in list(self._attempts):
+            attempt.cancel()
+        await asyncio.gather(*self._tasks.values(), *self._attempts, return_exceptions=True)
         self._downloads.clear()
 
     def statuses(self) -> list[DownloadStatus]:
@@ -136,11 +184,16 @@ class Downloads:
             stamp = await fetching
         except asyncio.CancelledError:
             return  # paused or cancelled; whoever did that keeps the ledger
-        if stamp is not None:
-            self._ledger.drop_download(self._user_id, *key)
-            manifest = download.manifest
-            file = SharedFile(*key, str(download.target), manifest.root, manifest.geometry, stamp)
-            await self._shares.add(file, download.file_id)
+        try:
+            if stamp is not None:
+                manifest = download.manifest
+                file = SharedFile(*key, str(download.target), manifest.root, manifest.geometry, stamp)
+                await self._shares.add(file, download.file_id)
+                self._ledger.drop_download(self._user_id, *key)
+            elif not self._watchers[key]:
+                self._notice("download_failed", f"the download of {key[1]} ended: {download.error}")
+        except ShoalError as error:
+            self._notice(error.code, str(error))
 
     async def _take_existing(self, key: Key, target: Path, manifest: Manifest) -> None:
         """Something is where the file should go: share it if it is the file. Raises LocalError otherwise."""

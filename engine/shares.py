@@ -4,9 +4,13 @@ Each is in three places, kept in step here: the ledger (so that it resumes), the
 and the trackers (so that others come). A file whose marks changed since it was shared is dropped, and said.
 """
 
+import asyncio
 from dataclasses import dataclass
 from pathlib import Path
 
+from msgspec.structs import replace
+
+from engine import uploads
 from engine.errors import StorageError
 from engine.reports import DroppedShare
 from engine.session import Session
@@ -15,6 +19,7 @@ from engine.storage.stamp import Stamp
 from engine.transfer.coordinator import Coordinator
 from tracker import protocol
 
+_CHANGED = "it was changed since it was shared; upload it again"
 _UNKNOWN = "the group does not list it any more, or you are not a member"
 
 
@@ -32,19 +37,51 @@ class Shares:
         self._coordinator = coordinator
         self._session = session
         self._live: dict[tuple[str, str], _Live] = {}
+        self._doubtful: list[SharedFile] = []
         self._user_id = ""
 
     def resume(self, user_id: str) -> list[DroppedShare]:
-        """Serve what this account shared here before; returns what changed meanwhile. Not announced yet."""
+        """Serve what this account shared here before; returns what is gone or another file now. Not announced yet.
+
+        What only has other marks, as after a copy or a touch, waits for `recheck`.
+        """
         self._user_id = user_id
         dropped: list[DroppedShare] = []
+        self._doubtful.clear()
         for file in self._ledger.shares_of(user_id):
             try:
                 self._live[file.group_id, file.name] = _Live(self._coordinator.serve(file), file)
             except StorageError as error:
+                if _has_size(file):
+                    self._doubtful.append(file)
+                    continue
                 self._ledger.drop_share(user_id, file.group_id, file.name)
                 dropped.append(DroppedShare(file.group_id, file.name, file.path, str(error)))
         return dropped
+
+    async def recheck(self) -> tuple[list[SharedFile], list[DroppedShare]]:
+        """Read the files that `resume` found changed: those that are the same after all are shared again, the others
+        are dropped.
+        """
+        back: list[SharedFile] = []
+        dropped: list[DroppedShare] = []
+        while self._doubtful:
+            file = self._doubtful.pop()
+            try:
+                stamp = await uploads.find_unchanged(file, self._coordinator)
+                if stamp is None:
+                    raise StorageError(_CHANGED, "file_changed")
+                await self.add(replace(file, stamp=stamp))
+                back.append(file)
+            except StorageError as error:
+                self._ledger.drop_share(self._user_id, file.group_id, file.name)
+                dropped.append(DroppedShare(file.group_id, file.name, file.path, str(error)))
+        return back, dropped
+
+    async def find_broken(self) -> list[tuple[str, str, str]]:
+        """(group, name, why) of those whose path does not lead to what is shared any more."""
+        files = [live.file for live in self._live.values()]
+        return await asyncio.to_thread(_find_broken, files) if files else []
 
     async def add(self, file: SharedFile, file_id: int | None = None) -> None:
         """Share a file and say so; `file_id` if the coordinator serves it already. Raises StorageError."""
@@ -94,6 +131,7 @@ class Shares:
 
     def suspend(self) -> None:
         """Logged out: the coordinator has stopped serving, the ledger keeps all for the next login."""
+        self._doubtful.clear()
         self._live.clear()
 
     def announcements(self) -> list[protocol.Share]:
@@ -117,3 +155,24 @@ class Shares:
             return None
         self._coordinator.stop_serving(live.file_id, reason)
         return live.file
+
+
+def _has_size(file: SharedFile) -> bool:
+    try:
+        return Path(file.path).stat().st_size == file.stamp.size_bytes
+    except OSError:
+        return False
+
+
+def _find_broken(files: list[SharedFile]) -> list[tuple[str, str, str]]:
+    broken: list[tuple[str, str, str]] = []
+    for file in files:
+        try:
+            reason = None if Stamp.of(Path(file.path).stat()) == file.stamp else _CHANGED
+        except FileNotFoundError:
+            reason = "it was deleted or renamed"
+        except OSError as error:
+            reason = f"it cannot be looked at: {error.strerror}"
+        if reason is not None:
+            broken.append((file.group_id, file.name, reason))
+    return broken

@@ -3,31 +3,41 @@
 One SQLite file in the client's state folder, written in the moment a thing changes. Hashes are kept by path and
 stamp, so that sharing the same file again costs a look at it, not a read (a manifest of 1 TB has 2 MiB).
 
+Every failure is a StorageError that names the file; a full disk is met with space that was kept for it.
 Not here: passwords, keys, certificates; none of them is ever written down.
 """
 
+import contextlib
 import os
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 
-from engine.errors import LocalError
+from engine.errors import LocalError, StorageError
+from engine.storage.disk_errors import explained
 from engine.storage.manifest import Manifest
 from engine.storage.stamp import Stamp
 from engine.swarm.geometry import Geometry
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS shares (
-    user_id TEXT, group_id TEXT, name TEXT, path TEXT, root BLOB, size_bytes INTEGER, piece_bytes INTEGER,
-    inode INTEGER, mtime_ns INTEGER, PRIMARY KEY (user_id, group_id, name)) STRICT;
-CREATE TABLE IF NOT EXISTS downloads (
-    user_id TEXT, group_id TEXT, name TEXT, target TEXT, root BLOB, size_bytes INTEGER, piece_bytes INTEGER,
-    PRIMARY KEY (user_id, group_id, name)) STRICT;
-CREATE TABLE IF NOT EXISTS manifests (
-    path TEXT PRIMARY KEY, inode INTEGER, size_bytes INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,
-    piece_bytes INTEGER, leaves BLOB) STRICT;
-"""
+_STEPS: tuple[tuple[str, ...], ...] = (
+    (
+        """CREATE TABLE IF NOT EXISTS shares (
+        user_id TEXT, group_id TEXT, name TEXT, path TEXT, root BLOB, size_bytes INTEGER, piece_bytes INTEGER,
+        inode INTEGER, mtime_ns INTEGER, PRIMARY KEY (user_id, group_id, name)) STRICT""",
+        """CREATE TABLE IF NOT EXISTS downloads (
+        user_id TEXT, group_id TEXT, name TEXT, target TEXT, root BLOB, size_bytes INTEGER, piece_bytes INTEGER,
+        PRIMARY KEY (user_id, group_id, name)) STRICT""",
+        """CREATE TABLE IF NOT EXISTS manifests (
+        path TEXT PRIMARY KEY, inode INTEGER, size_bytes INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,
+        piece_bytes INTEGER, leaves BLOB) STRICT""",
+    ),
+)
+"""What each version changed, in order; PRAGMA user_version counts those that were taken. Only ever added to."""
+
+_BALLAST_BYTES = 256 << 10
+"""Given up when the disk is full, so that what happens then can still be written down."""
 
 
 class SharedFile(Struct, frozen=True):
@@ -55,35 +65,112 @@ class Ledger:
     """The state folder's database. All calls are quick and synchronous; one process at a time has it open."""
 
     def __init__(self, path: Path) -> None:
-        """Raises LocalError if the file is not a database of this kind."""
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        """Raises LocalError if the file is not a database of this kind or of a later version."""
+        self._path, self._ballast = path, path.with_name(path.name + ".ballast")
+        self._is_unsynced = False
+        try:
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        except OSError as error:
+            raise explained(error, "write", path) from error
         try:
             self._database = sqlite3.connect(path, isolation_level=None)
             self._database.execute("PRAGMA journal_mode = WAL")
             self._database.execute("PRAGMA synchronous = NORMAL")
-            self._database.executescript(_SCHEMA)
+            self._bring_up_to_date()
         except sqlite3.DatabaseError as error:
             raise LocalError(f"{path} is damaged ({error}); move it away to start afresh", "bad_state") from error
+        self._take_ballast()
 
     def close(self) -> None:
         self._database.close()
 
+    def sync(self) -> None:
+        """Survive a power cut, too: what is written survives the end of this process at once, and that by this call.
+
+        From any thread. Raises StorageError.
+        """
+        if not self._is_unsynced:
+            return
+        self._is_unsynced = False
+        log = Path(f"{self._path}-wal")
+        try:
+            descriptor = os.open(log, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+        except FileNotFoundError:
+            pass
+        except OSError as error:
+            raise explained(error, "write", log) from error
+
+    def _bring_up_to_date(self) -> None:
+        """All steps that are missing, or none of them."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            (version,) = self._database.execute("PRAGMA user_version").fetchone()
+            if version > len(_STEPS):
+                raise LocalError(
+                    f"{self._path} was written by a later version of this program ({version}, this one knows "
+                    f"{len(_STEPS)}); run that one, or choose another folder with --state",
+                    "bad_state",
+                )
+            for step in _STEPS[version:]:
+                for statement in step:
+                    self._database.execute(statement)
+            if version < len(_STEPS):
+                self._database.execute(f"PRAGMA user_version = {len(_STEPS)}")
+            self._database.execute("COMMIT")
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            self._database.close()
+            raise
+
+    def _ask(self, question: str, values: tuple[object, ...]) -> list[Any]:
+        try:
+            return self._database.execute(question, values).fetchall()
+        except sqlite3.Error as error:
+            raise self._trouble("read", error) from error
+
+    def _write(self, statement: str, values: tuple[object, ...]) -> None:
+        try:
+            try:
+                self._database.execute(statement, values)
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_FULL or not self._ballast.exists():
+                    raise
+                self._ballast.unlink()
+                self._database.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._trouble("write", error) from error
+        self._is_unsynced = True
+
+    def _trouble(self, doing: str, error: sqlite3.Error) -> StorageError:
+        is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
+        advice = "; what is not written down is forgotten at the next login" if doing == "write" else ""
+        return StorageError(f"cannot {doing} {self._path}: {error}{advice}", "no_space" if is_full else "bad_state")
+
+    def _take_ballast(self) -> None:
+        with contextlib.suppress(OSError):  # there is nothing to spare: then not
+            if not self._ballast.exists() or self._ballast.stat().st_size < _BALLAST_BYTES:
+                self._ballast.write_bytes(b"kept free".ljust(_BALLAST_BYTES, b"."))
+
     # ------------------------------------------------------------ shares
 
     def add_share(self, user_id: str, share: SharedFile) -> None:
-        self._database.execute(
+        self._write(
             "INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (user_id, share.group_id, share.name, share.path, share.root, share.geometry.size_bytes,
              share.geometry.piece_bytes, share.stamp.inode, share.stamp.mtime_ns),
         )  # fmt: skip
 
     def drop_share(self, user_id: str, group_id: str, name: str) -> None:
-        self._database.execute(
+        self._write(
             "DELETE FROM shares WHERE user_id = ? AND group_id = ? AND name = ?", (user_id, group_id, name)
         )
 
     def shares_of(self, user_id: str) -> list[SharedFile]:
-        rows = self._database.execute("SELECT * FROM shares WHERE user_id = ? ORDER BY group_id, name", (user_id,))
+        rows = self._ask("SELECT * FROM shares WHERE user_id = ? ORDER BY group_id, name", (user_id,))
         return [
             SharedFile(group_id, name, path, root, Geometry(size, piece), Stamp(inode, size, mtime_ns))
             for _, group_id, name, path, root, size, piece, inode, mtime_ns in rows
@@ -92,19 +179,19 @@ class Ledger:
     # ------------------------------------------------------------ downloads
 
     def add_download(self, user_id: str, download: StartedDownload) -> None:
-        self._database.execute(
+        self._write(
             "INSERT OR REPLACE INTO downloads VALUES (?, ?, ?, ?, ?, ?, ?)",
             (user_id, download.group_id, download.name, download.target, download.root,
              download.geometry.size_bytes, download.geometry.piece_bytes),
         )  # fmt: skip
 
     def drop_download(self, user_id: str, group_id: str, name: str) -> None:
-        self._database.execute(
+        self._write(
             "DELETE FROM downloads WHERE user_id = ? AND group_id = ? AND name = ?", (user_id, group_id, name)
         )
 
     def downloads_of(self, user_id: str) -> list[StartedDownload]:
-        rows = self._database.execute("SELECT * FROM downloads WHERE user_id = ? ORDER BY group_id, name", (user_id,))
+        rows = self._ask("SELECT * FROM downloads WHERE user_id = ? ORDER BY group_id, name", (user_id,))
         return [
             StartedDownload(group_id, name, target, root, Geometry(size, piece))
             for _, group_id, name, target, root, size, piece in rows
@@ -114,7 +201,7 @@ class Ledger:
 
     def remember(self, path: Path, status: os.stat_result, manifest: Manifest) -> None:
         """This file, as it stands now, has these hashes."""
-        self._database.execute(
+        self._write(
             "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?)",
             (str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
              manifest.geometry.piece_bytes, manifest.leaves.tobytes()),
@@ -122,9 +209,9 @@ class Ledger:
 
     def recall(self, path: Path, status: os.stat_result) -> Manifest | None:
         """The hashes of this very file, if it is unchanged since they were made."""
-        row = self._database.execute(
+        rows = self._ask(
             "SELECT piece_bytes, leaves FROM manifests WHERE path = ? AND inode = ? AND size_bytes = ?"
             " AND mtime_ns = ? AND ctime_ns = ?",
             (str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns),
-        ).fetchone()
-        return Manifest.of_leaves(Geometry(status.st_size, row[0]), row[1]) if row else None
+        )
+        return Manifest.of_leaves(Geometry(status.st_size, rows[0][0]), rows[0][1]) if rows else None

@@ -135,6 +135,10 @@ class HashPieces(Order, tag="hash_pieces", frozen=True):
     descriptor_count: ClassVar[int] = 1
 
 
+class Farewell(Order, tag="farewell", frozen=True):
+    """The end of the channel that follows is meant: the client lives on, or ends in good order."""
+
+
 class Ping(Order, tag="ping", frozen=True):
     """Answered by `Pong` when every order before it was carried out."""
 
@@ -158,6 +162,7 @@ AnyOrder = (
     | AnnouncePieces
     | HashPieces
     | Ping
+    | Farewell
 )
 
 

@@ -55,7 +55,9 @@ class OpenFile:
         if self._stamp is None:
             return self._destination.view(offset, length)
         # A complete file is in its user's hands, who may truncate it under a view that waits to be sent.
-        return self._destination.read(offset, length)
+        data = self._destination.read(offset, length)
+        self.descriptor()  # an edit during the read: its bytes must not leave
+        return data
 
     def descriptor(self) -> int:
         """For sending from it directly. Raises OSError if the file changed since it was shared."""

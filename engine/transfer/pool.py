@@ -26,7 +26,7 @@ import psutil
 
 from engine.errors import LocalError
 from engine.settings import Settings
-from engine.transfer import events
+from engine.transfer import events, fork_folder
 from engine.transfer.channel import Channel
 from engine.transfer.gate import CheckTicket
 from engine.transfer.worker import main
@@ -130,8 +130,10 @@ class Pool:
         self._is_closing = True
         for task in list(self._tasks):
             task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         workers = [worker for worker in self._workers if worker is not None]
         for worker in workers:
+            worker.channel.send(events.Farewell())
             worker.channel.close()
         for worker in workers:
             await asyncio.to_thread(worker.process.join, _END_GRACE_S)
@@ -144,9 +146,16 @@ class Pool:
     async def _spawn(self, slot: int) -> _Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
-            arguments = (theirs, self._settings, self._check_ticket)
+            folder = fork_folder.path_of_this_process()
+            arguments = (theirs, self._settings, self._check_ticket, os.getpid(), folder)
             process = self._context.Process(target=main, args=arguments, name=f"shoal-worker-{slot}", daemon=True)
-            await asyncio.to_thread(process.start)
+            starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+            try:
+                await asyncio.shield(starting)
+            except BaseException:
+                await asyncio.wait({starting})  # the thread cannot be called back; its worker finds the channel closed
+                ours.close()
+                raise
         channel: Channel[events.AnyNews] = Channel(
             ours, events.AnyNews, lambda news, _: self._heard(slot, news), lambda: self._died(slot)
         )

@@ -13,12 +13,14 @@ import functools
 import gc
 import os
 import resource
+import shutil
 import signal
 import socket
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import singledispatchmethod
+from pathlib import Path
 
 from engine.net.callers import Caller, Callers
 from engine.net.fetch_link import FetchLink
@@ -28,7 +30,7 @@ from engine.net.serve_link import ServedFile, ServeLink
 from engine.net.tls import Identity, PeerIdentity, fetching_context, serving_context
 from engine.settings import Settings
 from engine.swarm.upload_slots import UploadSlots
-from engine.transfer import events
+from engine.transfer import events, fork_folder
 from engine.transfer.channel import Channel
 from engine.transfer.gate import CheckTicket, TicketGate
 from engine.transfer.hashing import hash_pieces
@@ -40,8 +42,13 @@ _LOOK_AROUND_S = 1.0
 """How often silent and stuck links are looked for, and served bytes reported."""
 
 
-def main(channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> None:
-    """The process: runs until the channel closes."""
+def main(channel: socket.socket, settings: Settings, check_ticket: CheckTicket, client_pid: int, folder: Path) -> None:
+    """The process: runs until the channel closes. `folder`: see fork_folder."""
+    try:
+        client = os.pidfd_open(client_pid)
+    except ProcessLookupError:  # it was killed while this process came into being
+        shutil.rmtree(folder, ignore_errors=True)
+        return
     # A signal to the whole group, as from Ctrl-C, is for the coordinator, which then ends its workers in order.
     for asked_to_end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(asked_to_end, signal.SIG_IGN)
@@ -49,13 +56,16 @@ def main(channel: socket.socket, settings: Settings, check_ticket: CheckTicket) 
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # every file and every link is a descriptor
     gc.freeze()  # what was imported is there to stay: no need to look at it again
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_run(channel, settings, check_ticket))
+        if not asyncio.run(_run(channel, settings, check_ticket)):
+            fork_folder.remove_after(client, folder)
     os._exit(0)  # a hashing thread may be deep in a read; nothing here needs an orderly interpreter shutdown
 
 
-async def _run(channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> None:
+async def _run(channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> bool:
+    """Whether the client ended the worker, and did not just disappear."""
     worker = Worker(channel, settings, check_ticket)
     await worker.wait_closed()
+    return worker.is_dismissed
 
 
 class Worker:
@@ -75,6 +85,7 @@ class Worker:
         self._tasks: set[asyncio.Task[None]] = set()
         self._hasher = ThreadPoolExecutor(1, "hash")
         self._is_closed = asyncio.Event()
+        self.is_dismissed = False
         self._loop = asyncio.get_running_loop()
         self._channel: Channel[events.AnyOrder] = Channel(
             channel, events.AnyOrder, self._on_order, self._is_closed.set
@@ -243,6 +254,10 @@ class Worker:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].cancel(order.request_id)
         self._channel.send(events.RequestRevoked(order.file_id, order.request_id))
+
+    @_carry_out.register
+    def _farewell(self, order: events.Farewell) -> None:
+        self.is_dismissed = True
 
     @_carry_out.register
     def _ping(self, order: events.Ping) -> None:

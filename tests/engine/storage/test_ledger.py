@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.errors import LocalError
+from engine.errors import LocalError, StorageError
 from engine.storage.ledger import Ledger, SharedFile, StartedDownload
 from engine.storage.manifest import LEAF_BYTES, Manifest
 from engine.storage.stamp import Stamp
@@ -139,3 +139,54 @@ def test_a_damaged_file_is_said_to_be_and_left_as_it_is(path: Path, damage: byte
 
 def test_nobody_else_may_read_it(ledger: Ledger, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_ledger_from_before_versions_were_counted_is_taken_over(path: Path) -> None:
+    ledger = Ledger(path)
+    ledger.add_share("ann", share())
+    ledger._database.execute("PRAGMA user_version = 0")
+    ledger = reopened(ledger, path)
+    assert ledger.shares_of("ann") == [share()]
+    assert ledger._database.execute("PRAGMA user_version").fetchone() == (1,)
+
+
+def test_a_ledger_of_a_later_version_is_reported_and_left_as_it_is(ledger: Ledger, path: Path) -> None:
+    ledger._database.execute("PRAGMA user_version = 99")
+    ledger.close()
+    before = path.read_bytes()
+    with pytest.raises(LocalError, match="later version") as refusal:
+        Ledger(path)
+    assert refusal.value.code == "bad_state"
+    assert path.read_bytes() == before
+
+
+def test_a_failure_after_the_start_is_said_with_the_path(ledger: Ledger, path: Path) -> None:
+    ledger._database.execute("DROP TABLE shares")
+    for fails in (lambda: ledger.add_share("ann", share()), lambda: ledger.shares_of("ann")):
+        with pytest.raises(StorageError, match=str(path)):
+            fails()
+
+
+def test_on_a_full_disk_there_is_room_for_what_happens_then(ledger: Ledger, path: Path) -> None:
+    """The database may not grow, as on a full disk, until the ballast is gone."""
+    ballast = path.with_name(path.name + ".ballast")
+    assert ballast.stat().st_blocks * 512 >= 256 << 10
+    (pages,) = ledger._database.execute("PRAGMA page_count").fetchone()
+    ledger._database.execute(f"PRAGMA max_page_count = {pages}")
+
+    def fill() -> None:
+        for number in range(1000):
+            ledger.add_download("ann", download(name=f"file{number}"))
+
+    with pytest.raises(StorageError, match="full") as refusal:
+        fill()
+    assert refusal.value.code == "no_space"
+    assert not ballast.exists()
+
+
+def test_what_was_synced_is_said_so_only_once(ledger: Ledger) -> None:
+    ledger.add_share("ann", share())
+    assert ledger._is_unsynced
+    ledger.sync()
+    assert not ledger._is_unsynced
+    ledger.sync()
