@@ -8,7 +8,7 @@ import sys
 
 RUNS = (
     "demo", "all", "single", "ceiling", "compare", "destination", "hashing", "picker", "wire",
-    "startup", "small", "memory", "revocation", "distance",
+    "startup", "small", "memory", "revocation", "distance", "faults",
 )  # fmt: skip
 
 

@@ -130,6 +130,18 @@ class ShellProcess:
             else:
                 raise AssertionError(f"a result came while waiting for the notice {code}: {line}")
 
+    def wait_progress(self, least_bytes: float, timeout_s: float) -> None:
+        """Until the running command says that so much is done; raises AssertionError if it ends before."""
+        deadline_s = time.monotonic() + timeout_s
+        while True:
+            line = json.loads(self._line(deadline_s))
+            if "notice" in line:
+                self.notices.append(line)
+            elif "progress" not in line:
+                raise AssertionError(f"it is over already: {line}")
+            elif line["progress"]["done_bytes"] >= least_bytes and line["progress"]["state"] == "downloading":
+                return
+
     def expect(self, command: str, timeout_s: float = _ANSWER_TIMEOUT_S) -> dict[str, Any]:
         """The result of a command that has to succeed."""
         result = self.run(command, timeout_s)

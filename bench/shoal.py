@@ -39,9 +39,17 @@ class Swarm:
             self._stack.close()
             raise
 
-    def _join(self, user_id: str, port: int) -> ShellProcess:
+    def start_leecher(self) -> ShellProcess:
+        """A new process with the leecher's state, after the last one was ended; logged out."""
+        return self._start("leecher", self._ports[0])
+
+    def _start(self, user_id: str, port: int) -> ShellProcess:
         shell = ShellProcess(self.tracker_info, port, self._folder / user_id, errors=subprocess.DEVNULL)
         self._stack.callback(_end, shell)
+        return shell
+
+    def _join(self, user_id: str, port: int) -> ShellProcess:
+        shell = self._start(user_id, port)
         shell.expect(f"create_user {user_id} {PASSWORD}")
         shell.expect(f"login {user_id} {PASSWORD}")
         return shell

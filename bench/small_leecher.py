@@ -1,6 +1,6 @@
 """Logs in, fetches many files of a group through engine.Client, says how long it took. Reads its order as JSON.
 
-The program that bench.small runs; not for anything else.
+The program that bench.small and bench.faults run; not for anything else.
 """
 
 import asyncio
@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 async def fetch(order: dict[str, Any]) -> dict[str, float]:
     from bench.measure import cpu_seconds
     from engine.client import Client
+    from engine.settings import Settings
 
     client = await Client.start(
-        "127.0.0.1", 0, Path(order["tracker_info"]), Path(order["state"]), on_notice=lambda notice: None
-    )
+        "127.0.0.1", 0, Path(order["tracker_info"]), Path(order["state"]), on_notice=lambda notice: None,
+        settings=Settings(**order.get("settings", {})),
+    )  # fmt: skip
     await client.login(order["user_id"], order["password"])
     before_s, started_s = cpu_seconds([os.getpid()]), time.perf_counter()
     names = iter(order["names"])

@@ -14,6 +14,8 @@ from tests.engine.transfer.test_transfer import until
 
 MIB = 1 << 20
 SIZE = 32 * MIB
+IN_FLIGHT_MOST = 16
+"""Pieces: eight are asked for, and more where a link's rate needs it."""
 
 
 @pytest.fixture
@@ -89,8 +91,10 @@ async def test_after_a_crash_only_what_was_written_and_not_journaled_is_read(sce
     journal.save(have, saved.mark, is_clean=False)
     journal.close()
     download = await scene.finish()
-    assert fetched_bytes(download) == SIZE - scene.saved_bytes - 4 * geometry.piece_bytes
-    assert download.check_bytes == 6 * geometry.piece_bytes
+    # Some of what was in flight when it was paused may be whole on the disk as well.
+    assert fetched_bytes(download) <= SIZE - scene.saved_bytes - 4 * geometry.piece_bytes
+    assert 6 <= download.check_bytes // geometry.piece_bytes <= 6 + IN_FLIGHT_MOST
+    assert download.check_bytes < scene.saved_bytes
     assert scene.notices() == []
 
 
