@@ -16,7 +16,8 @@ from typing import Protocol
 from engine.errors import RemoteProtocolError
 from engine.net.plain_transport import PlainTransport
 from engine.net.proof import Prover, thumbprint_of
-from engine.net.tls import MEMBER_NAME, Identity, PeerIdentity, WrongPeer, check_expected, peer_of
+from engine.net.sealed_transport import SealedTransport, shake_hands
+from engine.net.tls import Identity, PeerIdentity, WrongPeer, check_expected, peer_of
 from engine.swarm.geometry import Geometry
 from engine.wire.codec import Decoder, encode
 from engine.wire.link_state import FetcherState, Slice
@@ -96,12 +97,12 @@ class FetchLink(asyncio.BufferedProtocol):
 
     async def dial(self, host: str, port: int, context: ssl.SSLContext, timeout_s: float) -> None:
         """Raises OSError (ssl.SSLError is one) or TimeoutError; otherwise `link_up` follows."""
-        loop = asyncio.get_running_loop()
         async with asyncio.timeout(timeout_s):
+            connected = await _connect(host, port)
             if self._prover is None:
-                await loop.create_connection(lambda: self, host, port, ssl=context, server_hostname=MEMBER_NAME)
+                SealedTransport(await shake_hands(connected, context, dialled=True), self)
             else:
-                PlainTransport(await _connect(host, port), self)
+                PlainTransport(connected, self)
 
     def open(self, channel: int, geometry: Geometry, group_id: str, root: bytes, ticket: str) -> None:
         self._state.opening(channel, geometry)

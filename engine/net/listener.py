@@ -11,6 +11,7 @@ import socket
 from collections.abc import Callable
 
 from engine.errors import LocalError
+from engine.net.readiness import until_readable
 
 _BACKLOG = 128
 _PAUSE_WITHOUT_DESCRIPTORS_S = 0.5
@@ -59,22 +60,11 @@ class Listener:
 
 async def first_byte(link: socket.socket) -> int:
     """What the other side begins with, left where it is. Raises OSError, also at its end."""
-    loop = asyncio.get_running_loop()
-    ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(link, _wake, ready)
-    try:
-        await ready
-    finally:
-        loop.remove_reader(link)
+    await until_readable(link)
     begin = link.recv(1, socket.MSG_PEEK)
     if not begin:
         raise ConnectionResetError(errno.ECONNRESET, "closed before it said anything")
     return begin[0]
-
-
-def _wake(ready: "asyncio.Future[None]") -> None:
-    if not ready.done():
-        ready.set_result(None)
 
 
 def _sentence(host: str, port: int, error: Exception) -> str:

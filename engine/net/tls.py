@@ -73,7 +73,7 @@ def _with_identity(context: ssl.SSLContext, identity: Identity) -> ssl.SSLContex
     return context
 
 
-def peer_of(tls: ssl.SSLObject) -> PeerIdentity:
+def peer_of(tls: ssl.SSLSocket) -> PeerIdentity:
     """Who is at the other end of a finished handshake; raises RemoteProtocolError unless it is a member."""
     der = tls.getpeercert(binary_form=True)
     if der is None:

@@ -16,6 +16,7 @@ import resource
 import shutil
 import signal
 import socket
+import ssl
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +27,7 @@ from engine.net.callers import Caller, Callers
 from engine.net.fetch_link import FetchLink
 from engine.net.listener import first_byte
 from engine.net.plain_transport import PlainTransport
+from engine.net.sealed_transport import SealedTransport, shake_hands
 from engine.net.serve_link import ServedFile, ServeLink
 from engine.net.tls import Identity, PeerIdentity, fetching_context, serving_context
 from engine.settings import Settings
@@ -158,6 +160,7 @@ class Worker:
     @_carry_out.register
     def _accept(self, order: events.AcceptLink, descriptor: int) -> None:
         accepted = socket.socket(fileno=descriptor)
+        accepted.setblocking(False)
         try:
             caller = Caller(str(accepted.getpeername()[0]), accepted.close)
         except OSError:
@@ -172,32 +175,27 @@ class Worker:
         """Which kind of link it is, the first byte tells."""
         if accepted.fileno() == -1:
             return  # cut already, by somebody who came in the same moment
-        timeout_s = self._settings.handshake_timeout_s
-        link: ServeLink | None = None
         greeting = asyncio.current_task()
         assert greeting is not None
         caller.cut = greeting.cancel
         try:
-            async with asyncio.timeout(timeout_s):
+            async with asyncio.timeout(self._settings.handshake_timeout_s):
                 is_open = await first_byte(accepted) == HELLO_TYPE
+                if not is_open:
+                    accepted = await shake_hands(accepted, self._serving_tls, dialled=False)
             if self._identity is None:
                 raise ConnectionAbortedError("logged out meanwhile")
-            link = ServeLink(self, self._slots, self._settings, self._identity, is_open=is_open)
-            self._serve_links[link] = caller
-            if is_open:
-                caller.cut = functools.partial(link.end, "somebody else needs the place")
-                PlainTransport(accepted, link)
-            else:
-                tls, chosen = self._serving_tls, link
-                await self._loop.connect_accepted_socket(
-                    lambda: chosen, accepted, ssl=tls, ssl_handshake_timeout=timeout_s
-                )
-                caller.cut = functools.partial(link.end, "somebody else needs the place")
         except (OSError, TimeoutError, asyncio.CancelledError):
-            if link is not None:
-                self._serve_links.pop(link, None)
             self._callers.leave(caller)
             accepted.close()
+            return
+        link = ServeLink(self, self._slots, self._settings, self._identity, is_open=is_open)
+        self._serve_links[link] = caller
+        caller.cut = functools.partial(link.end, "somebody else needs the place")
+        if isinstance(accepted, ssl.SSLSocket):
+            SealedTransport(accepted, link)
+        else:
+            PlainTransport(accepted, link)
 
     @_carry_out.register
     def _dial(self, order: events.Dial) -> None:

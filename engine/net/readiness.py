@@ -1,0 +1,34 @@
+"""Waiting until a non-blocking socket can be read or written, for the few steps that come before a transport has it.
+
+Nobody else may watch the socket meanwhile: a loop knows one reader and one writer for each.
+"""
+
+import asyncio
+import socket
+
+
+async def until_readable(link: socket.socket) -> None:
+    """Also at its end, and when it failed."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_reader(link, _wake, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_reader(link)
+
+
+async def until_writable(link: socket.socket) -> None:
+    """Also when it failed."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    loop.add_writer(link, _wake, ready)
+    try:
+        await ready
+    finally:
+        loop.remove_writer(link)
+
+
+def _wake(ready: "asyncio.Future[None]") -> None:
+    if not ready.done():
+        ready.set_result(None)

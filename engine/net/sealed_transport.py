@@ -1,0 +1,76 @@
+"""The transport of a sealed link: TLS straight between the socket and the caller's memory.
+
+OpenSSL reads a record (16 KiB at most) into a buffer that stays in the core's cache and decrypts it into the block of
+the link; a slice is encrypted from where it lies. No byte passes a memory buffer between TLS and socket.
+
+Not here: who may be at the other end (tls).
+"""
+
+import asyncio
+import socket
+import ssl
+
+from engine.net.link_transport import LinkTransport
+from engine.net.readiness import until_readable, until_writable
+from engine.net.tls import MEMBER_NAME
+
+
+class SealedTransport(LinkTransport[bytes | memoryview]):
+    """Over a socket that has shaken hands; see link_transport for what is promised."""
+
+    def __init__(self, secured: ssl.SSLSocket, protocol: asyncio.BufferedProtocol) -> None:
+        self._tls = secured  # first: the protocol may write as soon as it hears of its transport
+        super().__init__(secured, protocol, {"ssl_object": secured})
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """A view is kept, not copied, until it is sent."""
+        self._put(bytes(data) if isinstance(data, bytearray) else data)
+
+    def _receive(self, buffer: memoryview) -> int:
+        count = 0
+        try:
+            while count < len(buffer):
+                taken = self._tls.recv_into(buffer[count:])
+                if not taken:
+                    break
+                count += taken
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            if not count:
+                raise BlockingIOError from None
+        return count
+
+    def _transmit(self, part: bytes | memoryview) -> bytes | memoryview | None:
+        try:
+            sent = self._tls.send(part)
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            # Part of it may be on its way; OpenSSL wants the same bytes again and goes on where it was.
+            raise BlockingIOError from None
+        return part[sent:] if sent < len(part) else None
+
+    def _drop(self, part: bytes | memoryview) -> None:
+        """Nothing to release."""
+
+    def _holds_more(self) -> bool:
+        return not self._is_closing and self._tls.pending() > 0
+
+
+async def shake_hands(connected: socket.socket, context: ssl.SSLContext, *, dialled: bool) -> ssl.SSLSocket:
+    """The socket, taken over, once both sides are satisfied; closed otherwise. Raises OSError (ssl.SSLError is one)."""
+    secured = context.wrap_socket(
+        connected,
+        server_side=not dialled,
+        server_hostname=MEMBER_NAME if dialled else None,
+        do_handshake_on_connect=False,
+    )
+    try:
+        while True:
+            try:
+                secured.do_handshake()
+                return secured
+            except ssl.SSLWantReadError:
+                await until_readable(secured)
+            except ssl.SSLWantWriteError:
+                await until_writable(secured)
+    except BaseException:
+        secured.close()
+        raise
