@@ -81,6 +81,9 @@ class Settings:
     write_back_bytes: int = 16 << 20
     """After so much new data the kernel is asked to begin writing it to the disk."""
 
+    write_behind_bytes: int = 256 << 20
+    """How much of a file being fetched stays in memory; what is older is written and leaves it."""
+
     find_peers_interval_s: float = 15.0
     """How often a download asks for more peers while it has too few (PeerJoined events come in between)."""
 

@@ -1,19 +1,68 @@
-"""Asks the kernel to begin writing a file's dirty pages to the disk, without waiting for it.
+"""Writes a growing file to its disk while it grows, and takes what is written out of memory again.
 
 Left alone, dirty pages pile up until the kernel puts every writer to sleep (dirty_ratio), and the sync at the end of a
-download has all of it before it. Started early and often, the disk works while the network does. Linux only, by
-sync_file_range(2); where that is missing nothing happens, and the final sync takes longer.
+download has all of it before it. And every new page of a large file is memory that somebody else used, or that a
+virtual machine must first get from its host. So what is older than a window is written, waited for and dropped: its
+pages are the next ones to be filled, and a file of any size passes through the same few of them. The window stays in
+memory for those who fetch the newest pieces from us; a file that is smaller stays whole.
+
+Linux only, by sync_file_range(2) and posix_fadvise(2). Advice, not a promise: an error means nothing here, the sync
+that makes a file durable (transfer.checkpoints) will report it.
 """
 
+import contextlib
 import ctypes
+import os
+import threading
+from collections import deque
+from collections.abc import Sequence
 
-_SYNC_FILE_RANGE_WRITE = 2
-_start = getattr(ctypes.CDLL(None), "sync_file_range", None)
-if _start is not None:
-    _start.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+_WAIT_BEFORE, _WRITE, _WAIT_AFTER = 1, 2, 4
+_sync_file_range = getattr(ctypes.CDLL(None), "sync_file_range", None)
+if _sync_file_range is not None:
+    _sync_file_range.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
 
 
-def start_write_back(descriptor: int) -> None:
-    """For the whole file. Advice: an error means nothing here, the sync that follows will report it."""
-    if _start is not None:
-        _start(descriptor, 0, 0, _SYNC_FILE_RANGE_WRITE)
+class WriteBehind:
+    """For one open file, through a descriptor of its own: it may still wait for the disk when the file is closed."""
+
+    def __init__(self, descriptor: int, window_bytes: int) -> None:
+        self._descriptor = os.dup(descriptor)
+        self._is_closed = False
+        self._turn = threading.Lock()
+        self._window_bytes = window_bytes
+        self._recent: deque[tuple[int, int]] = deque()
+        self._recent_bytes = 0
+
+    def advance(self, ranges: Sequence[tuple[int, int]]) -> None:
+        """These (offset, length) were just filled, in this order. Blocks until what leaves the window is written."""
+        with self._turn:
+            if not self._is_closed:
+                self._start(ranges)
+                self._drop_oldest()
+
+    def close(self) -> None:
+        """Waits for `advance`; what it was not told of yet is left to the kernel."""
+        with self._turn:
+            if not self._is_closed:
+                self._is_closed = True
+                os.close(self._descriptor)
+
+    def _start(self, ranges: Sequence[tuple[int, int]]) -> None:
+        for offset, length in ranges:
+            _sync_range(self._descriptor, offset, length, _WRITE)
+            self._recent.append((offset, length))
+            self._recent_bytes += length
+
+    def _drop_oldest(self) -> None:
+        while self._recent_bytes > self._window_bytes:
+            offset, length = self._recent.popleft()
+            self._recent_bytes -= length
+            _sync_range(self._descriptor, offset, length, _WAIT_BEFORE | _WRITE | _WAIT_AFTER)
+            with contextlib.suppress(OSError):
+                os.posix_fadvise(self._descriptor, offset, length, os.POSIX_FADV_DONTNEED)
+
+
+def _sync_range(descriptor: int, offset: int, length: int, flags: int) -> None:
+    if _sync_file_range is not None:
+        _sync_file_range(descriptor, offset, length, flags)

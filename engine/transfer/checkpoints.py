@@ -10,7 +10,7 @@ import os
 
 from engine.settings import Settings
 from engine.storage.journal import Journal, Mark
-from engine.storage.write_back import start_write_back
+from engine.storage.write_back import WriteBehind
 from engine.swarm.bitfield import Flags
 
 
@@ -24,20 +24,23 @@ class Checkpoints:
         self._settings = settings
         self._failure: OSError | None = None
         self._unsaved_bytes = 0
-        self._unwritten_bytes = 0
+        self._filled: list[tuple[int, int]] = []
+        self._filled_bytes = 0
+        self._write_behind = WriteBehind(descriptor, settings.write_behind_bytes)
         self._saved_at_s = 0.0
         self._writing_back: asyncio.Future[None] | None = None
         self._saving = asyncio.Lock()
 
-    def grew(self, size_bytes: int) -> None:
-        """A piece was verified."""
-        self._unsaved_bytes += size_bytes
-        self._unwritten_bytes += size_bytes
+    def grew(self, offset: int, length: int) -> None:
+        """A piece was verified; it lies there."""
+        self._unsaved_bytes += length
+        self._filled.append((offset, length))
+        self._filled_bytes += length
         is_writing = self._writing_back is not None and not self._writing_back.done()
-        if self._unwritten_bytes >= self._settings.write_back_bytes and not is_writing:
-            self._unwritten_bytes = 0
+        if self._filled_bytes >= self._settings.write_back_bytes and not is_writing:
+            filled, self._filled, self._filled_bytes = self._filled, [], 0
             loop = asyncio.get_running_loop()
-            self._writing_back = loop.run_in_executor(None, start_write_back, self._descriptor)
+            self._writing_back = loop.run_in_executor(None, self._write_behind.advance, filled)
 
     def is_due(self, now_s: float) -> bool:
         if not self._unsaved_bytes or self._saving.locked():
@@ -51,6 +54,10 @@ class Checkpoints:
         async with self._saving:
             self._unsaved_bytes, self._saved_at_s = 0, now_s
             await asyncio.to_thread(self._sync_and_save, self._have.copy(), is_clean)
+
+    def close(self) -> None:
+        """Nothing grows any more. Does not wait."""
+        asyncio.get_running_loop().run_in_executor(None, self._write_behind.close)
 
     def _sync_and_save(self, have: Flags, is_clean: bool) -> None:
         if self._failure is not None:

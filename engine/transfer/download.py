@@ -175,11 +175,13 @@ class Download:
     def close(self) -> None:
         """Release the descriptors, and with them the lock on the part file."""
         self._journal.close()
+        self.checkpoints.close()
         self._part_files.close(self.descriptor)
         os.close(self.shared_descriptor)
 
     def hand_over(self) -> tuple[int, int]:
         """The descriptors of the shared state and of the finished file, which are the caller's from now on."""
+        self.checkpoints.close()
         return self.shared_descriptor, self._part_files.release(self.descriptor)
 
     def as_order(self, stamp: Stamp | None = None) -> events.AddFile:
@@ -238,7 +240,7 @@ class Download:
         self.verified_bytes += length
         self._bytes_by_peer[link.peer.user_id] += length
         self._unannounced.append(piece)
-        self.checkpoints.grew(length)
+        self.checkpoints.grew(self.manifest.geometry.offset_of(piece), length)
 
     def next_orders(self, now_s: float) -> Iterator[tuple[int, events.AnyOrder]]:
         """(link id, order) for everything the scheduler wants now."""
