@@ -8,13 +8,20 @@ import ssl
 import pytest
 
 from engine.net.sealed_transport import SealedTransport, shake_hands
-from engine.net.tls import fetching_context, serving_context
+from engine.net.tls import Identity, fetching_context, serving_context
 from tests.engine.net.test_plain_transport import Keeper, pair
-from tests.fakes import Club
+from tests.fakes import Club, Member
 
 MIB = 1 << 20
 CLUB = Club()
-ANN, BOB = CLUB.member("ann"), CLUB.member("bob")
+
+
+def identity_of(member: Member) -> Identity:
+    order = member.identity
+    return Identity(order.certificate_pem, order.key_pem, order.authority_pem)
+
+
+ANN, BOB = identity_of(CLUB.member("ann")), identity_of(CLUB.member("bob"))
 
 
 async def secured_pair() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
@@ -22,8 +29,8 @@ async def secured_pair() -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
     one, other = pair()
     async with asyncio.timeout(10):
         return await asyncio.gather(
-            shake_hands(one, fetching_context(ANN.identity), dialled=True),
-            shake_hands(other, serving_context(BOB.identity), dialled=False),
+            shake_hands(one, fetching_context(ANN), dialled=True),
+            shake_hands(other, serving_context(BOB), dialled=False),
         )
 
 
@@ -91,7 +98,7 @@ async def test_bytes_that_are_not_tls_end_the_handshake_and_close_the_socket() -
     other.send(b"GET / HTTP/1.1\r\n\r\n")
     before = len(os.listdir("/proc/self/fd"))
     with pytest.raises(ssl.SSLError):
-        await shake_hands(one, serving_context(BOB.identity), dialled=False)
+        await shake_hands(one, serving_context(BOB), dialled=False)
     assert len(os.listdir("/proc/self/fd")) == before - 1
     other.close()
 
@@ -100,7 +107,7 @@ async def test_a_handshake_that_never_comes_is_given_up_and_the_socket_closed() 
     one, other = pair()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await shake_hands(one, serving_context(BOB.identity), dialled=False)
+            await shake_hands(one, serving_context(BOB), dialled=False)
     assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(other, 1), 10) == b""
     other.close()
 
