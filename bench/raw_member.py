@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from engine.net.tls import MEMBER_NAME, Identity, fetching_context
 from engine.wire.codec import Decoder, encode
-from engine.wire.messages import PROTOCOL_VERSION, Hello, Message, PieceHeader, Role
+from engine.wire.messages import PROTOCOL_VERSION, Bye, Hello, Message, PieceHeader, Role
 from tracker import framing, protocol
 from tracker.addresses import TrackerAddress
 from tracker.authority import private_pem
@@ -99,9 +99,13 @@ class RawLink:
         self.body_bytes = 0
         """Bytes of pieces received so far."""
         if greets:
-            self.send(Hello(PROTOCOL_VERSION, Role.FETCHER))
-            greeting = self.receive()
-            assert isinstance(greeting, Hello), greeting
+            try:
+                self.send(Hello(PROTOCOL_VERSION, Role.FETCHER))
+                greeting = self.receive()
+                assert isinstance(greeting, Hello), greeting
+            except BaseException:
+                self.close()
+                raise
 
     def send(self, message: Message) -> None:
         self.socket.sendall(encode(message))
@@ -117,6 +121,17 @@ class RawLink:
             if not count:
                 raise EOFError("the link was closed")
             self._decoder.received(count)
+
+    def is_ended_by_peer(self) -> bool:
+        """Whether it says goodbye or hangs up before it runs out of things to say."""
+        try:
+            while not isinstance(self.receive(), Bye):
+                pass
+        except TimeoutError:
+            return False
+        except (EOFError, OSError):
+            pass
+        return True
 
     def close(self) -> None:
         self.socket.close()

@@ -9,6 +9,7 @@ Not here: what is shared and fetched (shares, client), bytes.
 import asyncio
 import contextlib
 import hashlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,7 +73,7 @@ class Session:
         """With a fresh key. Returns what the workers have to be; raises ShoalError."""
         client = await self._connected()
         key = Ed25519PrivateKey.generate()
-        with _translated():
+        with _translated(self._pin):
             await client.login(user_id, password, key)
         assert client.identity is not None
         self._own_thumbprint = hashlib.sha256(key.public_key().public_bytes_raw()).digest()
@@ -93,7 +94,7 @@ class Session:
     async def call(self, request: protocol.Request, answer_type: type[Answer]) -> Answer:
         """The tracker's answer; raises RefusedByTracker, TrackerUnavailable."""
         client = await self._connected()
-        with _translated():
+        with _translated(self._pin):
             answer = await client.call(request)
         if not isinstance(answer, answer_type):
             raise TrackerUnavailable(f"the tracker answered {type(answer).__name__}; it is of another version")
@@ -102,7 +103,7 @@ class Session:
     async def revoke_others(self, request: protocol.ChangePassword | protocol.RevokeSessions) -> None:
         """End every other session of the account; raises like `call`."""
         client = await self._connected()
-        with _translated():
+        with _translated(self._pin):
             await client.revoke_others(request)
 
     async def fetch_manifest(self, group_id: str, name: str) -> tuple[protocol.Manifest, list[PeerAddress]]:
@@ -176,7 +177,8 @@ class Session:
             raise LocalError("tracker_info.txt names several fingerprints; its trackers share one", "bad_trackers")
         with contextlib.suppress(FileNotFoundError):
             pinned = self._pin.read_bytes()
-            if not named or fingerprint_of(pinned) in named:
+            fingerprint = _fingerprint_in(self._pin, pinned)
+            if not named or fingerprint in named:
                 return pinned
         pem = await self._first_authority()
         seen = fingerprint_of(pem)
@@ -186,10 +188,19 @@ class Session:
                 "between, or the line is out of date: ask whoever runs the tracker",
                 "tracker_untrusted",
             )
-        self._pin.write_bytes(pem)
+        self._keep_pin(pem)
         if not named:
             self._notice("tracker_trusted", f"first contact with this tracker, its fingerprint is kept: {seen}")
         return pem
+
+    def _keep_pin(self, pem: bytes) -> None:
+        """Whole or not at all: half a certificate would shut this client out."""
+        new = self._pin.with_name(f"{_PIN_NAME}.new")
+        with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(pem)
+            file.flush()
+            os.fsync(file.fileno())
+        os.rename(new, self._pin)
 
     async def _first_authority(self) -> bytes:
         reasons: list[str] = []
@@ -201,19 +212,30 @@ class Session:
         raise TrackerUnavailable("no tracker answers: " + "; ".join(reasons) + ". Is one running?")
 
 
+def _fingerprint_in(pin: Path, pem: bytes) -> str:
+    try:
+        return fingerprint_of(pem)
+    except ValueError as error:
+        raise LocalError(
+            f"the kept fingerprint of the tracker, {pin}, is damaged; remove it, and compare the fingerprint that is "
+            "shown then with the one the tracker printed at its start",
+            "bad_pin",
+        ) from error
+
+
 def peer_address(peer: protocol.Peer) -> PeerAddress:
     return PeerAddress(peer.user_id, peer.host, peer.port, peer.thumbprint)
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def _translated(pin: Path) -> Iterator[None]:
     """The tracker client's errors as the engine's."""
     try:
         yield
     except TrackerRefused as error:
         raise RefusedByTracker(error.message, error.code) from error
     except UntrustedTracker as error:
-        raise TrackerUnavailable(str(error), "tracker_untrusted") from error
+        raise TrackerUnavailable(f"{error} (it is kept in {pin})", "tracker_untrusted") from error
     except NoTracker as error:
         raise TrackerUnavailable(str(error)) from error
     except TrackerError as error:
