@@ -6,6 +6,7 @@ a caller that says nothing for an order, and ends.)
 """
 
 import multiprocessing.util
+import os
 import select
 import shutil
 from contextlib import suppress
@@ -32,5 +33,8 @@ def take_note(note: Path) -> None:
         left = Path(note.read_text())
         if left != ours and left.name.startswith("pymp-") and left.is_absolute():
             shutil.rmtree(left, ignore_errors=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
     with suppress(OSError):  # a full disk; what is left behind then is an empty folder
-        note.write_text(str(ours))
+        descriptor = os.open(note, flags, 0o600)  # private: whoever could write it would choose what is removed next
+        with open(descriptor, "w") as file:
+            file.write(str(ours))
