@@ -147,6 +147,7 @@ async def _run(tracker_no: int, address: TrackerAddress, state_dir: Path, policy
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _raise_descriptor_limit()
+    os.umask(0o077)  # all it ever writes is its state: keys, hashes, and a log of who came from where
     store = await open_store(state_dir)
     try:
         _log_to(state_dir / "tracker.log")

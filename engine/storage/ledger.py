@@ -153,7 +153,9 @@ class Ledger:
     def _take_ballast(self) -> None:
         with contextlib.suppress(OSError):  # there is nothing to spare: then not
             if not self._ballast.exists() or self._ballast.stat().st_size < _BALLAST_BYTES:
-                self._ballast.write_bytes(b"kept free".ljust(_BALLAST_BYTES, b"."))
+                descriptor = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with open(descriptor, "wb") as file:
+                    file.write(b"kept free".ljust(_BALLAST_BYTES, b"."))
 
     # ------------------------------------------------------------ shares
 
