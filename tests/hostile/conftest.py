@@ -12,17 +12,18 @@ from tests.hostile.arena import Arena
 @pytest.fixture(scope="module")
 def shared_arena(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Arena]:
     arena = Arena(tmp_path_factory.mktemp("arena"))
+    arena.honest_download()  # so that what is measured next is not a first time
+    check_memory = arena.watch_memory()
     yield arena
     arena.check_unharmed()
+    check_memory()
     arena.close()
 
 
 @pytest.fixture
-def arena(shared_arena: Arena) -> Iterator[Arena]:
-    """Whatever a test does to it, it is unharmed afterwards."""
-    check_memory = shared_arena.watch_memory()
-    yield shared_arena
-    check_memory()
+def arena(shared_arena: Arena) -> Arena:
+    """Looked at once more when all tests of the module are over: dead processes, changed files, kept memory."""
+    return shared_arena
 
 
 @pytest.fixture

@@ -1,0 +1,24 @@
+"""THREAT_MODEL.md names a test for every claim, and each of them is there."""
+
+import ast
+import re
+from pathlib import Path
+
+REPOSITORY = Path(__file__).parent.parent
+TEXT = (REPOSITORY / "THREAT_MODEL.md").read_text()
+
+
+def test_every_cannot_names_a_test() -> None:
+    for section in TEXT.split("Cannot:\n")[1:]:
+        claims = re.findall(r"^- .*$", section.split("\n## ")[0], re.MULTILINE)
+        assert claims
+        assert all("::test_" in claim for claim in claims), claims
+
+
+def test_every_test_it_names_exists() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", TEXT)
+    assert len(named) == TEXT.count("::test_")
+    for path, name in named:
+        tree = ast.parse((REPOSITORY / path).read_text())
+        functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
+        assert name in functions, f"{path}::{name}"
