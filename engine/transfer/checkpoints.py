@@ -26,7 +26,7 @@ class Checkpoints:
         self._unsaved_bytes = 0
         self._filled: list[tuple[int, int]] = []
         self._filled_bytes = 0
-        self._write_behind = WriteBehind(descriptor, settings.write_behind_bytes)
+        self._write_behind: WriteBehind | None = None  # not for a small file
         self._saved_at_s = 0.0
         self._writing_back: asyncio.Future[None] | None = None
         self._saving = asyncio.Lock()
@@ -38,6 +38,8 @@ class Checkpoints:
         self._filled_bytes += length
         is_writing = self._writing_back is not None and not self._writing_back.done()
         if self._filled_bytes >= self._settings.write_back_bytes and not is_writing:
+            if self._write_behind is None:
+                self._write_behind = WriteBehind(self._descriptor, self._settings.write_behind_bytes)
             filled, self._filled, self._filled_bytes = self._filled, [], 0
             loop = asyncio.get_running_loop()
             self._writing_back = loop.run_in_executor(None, self._write_behind.advance, filled)
@@ -57,7 +59,8 @@ class Checkpoints:
 
     def close(self) -> None:
         """Nothing grows any more. Does not wait."""
-        asyncio.get_running_loop().run_in_executor(None, self._write_behind.close)
+        if self._write_behind is not None:
+            asyncio.get_running_loop().run_in_executor(None, self._write_behind.close)
 
     def _sync_and_save(self, have: Flags, is_clean: bool) -> None:
         if self._failure is not None:

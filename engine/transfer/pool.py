@@ -84,11 +84,10 @@ class Pool:
         try:
             for slot in range(len(self._workers)):
                 self._workers[slot] = await self._spawn(slot)
-        except OSError as error:
+        except (OSError, EOFError) as error:  # EOFError: what starts them was ended meanwhile
             await self.close()
-            raise LocalError(
-                f"cannot start the workers: {error}. If the path in TMPDIR is long, choose a shorter one", "no_workers"
-            ) from error
+            advice = "try again; if the path in TMPDIR is long, choose a shorter one"
+            raise LocalError(f"cannot start the workers: {error}; {advice}", "no_workers") from error
         self._keep(self._beat())
 
     @property

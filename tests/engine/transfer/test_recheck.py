@@ -108,7 +108,11 @@ async def test_a_part_file_that_was_edited_since_is_read_all_of_it(scene: Scene)
     status = scene.part.stat()
     os.utime(scene.part, ns=(status.st_atime_ns, status.st_mtime_ns + 10**9))  # not in the same tick of the clock
     download = await scene.finish()
-    assert fetched_bytes(download) == SIZE - scene.saved_bytes + scene.manifest.geometry.piece_bytes
+    # Nothing but the edited piece is fetched again; what was in flight at the pause may be whole on the disk as well.
+    piece_bytes = scene.manifest.geometry.piece_bytes
+    most = SIZE - scene.saved_bytes + piece_bytes
+    assert most - IN_FLIGHT_MOST * piece_bytes <= fetched_bytes(download) <= most
+    assert download.check_bytes >= scene.saved_bytes
     assert "changed since" in scene.notices()[0]
 
 
