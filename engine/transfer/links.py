@@ -6,10 +6,14 @@ fewer peers than workers every worker gets its own link to the same peer, so tha
 Not here: what is asked over a link (swarm.scheduler), sockets (worker).
 """
 
+import random
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from engine.settings import Settings
+
+_JITTER = (0.75, 1.0)
+"""Of the delay before a peer is dialled again; the settings' values are the longest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +116,8 @@ class Links:
         if before is not None and before.until_s > now_s:
             return  # its other links went down for the same reason
         delay_s = min(before.delay_s * 2, settings.redial_delay_max_s) if before else settings.redial_delay_s
-        self._absent[link.peer.thumbprint] = _Absence(now_s + delay_s, delay_s)
+        # Never in step with others who lost the same peer.
+        self._absent[link.peer.thumbprint] = _Absence(now_s + delay_s * random.uniform(*_JITTER), delay_s)
 
     def forget(self, link: Link) -> None:
         """We end it ourselves: a new one may be made at once, and nothing is held against the peer."""
