@@ -65,7 +65,7 @@ class Downloads:
         for begun in self._ledger.downloads_of(user_id):
             key = (begun.group_id, begun.name)
             try:
-                await self.begin(key, Path(begun.target))
+                await self.begin(key, Path(begun.target), is_resumed=True)
             except ShoalError as error:
                 stuck.append((begun.name, error))
                 self._give_up_or_try_again(begun, error)
@@ -86,7 +86,7 @@ class Downloads:
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))
             delay_s = min(2 * delay_s, _TRY_AGAIN_MAX_S)
             try:
-                await self.begin((begun.group_id, begun.name), Path(begun.target))
+                await self.begin((begun.group_id, begun.name), Path(begun.target), is_resumed=True)
             except ShoalError as error:
                 if error.code in _GONE_FOR_GOOD or error.code in _UP_TO_THE_USER:
                     self._notice("download_stuck", f"the download of {begun.name} does not go on: {error}")
@@ -94,7 +94,7 @@ class Downloads:
             else:
                 return self._notice("download_resumed", f"the download of {begun.name} goes on")
 
-    async def begin(self, key: Key, target: Path) -> DownloadStatus:
+    async def begin(self, key: Key, target: Path, *, is_resumed: bool = False) -> DownloadStatus:
         """Fetch a file to `target`, or take what is there if it is this file. Returns its first status."""
         manifest, peers = await manifests.fetch(self._session, *key)
         if os.path.lexists(target):
@@ -108,12 +108,18 @@ class Downloads:
         here = self._shares.path_of(*key)
         if here is not None:
             raise LocalError(f"this client has {key[1]} already, and shares it from {here}", "already_here")
-        download, fetching = self._coordinator.fetch(*key, target, manifest, peers)
-        self._downloads.pop(key, None)
-        self._downloads[key] = download
+        # Before anything of it is on the disk: a client that is killed in between must not leave that behind unknown.
         self._ledger.add_download(
             self._user_id, StartedDownload(*key, str(target), manifest.root, manifest.geometry)
         )
+        try:
+            download, fetching = self._coordinator.fetch(*key, target, manifest, peers)
+        except ShoalError:
+            if not is_resumed:
+                self._ledger.drop_download(self._user_id, *key)
+            raise
+        self._downloads.pop(key, None)
+        self._downloads[key] = download
         task = self._tasks[key] = asyncio.create_task(self._follow(key, download, fetching))
         task.add_done_callback(lambda _: self._tasks.pop(key, None))
         await self._session.announce(_partial(download))

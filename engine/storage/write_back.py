@@ -27,7 +27,9 @@ class WriteBehind:
     """For one open file, through a descriptor of its own: it may still wait for the disk when the file is closed."""
 
     def __init__(self, descriptor: int, window_bytes: int) -> None:
-        self._descriptor = os.dup(descriptor)
+        # Opened anew, not duplicated: an error of the disk is reported once to each opening, and waiting for a range
+        # here must not take it from the sync that decides what the journal may say.
+        self._descriptor = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
         self._is_closed = False
         self._turn = threading.Lock()
         self._window_bytes = window_bytes

@@ -95,6 +95,7 @@ class Coordinator:
         """Serve and fetch nothing more. Downloads are paused where they are, durably."""
         self._identity = None
         self._pool.send_all(events.EndAllLinks("logged out"))
+        await asyncio.sleep(0)  # a download that was begun just now has to begin before it can end in order
         running = list(self._tasks.values())
         for task in running:
             _cancel_once(task)
@@ -158,6 +159,7 @@ class Coordinator:
         """Stop it and remove what was fetched."""
         task = self._tasks.get(download.file_id)
         if task is not None:
+            await asyncio.sleep(0)  # see stop
             _cancel_once(task)
             await asyncio.gather(task, return_exceptions=True)
         if download.state in ("paused", "failed"):

@@ -91,6 +91,7 @@ class Download:
         self._started_at_s = self._ended_at_s = self._asked_at_s = time.monotonic()
         self._unannounced: list[int] = []
         self._open_on: dict[int, bytes] = {}
+        self.checkpoints = Checkpoints(self._journal, self.descriptor, self.shared.have, settings)
         self._chance = random.Random(os.urandom(8))
 
     # ------------------------------------------------------------ before and after
@@ -111,7 +112,6 @@ class Download:
         geometry, have = self.manifest.geometry, self.shared.have
         self.verified_bytes = sum(geometry.length_of(piece) for piece in np.flatnonzero(have).tolist())
         self.scheduler = Scheduler(geometry, have, self._settings, self._chance, self._request_ids)
-        self.checkpoints = Checkpoints(self._journal, self.descriptor, have, self._settings)
         self.state = "downloading"
         return doubt
 
@@ -156,6 +156,8 @@ class Download:
             is_writable = await asyncio.to_thread(can_write_beside, self.part)
             if is_writable and self._part_files.can_go_on(self.descriptor):
                 break
+        self.checkpoints.close()
+        self.checkpoints = Checkpoints(self._journal, self.descriptor, self.shared.have, self._settings)
         self.error = None
 
     def discard(self) -> None:

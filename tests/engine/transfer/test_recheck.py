@@ -171,3 +171,14 @@ async def test_a_part_file_that_is_touched_while_it_is_fetched_ends_the_download
     assert word in str(download.error)
     assert str(scene.part) in str(download.error)
     assert not scene.journal.exists()
+
+
+async def test_a_download_can_be_paused_while_it_is_checked(scene: Scene) -> None:
+    scene.journal.unlink()  # everything is read
+    download, fetching = scene.leecher.fetch(scene.target, scene.manifest)
+    assert download.state == "checking"
+    await scene.leecher.coordinator.stop()
+    assert fetching.cancelled()
+    assert download.state == "paused"
+    scene.leecher.coordinator.configure(scene.leecher.member.identity)
+    await scene.finish()
