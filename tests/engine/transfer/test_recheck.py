@@ -176,7 +176,7 @@ async def test_a_part_file_that_is_touched_while_it_is_fetched_ends_the_download
 async def test_a_download_can_be_paused_while_it_is_checked(scene: Scene) -> None:
     scene.journal.unlink()  # everything is read
     download, fetching = scene.leecher.fetch(scene.target, scene.manifest)
-    assert download.state == "checking"
+    assert download.status().state == "checking"
     await scene.leecher.coordinator.stop()
     assert fetching.cancelled()
     assert download.state == "paused"
