@@ -12,8 +12,10 @@ import os
 from pathlib import Path
 
 from engine.errors import StorageError
+from engine.storage.disk_errors import explained
 
 _NAME_BYTES_MAX = 255
+_SHOWN_MAX = 120
 _LONGEST_SUFFIX = ".part.journal"
 
 
@@ -32,8 +34,16 @@ def target_of(destination: Path | str, name: str) -> Path:
         if folder == path or not folder.is_dir():
             raise StorageError(f"there is no folder {folder}; create it, or choose another destination", "no_folder")
         return folder.resolve() / path.name
-    except (OSError, ValueError) as error:
-        raise StorageError(f"{destination!s:.300} cannot be a destination: {error}", "no_folder") from error
+    except OSError as error:
+        raise explained(error, "write", _short(destination)) from error
+    except ValueError as error:
+        raise StorageError(f"{_short(destination)} cannot be a destination: {error}", "no_folder") from error
+
+
+def _short(path: Path | str) -> str:
+    """Whatever was typed, as much of it as a line can show."""
+    text = str(path)
+    return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
 
 
 def part_path(target: Path, root: bytes) -> Path:

@@ -11,6 +11,7 @@ matched; the journal and the announcement to others follow it, never lead.
 """
 
 import asyncio
+import contextlib
 import os
 import random
 import time
@@ -75,11 +76,12 @@ class Download:
         self.part = file_names.part_path(target, manifest.root)
         self._journal_path = file_names.journal_path(self.part)
         self._before = _status_of(self.part)
-        if self._before is None:
-            self._journal_path.unlink(missing_ok=True)  # of data that is gone
         self._journal = Journal(self._journal_path, manifest.root, geometry)
         self._part_files = part_files
         self.descriptor = part_files.open(self.part, geometry.size_bytes)
+        if self._before is None:
+            with contextlib.suppress(OSError):  # it is not believed in any case: another part file's marks are in it
+                self._journal_path.unlink()  # of data that is gone
         self._backend = backend_for(target.parent)
         self.shared, self.shared_descriptor = SharedState.create(geometry.piece_count)
         self.shared.leaves[:] = manifest.leaves

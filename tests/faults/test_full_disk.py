@@ -14,6 +14,7 @@ from bench.fault_cases import limited_disk
 from engine.errors import StorageError
 from engine.settings import Settings
 from engine.storage.disk_errors import explained
+from engine.storage.file_names import target_of
 from engine.storage.part_file import PartFiles
 from tests.engine.transfer.conftest import GROUP, Node, World
 from tests.engine.transfer.test_transfer import until
@@ -120,6 +121,21 @@ def test_a_read_only_disk_is_said_to_be_one(disk: Path) -> None:
     with pytest.raises(StorageError, match="read-only") as refusal:
         PartFiles(0).open(disk / ".data.part", 1000)
     assert refusal.value.code == "read_only"
+
+
+async def test_a_download_onto_a_read_only_disk_is_refused_with_words(world: World, disk: Path) -> None:
+    node = await world.node("node")
+    _, manifest = await world.file("data.bin", MIB, node)
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(StorageError, match="read-only"):
+        node.fetch(disk / "data.bin", manifest)
+
+
+def test_a_name_that_is_too_long_is_said_to_be_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="too long") as refusal:
+        target_of(tmp_path / ("n" * 300), "data.bin")
+    assert refusal.value.code == "bad_name"
+    assert len(str(refusal.value)) < 300
 
 
 def test_a_file_above_the_limit_of_the_process_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
