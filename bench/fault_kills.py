@@ -141,8 +141,9 @@ class Battlefield:
         if self._good_bytes is not None and "bytes_by_peer" in final:
             kept_bytes = self._size_bytes - sum(final["bytes_by_peer"].values())
             self.survey.fetched_again_bytes.append(max(0, self._good_bytes - kept_bytes))
-        if not leecher.run(f"stop_share {GROUP} {source.name}")["ok"]:
-            self.survey.lost.append(f"{LEECHER} does not share {source.name}")
+        answer = leecher.run(f"stop_share {GROUP} {source.name}")
+        if not answer["ok"]:
+            self.survey.lost.append(f"{LEECHER} does not share {source.name}: {answer} {final} {leecher.notices[-3:]}")
         copy.unlink()
 
     def _wait_resumed(self, name: str) -> dict[str, Any] | None:

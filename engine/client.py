@@ -254,6 +254,7 @@ class Client:
         self._require_login()
         if self._downloads.is_downloading((group_id, file_name)):
             raise LocalError(f"{file_name} is still being downloaded; cancel_download ends that too", "downloading")
+        await self._downloads.settle((group_id, file_name))
         if await self._shares.remove(group_id, file_name, "not shared here any more") is None:
             raise LocalError(f"this client does not share {file_name!r} in {group_id}", "not_shared")
         withdrawn = await self._session.call(protocol.Withdraw(group_id, file_name), protocol.Withdrawn)

@@ -136,6 +136,12 @@ class Downloads:
                 self._watchers[key] -= 1
         return download.status()
 
+    async def settle(self, key: Key) -> None:
+        """A download that says it is complete becomes a share in the next moment: wait for that."""
+        task = self._tasks.get(key)
+        if task is not None and not self.is_downloading(key):
+            await asyncio.wait({task})
+
     async def cancel(self, key: Key) -> None:
         """Stop it, remove what was fetched, and say so."""
         download = self._find(key)
