@@ -61,7 +61,8 @@ class StopReport(Struct, frozen=True):
 
 
 class DownloadStatus(Struct, frozen=True):
-    """One download at one moment. `bytes_by_peer` counts verified bytes only; `rate` is over the last seconds.
+    """One download at one moment. `bytes_by_peer` counts verified bytes only, `wasted_bytes` those that came and were
+    not kept; `rate` is over the last seconds.
 
     `checked_bytes` of `check_bytes` that were on the disk when it began were read and compared.
     """
@@ -80,6 +81,7 @@ class DownloadStatus(Struct, frozen=True):
     error_code: str | None = None
     checked_bytes: int = 0
     check_bytes: int = 0
+    wasted_bytes: int = 0
 
 
 class Notice(Struct, frozen=True):

@@ -31,6 +31,9 @@ class Settings:
     candidates_per_request: int = 8
     """Pieces named in one request; the server sends the one it has sent least."""
 
+    candidates_of_complete: int = 16
+    """The same to a peer that alone has them: more, because what it sent to others is not known at once."""
+
     upload_slots: int = 8
     """Pieces a worker sends at the same time, sharing the uplink fairly."""
 

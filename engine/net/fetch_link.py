@@ -51,6 +51,9 @@ class PieceSink(Protocol):
     def finish(self) -> bool:
         """Whether the piece is what it should be."""
 
+    def digest(self) -> bytes:
+        """The hash of what was written; of a part, which cannot be compared with anything yet."""
+
 
 class FetchListener(Protocol):
     """Who is told what happens on a link. `link_down` comes exactly once, and last."""
@@ -59,12 +62,16 @@ class FetchListener(Protocol):
     def opened(self, link: "FetchLink", channel: int, bitfield: bytes) -> None: ...
     def refused(self, link: "FetchLink", channel: int, code: str, reason: str) -> None: ...
     def has(self, link: "FetchLink", channel: int, pieces: tuple[int, ...]) -> None: ...
-    def sink_for(self, link: "FetchLink", channel: int, piece: int, begin: int) -> PieceSink | None:
+    def sink_for(self, link: "FetchLink", request_id: int, channel: int, piece: int, begin: int) -> PieceSink | None:
         """None if the file is gone meanwhile: the bytes are read and dropped."""
 
     def granted(self, link: "FetchLink", request_id: int, channel: int, piece: int) -> None: ...
     def received(self, link: "FetchLink", request_id: int, channel: int, piece: int, is_good: bool) -> None: ...
+    def received_part(self, link: "FetchLink", request_id: int, channel: int, digest: bytes) -> None: ...
     def rejected(self, link: "FetchLink", request_id: int) -> None: ...
+    def wasted(self, link: "FetchLink", channel: int, count: int) -> None:
+        """So many bytes of a file came and were not kept."""
+
     def write_failed(self, link: "FetchLink", channel: int, error: OSError) -> None: ...
     def link_down(self, link: "FetchLink", reason: str, is_fault: bool) -> None: ...
 
@@ -89,6 +96,7 @@ class FetchLink(asyncio.BufferedProtocol):
         self._slice: Slice | None = None
         self._sink: PieceSink | None = None
         self._sink_request: int | None = None
+        self._sink_channel = self._wanted = self._kept = 0
         self._end_reason = "closed by the peer"
         self._is_fault = False
         self._heard_at_s = time.monotonic()
@@ -111,22 +119,32 @@ class FetchLink(asyncio.BufferedProtocol):
     def renew(self, group_id: str, ticket: str) -> None:
         self._send(Renew(group_id, ticket))
 
-    def ask(self, request_id: int, channel: int, candidates: tuple[int, ...]) -> None:
+    def ask(self, request_id: int, channel: int, candidates: tuple[int, ...], begin: int = 0, length: int = 0) -> None:
+        """`length` 0: to the end of the piece."""
         if not self._state.owes_answers:
             self._heard_at_s = time.monotonic()
-        request = Request(request_id, channel, 0, 0, candidates)
+        request = Request(request_id, channel, begin, length, candidates)
         self._state.asking(request)
         self._send(request)
 
     def cancel(self, request_id: int) -> None:
         if self._sink_request == request_id:
-            self._sink = self._sink_request = None
+            self._drop_sink()
         if self._state.cancelling(request_id):
             self._send(Cancel(request_id))
 
+    def cut(self, request_id: int) -> int:
+        """Let a request end in the middle of what is still to come; returns the byte of its piece where that is, 0 if
+        it is too late. `received_part` follows once it is reached.
+        """
+        stop = self._state.cutting(request_id) if self._sink_request == request_id else 0
+        if stop:
+            self._send(Cancel(request_id, stop))
+        return stop
+
     def close_channel(self, channel: int) -> None:
         if self._slice is not None and self._slice.channel == channel:
-            self._sink = self._sink_request = None
+            self._drop_sink()
         self._state.closing(channel)
         self._send(Close(channel))
 
@@ -176,7 +194,7 @@ class FetchLink(asyncio.BufferedProtocol):
             self.end(str(error), is_fault=isinstance(error, RemoteProtocolError))
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._sink = None
+        self._drop_sink()
         if exc is not None and not self._is_fault:
             self._end_reason = f"connection lost: {exc}"
         self._listener.link_down(self, self._end_reason, self._is_fault)
@@ -208,7 +226,7 @@ class FetchLink(asyncio.BufferedProtocol):
                 self._listener.has(self, message.channel, message.pieces)
             case Reject():
                 if self._sink_request == message.request_id:
-                    self._sink = self._sink_request = None
+                    self._drop_sink()
                 self._listener.rejected(self, message.request_id)
             case Bye():
                 self.end(message.reason)
@@ -216,11 +234,14 @@ class FetchLink(asyncio.BufferedProtocol):
     # ------------------------------------------------------------ pieces
 
     def _begin_slice(self, arriving: Slice) -> None:
-        self._slice, self._filled = arriving, 0
-        if arriving.is_cancelled:
-            self._sink = self._sink_request = None
+        self._slice, self._filled, self._wanted = arriving, 0, arriving.wanted
+        if not arriving.wanted:
+            self._drop_sink()
         elif arriving.is_first:
-            self._sink = self._listener.sink_for(self, arriving.channel, arriving.piece, arriving.begin)
+            self._sink_channel, self._kept = arriving.channel, 0
+            self._sink = self._listener.sink_for(
+                self, arriving.request_id, arriving.channel, arriving.piece, arriving.begin
+            )
             self._sink_request = arriving.request_id
             self._listener.granted(self, arriving.request_id, arriving.channel, arriving.piece)
         while self._decoder.body_left:
@@ -237,22 +258,40 @@ class FetchLink(asyncio.BufferedProtocol):
             self._end_slice()
 
     def _flush_block(self) -> None:
-        block, self._filled = self._block[: self._filled], 0
+        count, self._filled = self._filled, 0
         if self._sink is None or self._slice is None:
+            if self._slice is not None:
+                self._listener.wasted(self, self._slice.channel, count)
             return
+        block = self._block[: min(count, self._wanted)]
+        self._wanted -= len(block)
+        self._kept += len(block)
+        if count > len(block):
+            self._listener.wasted(self, self._slice.channel, count - len(block))
         try:
-            self._sink.write(block)
+            if block:
+                self._sink.write(block)
         except OSError as error:
             self._sink = self._sink_request = None
             self._listener.write_failed(self, self._slice.channel, error)
 
     def _end_slice(self) -> None:
         arriving, self._slice = self._slice, None
-        if arriving is None or not arriving.is_last:
+        if arriving is None or not arriving.is_last_wanted:
             return
         sink, self._sink, self._sink_request = self._sink, None, None
-        if sink is not None:
+        if sink is None:
+            return
+        if arriving.is_part:
+            self._listener.received_part(self, arriving.request_id, arriving.channel, sink.digest())
+        else:
             self._listener.received(self, arriving.request_id, arriving.channel, arriving.piece, sink.finish())
+
+    def _drop_sink(self) -> None:
+        """What came of the piece so far was in vain."""
+        if self._sink is not None and self._kept:
+            self._listener.wasted(self, self._sink_channel, self._kept)
+        self._sink = self._sink_request = None
 
 
 async def _connect(host: str, port: int) -> socket.socket:

@@ -27,6 +27,7 @@ from engine.net.tls import Identity, PeerIdentity, peer_of
 from engine.settings import Settings
 from engine.swarm.bitfield import Flags, pack
 from engine.swarm.geometry import Geometry
+from engine.swarm.sender_choice import least_sent
 from engine.swarm.upload_slots import UploadSlots
 from engine.wire.codec import Decoder, encode
 from engine.wire.link_state import ServerState
@@ -117,6 +118,7 @@ class _Sending:
     piece: int
     begin: int
     end: int
+    is_cut: bool = False
 
 
 class ServeLink(asyncio.BufferedProtocol):
@@ -244,7 +246,7 @@ class ServeLink(asyncio.BufferedProtocol):
                 self._queue.append(message)
                 self._seek_slot()
             case Cancel():
-                self._cancel(lambda request: request.request_id == message.request_id)
+                self._stop(message)
             case Close():
                 self._channels.pop(message.channel, None)
                 self._cancel(lambda request: request.channel == message.channel)
@@ -286,6 +288,14 @@ class ServeLink(asyncio.BufferedProtocol):
             self._sending = None
             self._next_piece()
 
+    def _stop(self, message: Cancel) -> None:
+        sending = self._sending
+        if sending is not None and sending.request.request_id == message.request_id and message.at > sending.begin:
+            if message.at < sending.end:
+                sending.end, sending.is_cut = message.at, True
+        else:
+            self._cancel(lambda request: request.request_id == message.request_id)
+
     def _reject(self, request: Request, reason: RejectReason) -> None:
         self._state.answered(request.request_id)
         self._send(Reject(request.request_id, reason))
@@ -293,20 +303,20 @@ class ServeLink(asyncio.BufferedProtocol):
     # ------------------------------------------------------------ pieces
 
     def _seek_slot(self) -> None:
-        if self._queue and self._slots.want(self):
-            self._start_piece()
+        if self._queue and self.peer is not None:
+            for link in self._slots.want(self, self.peer.user_id, time.monotonic()):
+                link.start_piece()
 
     def _release_slot(self) -> None:
-        successor = self._slots.release(self)
-        if successor is not None:
-            successor._start_piece()
+        for link in self._slots.release(self, time.monotonic()):
+            link.start_piece()
 
     def _next_piece(self) -> None:
         """A piece is done: the slot goes to whoever waits longest, then this link stands in line again."""
         self._release_slot()
         self._seek_slot()
 
-    def _start_piece(self) -> None:
+    def start_piece(self) -> None:
         """The slot is ours: find the first request that can be answered."""
         while self._queue:
             request = self._queue.popleft()
@@ -328,11 +338,10 @@ class ServeLink(asyncio.BufferedProtocol):
             self._close_channel(request.channel, _TICKET_ENDED)
             return None
         file = channel.file
-        here = [piece for piece in request.candidates if file.have[piece]]
-        if not here:
+        piece = least_sent(request.candidates, file.have, file.sent)
+        if piece is None:
             self._reject(request, RejectReason.NO_SUCH_PIECE)
             return None
-        piece = min(here, key=file.sent.__getitem__)
         file.sent[piece] += 1
         end = request.begin + request.length if request.length else file.geometry.length_of(piece)
         return _Sending(request, channel, piece, request.begin, end)
@@ -363,6 +372,8 @@ class ServeLink(asyncio.BufferedProtocol):
         assert self.peer is not None
         self._gate.sent(self.peer, file, length)
         if sending.begin == sending.end:
+            if sending.is_cut:
+                self._reject(sending.request, RejectReason.CANCELLED)
             self._state.answered(sending.request.request_id)
             self._sending = None
             self._next_piece()

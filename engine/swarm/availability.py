@@ -48,6 +48,21 @@ class Availability:
             self._is_stale = False
         return self._ranked[self._start :]
 
+    @property
+    def is_common(self) -> bool:
+        """Whether each piece that is not retired is had by some peer that is not complete."""
+        order = self.order
+        return len(order) > 0 and self._counts[order[0]] > 0
+
+    @property
+    def complete_count(self) -> int:
+        """How many connected peers have every piece."""
+        return self._everyone
+
+    def is_unique(self, piece: int) -> bool:
+        """Whether only complete peers have it."""
+        return self._counts[piece] == 0
+
     def count_of(self, piece: int) -> int:
         """How many connected peers have this piece."""
         return self._counts[piece] + self._everyone

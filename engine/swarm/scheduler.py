@@ -5,54 +5,36 @@ out and reports again. The same code runs in the client and in a simulator, beca
 arguments and nothing here does I/O.
 
 Rules, in the order they apply (ARCHITECTURE.md, "Scheduling", has the reasons and measurements):
-1. The sum in flight is bounded and spread: the links with the fewest requests are asked first.
-2. A link beyond that bound only while it has less in flight than twice its rate × round trip.
-3. A request names a few of the rarest free pieces, no piece twice over all links, fewer near the end.
-4. Endgame: when a link finds nothing free, it takes over what another would finish much later; the old holder is
-   revoked first, and is not asked for that piece again while others can.
+1. The sum in flight is bounded and spread: every link gets one request, more only if there are fewer links than the
+   bound and all have something to offer; a request that waits in a server's queue keeps its candidates from others.
+2. A link beyond that only while it has less in flight than twice its rate × round trip.
+3. A request names a few of the rarest free pieces, no piece twice over all links, fewer near the end. To a complete
+   peer it names pieces that nobody else has, as long as there are any, and more of them.
+4. Incomplete peers are asked before complete ones when they have all that is missing.
+5. Endgame: a link that finds nothing free takes over what another would finish much later (endgame).
 
-Invariant (I2): every missing piece is free or in exactly one request.
+Invariant (I2): every missing piece is free, or split (split_pieces), or in exactly one request that is written.
 """
 
+import heapq
 import random
-import statistics
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 from engine.settings import Settings
+from engine.swarm.actions import Action, Ask, CheckPiece, CompareParts, Cut, Keep, Revoke
 from engine.swarm.availability import Availability
 from engine.swarm.bitfield import Bitfield, Flags
+from engine.swarm.endgame import Endgame, How, Takeover
 from engine.swarm.geometry import Geometry
 from engine.swarm.leases import Leases, LinkId, Request, RequestId
 from engine.swarm.picker import Picker
-from engine.swarm.window import Window
+from engine.swarm.source import Source
+from engine.swarm.split_pieces import Part, SplitPieces
 
-STEAL_ADVANTAGE = 1.5
-"""A thief must be that much quicker than the holder would be, or pieces would wander to and fro."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """Send a request naming these candidates over this link."""
-
-    request_id: RequestId
-    link: LinkId
-    candidates: tuple[int, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Revoke:
-    """Tell the worker to stop this request; report `revoked` once it has acknowledged."""
-
-    request_id: RequestId
-    link: LinkId
-
-
-@dataclass(slots=True)
-class _Link:
-    pieces: Bitfield
-    window: Window = field(default_factory=Window)
-    not_again: set[int] = field(default_factory=set)
+REFUSED_S = 1.0
+"""How long a link is not asked again for a piece that it would not send and nobody else has."""
+SILENT_S = 5.0
+"""How long a link that let a deadline pass is left alone while another has something to offer."""
 
 
 class Scheduler:
@@ -68,69 +50,142 @@ class Scheduler:
         self._availability = Availability(geometry.piece_count, rng)
         self._picker = Picker(self._availability, have)
         self._leases = Leases(request_ids)
-        self._links: dict[LinkId, _Link] = {}
+        self._links: dict[LinkId, Source] = {}
+        self._endgame = Endgame(geometry, self._links, self._leases)
+        self._splits = SplitPieces()
+        self._pending: list[Action] = []  # what has to follow from news, whatever else is decided
+        self._dry: set[LinkId] = set()  # links that have nothing free, as far as we know
         self.missing_count = geometry.piece_count - int(have.sum())
 
-    # ------------------------------------------------------------ what happened
+    # ------------------------------------------------------------ what happened to links
 
     def link_opened(self, link: LinkId, pieces: Bitfield) -> None:
         """A link can serve this file, and has these pieces. `pieces` belongs to the scheduler from here on."""
-        self._links[link] = _Link(pieces)
+        self._links[link] = Source(pieces)
         self._availability.add_peer(pieces)
 
     def link_has(self, link: LinkId, new_pieces: list[int]) -> None:
         """HAVE: indices were checked by the link; repeated ones are ignored."""
-        state = self._links.get(link)
-        if state is None:
+        source = self._links.get(link)
+        if source is None:
             return
         for piece in new_pieces:
-            if state.pieces.add(piece):
+            if source.pieces.add(piece):
                 self._availability.add_have(piece)
-                if state.pieces.is_complete:
-                    self._availability.completed_peer(state.pieces)
+                if self._picker.is_free(piece):
+                    self._dry.discard(link)
+                if source.pieces.is_complete:
+                    self._availability.completed_peer(source.pieces)
 
     def link_lost(self, link: LinkId) -> None:
         """The link is gone, and nothing it was writing is being written any more."""
-        state = self._links.pop(link, None)
-        if state is None:
+        if link not in self._links:
             return
-        self._availability.lose_peer(state.pieces)
-        for piece in self._leases.lose_link(link):
-            self._picker.release(piece)
+        for request in self._leases.of_all(link):
+            self._give_back(request)
+        self._dry.discard(link)
+        self._availability.lose_peer(self._links.pop(link).pieces)
+
+    # ------------------------------------------------------------ what happened to requests
 
     def granted(self, request_id: RequestId, piece: int, now_s: float) -> None:
         """A PIECE header came: the server chose this candidate."""
         request = self._leases.find(request_id)
-        if request is None:
+        if request is None or request.is_over:
             return
         if request.is_from_idle:
             self._links[request.link].window.answered_from_idle(now_s - request.asked_at_s)
         for freed in self._leases.grant(request, piece, now_s):
-            self._picker.release(freed)
+            self._release(freed)
 
     def verified(self, request_id: RequestId, now_s: float) -> int | None:
         """A piece is in the file and matched; returns it, or None if the request had ended."""
         request = self._leases.find(request_id)
-        if request is None or request.piece is None:
+        if request is None or request.piece is None or request.is_over:
             return None
-        piece = request.piece
-        self._links[request.link].window.delivered(self._geometry.length_of(piece), now_s)
+        piece, twin = request.piece, request.twin
+        if not request.is_ready:
+            self._links[request.link].window.delivered(self._geometry.length_of(piece), now_s)
         self._leases.end(request)
-        self._picker.retire(piece)
-        self.missing_count -= 1
+        if twin is not None:
+            twin.is_over = True
+            self._pending.append(Revoke(twin.request_id, twin.link))
+        self._retire(piece)
+        suspects = self._splits.suspects_of(piece)
+        if suspects:
+            ranges = tuple((part.begin, part.end) for part in suspects)
+            self._pending.append(CompareParts(piece, ranges))
         return piece
 
-    def refused(self, request_id: RequestId) -> None:
-        """The server will not send it, or what it sent did not match: elsewhere, then."""
+    def refused(self, request_id: RequestId, now_s: float) -> None:
+        """The server will not send it, or what it sent did not match: elsewhere, then, or later."""
         request = self._leases.find(request_id)
         if request is not None:
+            self._bar(request, now_s + REFUSED_S)
             self._give_back(request)
 
     def revoked(self, request_id: RequestId) -> None:
         """The worker has stopped writing that piece."""
         request = self._leases.find(request_id)
         if request is not None:
+            self._bar(request, 0.0)
             self._give_back(request)
+
+    def was_cut(self, request_id: RequestId, at: int) -> None:
+        """The request will end at byte `at` of its piece; 0: it was too late for that."""
+        request = self._leases.find(request_id)
+        if request is None or request.piece is None:
+            return
+        request.thief = None
+        if not at:
+            request.is_cuttable = False
+            return
+        length = self._geometry.length_of(request.piece)
+        self._splits.cut(request.piece, length, at, request.end or length)
+        request.end = at
+
+    def part_received(self, request_id: RequestId, digest: bytes, now_s: float) -> None:
+        """A part of a split piece is in the file; its hash."""
+        request = self._leases.find(request_id)
+        if request is None or request.piece is None:
+            return
+        self._links[request.link].window.delivered(request.end - request.begin, now_s)
+        part = Part(request.link, request.begin, request.end, digest)
+        self._leases.end(request)
+        if self._splits.add(request.piece, part):
+            self._pending.append(CheckPiece(request.piece))
+
+    def checked(self, piece: int, is_good: bool) -> list[tuple[LinkId, int]]:
+        """A split piece was compared as a whole. If it is good: how many bytes came over which link."""
+        parts = self._splits.judge(piece, is_good)
+        if parts is None:
+            return []
+        if not is_good:
+            self._release(piece)
+            return []
+        self._retire(piece)
+        return [(part.link, part.end - part.begin) for part in parts]
+
+    def check_again(self) -> None:
+        """Whoever was to compare pieces is gone."""
+        self._pending += [CheckPiece(piece) for piece in self._splits.whole()]
+
+    def compared(self, piece: int, digests: list[bytes]) -> list[LinkId]:
+        """The hashes of the good bytes; returns the links that sent others."""
+        return [part.link for part in self._splits.compare(piece, digests)]
+
+    def scratch_ready(self, request_id: RequestId, now_s: float) -> None:
+        """A duplicate is whole and good, in memory: the silent holder has to let go first, if it has not."""
+        request = self._leases.find(request_id)
+        if request is None or request.is_over:
+            return
+        self._links[request.link].window.delivered(self._geometry.piece_bytes, now_s)
+        request.is_ready = True
+        if request.twin is None:
+            self._pending.append(Keep(request_id, request.link))
+        else:
+            request.twin.thief = request.link
+            self._pending.append(Revoke(request.twin.request_id, request.twin.link))
 
     # ------------------------------------------------------------ what to do
 
@@ -152,100 +207,156 @@ class Scheduler:
         """How many requests this link owes an answer to."""
         return len(self._leases.of_link(link))
 
-    def next_actions(self, now_s: float) -> list[Ask | Revoke]:
-        """Everything that should be sent now. Calling again without news returns nothing."""
-        if not self._links or self.is_complete:
-            return []
-        actions: list[Ask | Revoke] = list(self._fill(now_s))
-        if not self._leases and self._picker.free_count:
-            for state in self._links.values():
-                state.not_again.clear()
+    def next_actions(self, now_s: float) -> list[Action]:
+        """Everything that should be done now. Calling again without news returns nothing."""
+        actions, self._pending = self._pending, []
+        if self._links and not self.is_complete:
+            actions.extend(self._fill_ranges(now_s))
             actions.extend(self._fill(now_s))
-        actions.extend(self._steal(now_s))
+            taken = list(self._take_over(now_s))
+            if taken:  # who let a deadline pass is not counted on any more: others may be asked in its stead
+                actions.extend([*taken, *self._fill(now_s)])
         return actions
 
     def _fill(self, now_s: float) -> Iterator[Ask]:
-        """Rules 1 to 3."""
-        dry: set[LinkId] = set()
-        while self._picker.free_count and len(dry) < len(self._links):
-            link = min((each for each in self._links if each not in dry), key=self._fewest_first)
-            if not self._has_room(link):
-                dry.add(link)
+        """Rules 1 to 4."""
+        if not self._picker.free_count:
+            return
+        is_common = self._availability.is_common
+        queue: list[tuple[bool, int, bool, float, LinkId]] = [
+            (each.silent_until_s > now_s, in_flight, is_common and each.pieces.is_complete, self._rng.random(), link)
+            for link, each in self._links.items()
+            if link not in self._dry and self._has_room(link, in_flight := self.in_flight_of(link))
+        ]
+        heapq.heapify(queue)
+        while queue and self._picker.free_count:
+            is_silent, in_flight, is_spare, chance, link = heapq.heappop(queue)
+            if not self._has_room(link, in_flight) or (is_silent and self._is_anyone_awake(now_s)):
                 continue
-            candidates = self._candidates(link)
-            if not candidates:
-                dry.add(link)
-                continue
-            yield self._ask(link, candidates, now_s)
+            candidates = self._candidates(link, now_s)
+            if candidates:
+                yield self._ask(link, candidates, now_s)
+                heapq.heappush(queue, (is_silent, in_flight + 1, is_spare, chance, link))
+            elif not self._links[link].not_before_s:
+                self._dry.add(link)
 
-    def _fewest_first(self, link: LinkId) -> tuple[int, float]:
-        return self.in_flight_of(link), self._rng.random()
-
-    def _has_room(self, link: LinkId) -> bool:
-        in_flight = self.in_flight_of(link)
-        if in_flight >= self._settings.requests_per_link:
+    def _has_room(self, link: LinkId, in_flight: int) -> bool:
+        settings = self._settings
+        if in_flight >= settings.requests_per_link:
             return False
-        if len(self._leases) < self._settings.pieces_in_flight or not in_flight:
+        if not in_flight or (
+            in_flight < self._share_of_link() and len(self._leases) < settings.pieces_in_flight
+        ):
             return True
         return in_flight * self._geometry.piece_bytes < self._links[link].window.needs_bytes()
 
-    def _candidates(self, link: LinkId) -> tuple[int, ...]:
-        """A share of what is free, so that near the end every link still finds something."""
-        state = self._links[link]
-        share = self._picker.free_count // (2 * len(self._links))
-        count = max(1, min(self._settings.candidates_per_request, share))
-        offered = self._picker.rarest(state.pieces, count + len(state.not_again))
-        return tuple(piece for piece in offered if piece not in state.not_again)[:count]
+    def _share_of_link(self) -> int:
+        """How many requests a link may have by rule 1: one, if there is a link that has nothing for us."""
+        return 1 if self._dry else -(-self._settings.pieces_in_flight // len(self._links))
+
+    def _is_anyone_awake(self, now_s: float) -> bool:
+        return any(each.silent_until_s <= now_s and link not in self._dry for link, each in self._links.items())
+
+    def _candidates(self, link: LinkId, now_s: float) -> tuple[int, ...]:
+        """Rule 3. Near the end a share of what is free, so that every link still finds something."""
+        source, settings, availability = self._links[link], self._settings, self._availability
+        is_needed = source.pieces.is_complete and not availability.is_common
+        if is_needed:
+            rivals = availability.complete_count * self._share_of_link()
+            count = max(1, min(settings.candidates_of_complete, self._picker.free_count // rivals))
+        else:
+            count = max(1, min(settings.candidates_per_request, self._picker.free_count // (2 * len(self._links))))
+        offered = self._picker.rarest(source.pieces, count + len(source.not_before_s))
+        if source.not_before_s:
+            offered = [piece for piece in offered if self._may_ask(source, piece, now_s)]
+        if is_needed and offered and availability.is_unique(offered[0]):
+            offered = [piece for piece in offered if availability.is_unique(piece)]
+        return tuple(offered[:count])
+
+    def _may_ask(self, source: Source, piece: int, now_s: float) -> bool:
+        """A piece that a link refused or lost is asked of it again when no other has it, after a pause."""
+        if piece not in source.not_before_s:
+            return True
+        if now_s < source.not_before_s[piece]:
+            return False
+        return not any(each.pieces.has(piece) and piece not in each.not_before_s for each in self._links.values())
 
     def _ask(self, link: LinkId, candidates: tuple[int, ...], now_s: float) -> Ask:
         for piece in candidates:
             self._picker.reserve(piece)
-        self._links[link].window.asked(now_s, is_idle=not self._leases.of_link(link))
+        self._asked(link, now_s)
         request = self._leases.ask(link, candidates, now_s)
         return Ask(request.request_id, link, candidates)
 
-    def _give_back(self, request: Request) -> None:
-        self._links[request.link].not_again.update(request.pieces)
-        for piece in self._leases.end(request):
-            self._picker.release(piece)
+    def _asked(self, link: LinkId, now_s: float) -> None:
+        self._links[link].window.asked(now_s, is_idle=not self._leases.of_link(link))
 
     # ------------------------------------------------------------ endgame
 
-    def _steal(self, now_s: float) -> Iterator[Revoke]:
-        """Rule 4: each idle link may have the one request taken back that it would shorten the most."""
+    def _fill_ranges(self, now_s: float) -> Iterator[Ask]:
+        """What was cut off goes to the idle link with the fewest failures; without one it waits."""
+        for piece, begin, end in self._splits.free_ranges():
+            able = [
+                link for link, source in self._links.items()
+                if source.pieces.has(piece) and not self._leases.of_link(link)
+                and source.not_before_s.get(piece, 0.0) <= now_s
+            ]  # fmt: skip
+            if able:
+                link = min(able, key=lambda each: (self._links[each].silent_until_s > now_s, self._rng.random()))
+                self._splits.take(piece, begin, end)
+                self._asked(link, now_s)
+                request = self._leases.ask(link, (piece,), now_s, begin=begin, end=end)
+                yield Ask(request.request_id, link, (piece,), begin, end - begin)
+
+    def _take_over(self, now_s: float) -> Iterator[Action]:
+        """Rule 5."""
         served = {request.thief for request in self._leases}
-        idle = [link for link in self._links if link not in served and not self._leases.of_link(link)]
-        if not idle or not self._leases:
+        idle = [
+            link for link, source in self._links.items()
+            if link not in served and source.silent_until_s <= now_s and not self._leases.of_link(link)
+        ]  # fmt: skip
+        if idle and len(self._leases):
+            for takeover in list(self._endgame.takeovers(idle, now_s, is_over=not self._picker.free_count)):
+                yield self._begin(takeover, now_s)
+
+    def _begin(self, takeover: Takeover, now_s: float) -> Action:
+        request, thief = takeover.request, takeover.thief
+        if takeover.is_overdue:
+            self._links[request.link].silent_until_s = now_s + SILENT_S
+        if takeover.how is How.DUPLICATE and request.piece is not None:
+            self._asked(thief, now_s)
+            twin = self._leases.ask_twin(thief, request, now_s)
+            return Ask(twin.request_id, thief, twin.candidates, is_scratch=True)
+        request.thief = thief
+        if takeover.how is How.SPLIT:
+            return Cut(request.request_id, request.link)
+        return Revoke(request.request_id, request.link)
+
+    # ------------------------------------------------------------ ends of requests
+
+    def _bar(self, request: Request, not_before_s: float) -> None:
+        pieces = request.pieces or ((request.piece,) if request.piece is not None else request.candidates)
+        for piece in pieces:
+            self._links[request.link].not_before_s[piece] = not_before_s
+
+    def _give_back(self, request: Request) -> None:
+        """It ended without its piece."""
+        twin = request.twin
+        if request.end:
+            self._leases.end(request)
+            self._splits.give_back(request.candidates[0] if request.piece is None else request.piece,
+                                   request.begin, request.end)  # fmt: skip
             return
-        rates = [s.window.rate_bytes_per_s for s in self._links.values() if s.window.is_measured]
-        usual_rate = statistics.median(rates) if rates else 0.0
-        for thief in idle:
-            victim = self._slowest_request_for(thief, usual_rate, now_s)
-            if victim is not None:
-                victim.thief = thief
-                yield Revoke(victim.request_id, victim.link)
+        for piece in self._leases.end(request):
+            self._release(piece)
+        if twin is not None and twin.is_ready:
+            self._pending.append(Keep(twin.request_id, twin.link))
 
-    def _slowest_request_for(self, thief: LinkId, usual_rate: float, now_s: float) -> Request | None:
-        state = self._links[thief]
-        piece_bytes = self._geometry.piece_bytes
-        thief_s = state.window.round_trip_s + state.window.seconds_for(piece_bytes, usual_rate)
-        if not thief_s:
-            return None  # nobody was ever measured: there is no telling who is quick
-        slowest, slowest_s = None, STEAL_ADVANTAGE * thief_s
-        for request in self._leases:
-            if request.thief is not None or not any(
-                state.pieces.has(piece) and piece not in state.not_again for piece in request.pieces
-            ):
-                continue
-            left_s = self._seconds_left(request, usual_rate, now_s)
-            if left_s > slowest_s:
-                slowest, slowest_s = request, left_s
-        return slowest
+    def _release(self, piece: int) -> None:
+        self._picker.release(piece)
+        if self._dry:
+            self._dry -= {link for link in self._dry if self._links[link].pieces.has(piece)}
 
-    def _seconds_left(self, request: Request, usual_rate: float, now_s: float) -> float:
-        """Expected time until a request is done; one that is overdue is expected to take as long again."""
-        queue = self._leases.of_link(request.link)
-        window = self._links[request.link].window
-        piece_s = window.seconds_for(self._geometry.piece_bytes, usual_rate)
-        waited_s = now_s - (request.granted_at_s or request.asked_at_s)
-        return max(piece_s * (queue.index(request) + 1) - waited_s, waited_s - piece_s)
+    def _retire(self, piece: int) -> None:
+        self._picker.retire(piece)
+        self.missing_count -= 1

@@ -2,25 +2,26 @@
 
 A link alone gets twice rate × round trip, so that the window doubles until the path is full and then stays there;
 never more than QUEUE_S_MAX beyond one round trip, so that a slow source holds little back in the endgame.
-Measured: a smoothed rate, and as round trip the ask-to-grant time of requests to an idle link; behind other requests
-the wait says more about the queue than about the path, and a window fed with it would grow without end.
+Measured: a smoothed rate, and as round trip the shortest ask-to-grant time of requests to an idle link, forgotten
+slowly. Any longer wait says more about a queue than about the path, and a window fed with it would grow without end.
 
 Not here: the sum over all links (scheduler).
 """
 
 QUEUE_S_MAX = 0.25
 _WEIGHT_OF_NEWEST = 0.3
+_WEIGHT_OF_LONGER_TRIP = 0.02
 
 
 class Window:
     """The pace of one link. Times are seconds of the caller's monotonic clock."""
 
-    __slots__ = ("_busy_since_s", "rate_bytes_per_s", "round_trip_s")
+    __slots__ = ("busy_since_s", "rate_bytes_per_s", "round_trip_s")
 
     def __init__(self) -> None:
         self.rate_bytes_per_s = 0.0
         self.round_trip_s = 0.0
-        self._busy_since_s = 0.0
+        self.busy_since_s = 0.0
 
     @property
     def is_measured(self) -> bool:
@@ -29,16 +30,19 @@ class Window:
     def asked(self, now_s: float, is_idle: bool) -> None:
         """A request left; `is_idle` when the link had none before."""
         if is_idle:
-            self._busy_since_s = now_s
+            self.busy_since_s = now_s
 
     def answered_from_idle(self, waited_s: float) -> None:
         """The head of a piece came `waited_s` after it was asked for, with nothing before it on this link."""
-        self.round_trip_s = (self.round_trip_s + waited_s) / 2 if self.round_trip_s else waited_s
+        if not self.round_trip_s or waited_s < self.round_trip_s:
+            self.round_trip_s = waited_s
+        else:
+            self.round_trip_s += _WEIGHT_OF_LONGER_TRIP * (waited_s - self.round_trip_s)
 
     def delivered(self, size_bytes: int, now_s: float) -> None:
         """A piece is complete; the link was busy with it since the one before, or since it was asked."""
-        took_s = max(now_s - self._busy_since_s, 1e-6)
-        self._busy_since_s = now_s
+        took_s = max(now_s - self.busy_since_s, 1e-6)
+        self.busy_since_s = now_s
         newest = size_bytes / took_s
         if not self.is_measured:
             self.rate_bytes_per_s = newest

@@ -25,7 +25,7 @@ from engine.storage.part_file import PartFiles
 from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import BadBitfield
 from engine.swarm.geometry import Geometry
-from engine.transfer import events
+from engine.transfer import endgame_events, events
 from engine.transfer.directory import Directory
 from engine.transfer.download import Download
 from engine.transfer.download_run import DownloadRun, Parts
@@ -204,7 +204,7 @@ class Coordinator:
             return
         if news.is_fault:
             for file_id in link.files:
-                self._runs[file_id].shut_out(link, f"broke the protocol ({news.reason})")
+                self._runs[file_id].shut_out(link.peer.user_id, f"broke the protocol ({news.reason})")
         self._lose(link)
 
     @_handle.register
@@ -214,7 +214,7 @@ class Coordinator:
             try:
                 run.download.opened(link, news.bitfield)
             except BadBitfield as error:
-                run.shut_out(link, f"sent {error}")
+                run.shut_out(link.peer.user_id, f"sent {error}")
 
     @_handle.register
     def _file_refused(self, news: events.FileRefused, slot: int) -> None:
@@ -253,19 +253,25 @@ class Coordinator:
     def _rejected(self, news: events.PieceRejected, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
-            run.download.scheduler.refused(news.request_id)
-            run.shut_out(link, f"sent a piece that does not match the manifest (piece {news.piece})")
+            run.download.scheduler.refused(news.request_id, time.monotonic())
+            run.shut_out(link.peer.user_id, f"sent a piece that does not match the manifest (piece {news.piece})")
 
     @_handle.register
     def _refused(self, news: events.RequestRefused, slot: int) -> None:
         for download in self._fetching():
-            download.scheduler.refused(news.request_id)
+            download.scheduler.refused(news.request_id, time.monotonic())
 
     @_handle.register
     def _revoked(self, news: events.RequestRevoked, slot: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None:
             run.download.scheduler.revoked(news.request_id)
+
+    @_handle.register
+    def _endgame(self, news: endgame_events.OfEndgame, slot: int) -> None:
+        run = self._runs.get(news.file_id)
+        if run is not None and run.download.state != "checking":
+            run.endgame_news(news)
 
     @_handle.register
     def _write_failed(self, news: events.WriteFailed, slot: int) -> None:
@@ -308,6 +314,8 @@ class Coordinator:
             if link.slot == slot:
                 self._lose(link)
                 self._links.welcome_back(link.peer)
+        for download in self._fetching():
+            download.scheduler.check_again()
         self._hash_jobs.worker_died(slot)
         self._directory.notice("worker_died", f"a worker process {how} and is replaced; its pieces are fetched again")
         self._pump_soon()
@@ -322,6 +330,7 @@ class Coordinator:
             download = run.download
             if download.is_fetching:
                 self._pool.send(slot, download.as_order(), [download.shared_descriptor, download.descriptor])
+                download.scheduler.check_again()
                 run.connect()
         self._hash_jobs.worker_born()
 
@@ -341,9 +350,12 @@ class Coordinator:
         now_s = time.monotonic()
         for download in self._fetching():
             for link_id, order in download.next_orders(now_s):
-                link = self._links.find(link_id)
+                link = self._links.find(link_id) if link_id is not None else None
                 if link is not None:
                     self._pool.send(link.slot, order)
+                elif link_id is None:
+                    for slot in self._pool.slots[:1]:
+                        self._pool.send(slot, order)
             gained = download.take_unannounced()
             if gained:
                 self._pool.send_all(events.AnnouncePieces(download.file_id, gained))

@@ -31,9 +31,10 @@ from engine.storage.manifest import Manifest
 from engine.storage.part_file import PartFiles, can_write_beside
 from engine.storage.shared_state import SharedState
 from engine.storage.stamp import Stamp
+from engine.swarm.actions import Action, Ask, CheckPiece, CompareParts, Cut, Keep, Revoke
 from engine.swarm.bitfield import Bitfield
-from engine.swarm.scheduler import Ask, Revoke, Scheduler
-from engine.transfer import events
+from engine.swarm.scheduler import Scheduler
+from engine.transfer import endgame_events, events
 from engine.transfer.checkpoints import Checkpoints
 from engine.transfer.hash_jobs import HashJobs
 from engine.transfer.links import Link, PeerAddress
@@ -95,6 +96,8 @@ class Download:
         self._open_on: dict[int, bytes] = {}
         self.checkpoints = Checkpoints(self._journal, self.descriptor, self.shared.have, settings)
         self._chance = random.Random(os.urandom(8))
+        self._users: dict[int, str] = {}  # also of links that are gone: parts of pieces outlive them
+        self._wasted_bytes = 0
 
     # ------------------------------------------------------------ before and after
 
@@ -222,6 +225,7 @@ class Download:
     def opened(self, link: Link, bitfield: bytes) -> None:
         self.scheduler.link_opened(link.link_id, Bitfield(self.manifest.geometry.piece_count, bitfield))
         self._open_on[link.link_id] = link.peer.thumbprint
+        self._users[link.link_id] = link.peer.user_id
 
     def has(self, link: Link, pieces: tuple[int, ...]) -> None:
         self.scheduler.link_has(link.link_id, list(pieces))
@@ -235,28 +239,60 @@ class Download:
         self.scheduler.granted(news.request_id, news.piece, news.at_s)
 
     def verified(self, link: Link, news: events.PieceVerified) -> None:
-        """The one place where a have-bit is set during a download."""
         piece = self.scheduler.verified(news.request_id, news.at_s)
-        if piece is None:
-            return
+        if piece is not None:
+            self._bytes_by_peer[link.peer.user_id] += self._gain(piece)
+
+    def _gain(self, piece: int) -> int:
+        """The one place where a have-bit is set during a download; returns the piece's length."""
         self.shared.have[piece] = 1
         length = self.manifest.geometry.length_of(piece)
         self.verified_bytes += length
-        self._bytes_by_peer[link.peer.user_id] += length
         self._unannounced.append(piece)
         self.checkpoints.grew(self.manifest.geometry.offset_of(piece), length)
+        return length
 
-    def next_orders(self, now_s: float) -> Iterator[tuple[int, events.AnyOrder]]:
-        """(link id, order) for everything the scheduler wants now."""
+    def endgame_news(self, news: endgame_events.OfEndgame) -> list[str]:
+        """Returns the accounts that are proved to have sent wrong bytes."""
+        match news:
+            case endgame_events.RequestCut():
+                self.scheduler.was_cut(news.request_id, news.at)
+            case endgame_events.PartReceived():
+                self.scheduler.part_received(news.request_id, news.digest, news.at_s)
+            case endgame_events.ScratchReady():
+                self.scheduler.scratch_ready(news.request_id, news.at_s)
+            case endgame_events.PartsChecked():
+                parts = self.scheduler.checked(news.piece, news.is_good)
+                if parts:
+                    self._gain(news.piece)
+                for link, count in parts:
+                    self._bytes_by_peer[self._users[link]] += count
+            case endgame_events.RangesHashed():
+                return [self._users[link] for link in self.scheduler.compared(news.piece, news.digests)]
+            case endgame_events.Wasted():
+                self._wasted_bytes += news.count
+        return []
+
+    def next_orders(self, now_s: float) -> Iterator[tuple[int | None, events.AnyOrder]]:
+        """(link id, order) for everything the scheduler wants now; None: any worker will do."""
         for action in self.scheduler.next_actions(now_s):
-            match action:
-                case Ask():
-                    order: events.AnyOrder = events.Fetch(
-                        action.link, self.file_id, action.request_id, action.candidates
-                    )
-                case Revoke():
-                    order = events.RevokeRequest(action.link, self.file_id, action.request_id)
-            yield action.link, order
+            yield self._order_for(action)
+
+    def _order_for(self, action: Action) -> tuple[int | None, events.AnyOrder]:
+        match action:
+            case Ask(request_id, link, candidates, begin, length, is_scratch):
+                order = events.Fetch(link, self.file_id, request_id, candidates, begin, length, is_scratch)
+                return link, order
+            case Revoke(request_id, link):
+                return link, events.RevokeRequest(link, self.file_id, request_id)
+            case Cut(request_id, link):
+                return link, endgame_events.CutRequest(link, self.file_id, request_id)
+            case Keep(request_id, link):
+                return link, endgame_events.KeepScratch(link, self.file_id, request_id)
+            case CheckPiece(piece):
+                return None, endgame_events.CheckParts(self.file_id, piece)
+            case CompareParts(piece, ranges):
+                return None, endgame_events.HashRanges(self.file_id, piece, ranges)
 
     def take_unannounced(self) -> tuple[int, ...]:
         """Pieces gained since the last call, for those who fetch from us."""
@@ -300,6 +336,7 @@ class Download:
             peers_connected=peers,
             bytes_by_peer=dict(self._bytes_by_peer),
             seconds=now_s - self._started_at_s,
+            wasted_bytes=self._wasted_bytes,
             error=str(self.error) if self.error else None,
             error_code=self.error.code if self.error else None,
             checked_bytes=self.checked_bytes,

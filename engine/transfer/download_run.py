@@ -13,7 +13,7 @@ from engine.errors import ShoalError, StorageError
 from engine.settings import Settings
 from engine.storage.disk_errors import OUT_OF_SPACE, explained
 from engine.storage.stamp import Stamp
-from engine.transfer import events
+from engine.transfer import endgame_events, events
 from engine.transfer.directory import Directory
 from engine.transfer.download import Download
 from engine.transfer.hash_jobs import HashJobs
@@ -173,9 +173,13 @@ class DownloadRun:
         order = events.OpenFile(link.link_id, self.download.file_id, self.download.ticket)
         self._parts.pool.send(link.slot, order)
 
-    def shut_out(self, link: Link, why: str) -> None:
+    def endgame_news(self, news: endgame_events.OfEndgame) -> None:
+        for user_id in self.download.endgame_news(news):
+            self.shut_out(user_id, "sent wrong bytes of a piece that several sent together")
+
+    def shut_out(self, user_id: str, why: str) -> None:
         """A peer proved wrong or hostile: nothing of this download is taken from that account for a good while."""
-        user_id, download, now_s = link.peer.user_id, self.download, time.monotonic()
+        download, now_s = self.download, time.monotonic()
         if download.banned_until_s.get(user_id, 0.0) <= now_s:
             ban_s = self._parts.settings.ban_s
             download.banned_until_s[user_id] = now_s + ban_s

@@ -5,13 +5,11 @@ File descriptors travel beside the message that names how many it needs (`descri
 
 from typing import ClassVar
 
-from msgspec import Struct
+from engine.transfer import endgame_events
+from engine.transfer.message import News as News
+from engine.transfer.message import Order as Order
 
 # ---------------------------------------------------------------- orders, coordinator → worker
-
-
-class Order(Struct, frozen=True, array_like=True):
-    descriptor_count: ClassVar[int] = 0
 
 
 class Configure(Order, tag="configure", frozen=True):
@@ -21,6 +19,14 @@ class Configure(Order, tag="configure", frozen=True):
     key_pem: bytes
     authority_pem: bytes
     ticket_keys: dict[str, bytes]
+
+
+class ShareSlots(Order, tag="share_slots", frozen=True):
+    """Descriptor: the board of upload slots of all workers; this one's row. The first order of all."""
+
+    row: int
+    rows: int
+    descriptor_count: ClassVar[int] = 1
 
 
 class AddFile(Order, tag="add_file", frozen=True):
@@ -105,10 +111,15 @@ class EndAllLinks(Order, tag="end_all_links", frozen=True):
 
 
 class Fetch(Order, tag="fetch", frozen=True):
+    """`begin`, `length`: a range of the one candidate, or 0, 0. `is_scratch`: keep it in memory until `KeepScratch`."""
+
     link_id: int
     file_id: int
     request_id: int
     candidates: tuple[int, ...]
+    begin: int = 0
+    length: int = 0
+    is_scratch: bool = False
 
 
 class RevokeRequest(Order, tag="revoke_request", frozen=True):
@@ -146,7 +157,8 @@ class Ping(Order, tag="ping", frozen=True):
 
 
 AnyOrder = (
-    Configure
+    ShareSlots
+    | Configure
     | AddFile
     | RemoveFile
     | SetEpoch
@@ -158,6 +170,10 @@ AnyOrder = (
     | EndLink
     | EndAllLinks
     | Fetch
+    | endgame_events.CutRequest
+    | endgame_events.KeepScratch
+    | endgame_events.CheckParts
+    | endgame_events.HashRanges
     | RevokeRequest
     | AnnouncePieces
     | HashPieces
@@ -167,10 +183,6 @@ AnyOrder = (
 
 
 # ---------------------------------------------------------------- news, worker → coordinator
-
-
-class News(Struct, frozen=True, array_like=True):
-    descriptor_count: ClassVar[int] = 0
 
 
 class LinkUp(News, tag="link_up", frozen=True):
@@ -295,6 +307,12 @@ AnyNews = (
     | PieceRejected
     | RequestRefused
     | RequestRevoked
+    | endgame_events.RequestCut
+    | endgame_events.PartReceived
+    | endgame_events.ScratchReady
+    | endgame_events.PartsChecked
+    | endgame_events.RangesHashed
+    | endgame_events.Wasted
     | WriteFailed
     | FileUnreadable
     | Served

@@ -18,6 +18,8 @@ from engine.swarm.bitfield import Flags
 from engine.swarm.geometry import Geometry
 from engine.transfer.events import AddFile
 
+_HASH_BYTES = 1 << 20
+
 
 class OpenFile:
     """Made from the coordinator's order; takes the data descriptor over."""
@@ -69,6 +71,17 @@ class OpenFile:
     def sink_for(self, piece: int, begin: int) -> "Sink":
         return Sink(self, piece, begin)
 
+    def has_good(self, piece: int) -> bool:
+        """Whether what is in the file at this piece's place matches its leaf. Raises OSError."""
+        return bool(self.digest_of(piece, 0, self.geometry.length_of(piece)) == self.leaves[piece].tobytes())
+
+    def digest_of(self, piece: int, begin: int, end: int) -> bytes:
+        """The hash of a range of a piece as it is in the file. Raises OSError."""
+        hasher, offset = piece_hasher(), self.geometry.offset_of(piece)
+        for start in range(begin, end, _HASH_BYTES):
+            hasher.update(self._destination.view(offset + start, min(_HASH_BYTES, end - start)))
+        return hasher.digest()
+
     def write(self, offset: int, block: memoryview) -> None:
         self._destination.write(offset, block)
 
@@ -81,16 +94,24 @@ class Sink:
 
     def __init__(self, file: OpenFile, piece: int, begin: int) -> None:
         self._file = file
-        self._piece = piece
+        self.piece = piece
         self._offset = file.geometry.offset_of(piece) + begin
         self._hasher = piece_hasher()
 
     def write(self, block: memoryview) -> None:
         """Raises OSError."""
         self._hasher.update(block)
+        self.put(block)
+
+    def put(self, block: memoryview) -> None:
+        """Raises OSError."""
         self._file.write(self._offset, block)
         self._offset += len(block)
 
     def finish(self) -> bool:
         """Whether the piece matches its leaf."""
-        return bool(self._hasher.digest() == self._file.leaves[self._piece].tobytes())
+        return bool(self.digest() == self._file.leaves[self.piece].tobytes())
+
+    def digest(self) -> bytes:
+        """The hash of what was written."""
+        return self._hasher.digest()

@@ -29,6 +29,7 @@ from engine.settings import Settings
 from engine.transfer import events, fork_folder
 from engine.transfer.channel import Channel
 from engine.transfer.gate import CheckTicket
+from engine.transfer.shared_slots import create_board
 from engine.transfer.worker import main
 
 _WORKERS_MIN, _WORKERS_MAX = 2, 8
@@ -77,10 +78,12 @@ class Pool:
         self._fences: dict[int, tuple[set[int], asyncio.Future[None]]] = {}
         self._next_fence = _FENCE
         self._is_closing = False
+        self._board_descriptor: int | None = None
 
     async def start(self) -> None:
         """Ready for orders when it returns. Raises LocalError."""
         self._workers = [None] * usable_workers(self._settings)
+        self._board, self._board_descriptor = create_board(len(self._workers))
         try:
             for slot in range(len(self._workers)):
                 self._workers[slot] = await self._spawn(slot)
@@ -141,6 +144,9 @@ class Pool:
                 await asyncio.to_thread(worker.process.join)
             worker.process.close()
         self._workers = []
+        if self._board_descriptor is not None:
+            os.close(self._board_descriptor)
+            self._board_descriptor = None
 
     async def _spawn(self, slot: int) -> _Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -158,6 +164,8 @@ class Pool:
         channel: Channel[events.AnyNews] = Channel(
             ours, events.AnyNews, lambda news, _: self._heard(slot, news), lambda: self._died(slot)
         )
+        assert self._board_descriptor is not None
+        channel.send(events.ShareSlots(slot, len(self._workers)), [self._board_descriptor])
         return _Worker(process, channel)
 
     # ------------------------------------------------------------ life signs
@@ -194,6 +202,7 @@ class Pool:
         worker, self._workers[slot] = self._workers[slot], None
         if self._is_closing or worker is None:
             return
+        self._board.clear(slot)
         self._on_death(slot, "did not answer, was ended" if worker.is_hung else "died")
         for number in list(self._fences):
             self._pass_fence(number, slot)

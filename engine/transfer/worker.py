@@ -32,11 +32,14 @@ from engine.net.serve_link import ServedFile, ServeLink
 from engine.net.tls import Identity, PeerIdentity, fetching_context, serving_context
 from engine.settings import Settings
 from engine.swarm.upload_slots import UploadSlots
-from engine.transfer import events, fork_folder
+from engine.transfer import endgame_events, events, fork_folder
 from engine.transfer.channel import Channel
+from engine.transfer.finish_piece import finish_piece
 from engine.transfer.gate import CheckTicket, TicketGate
 from engine.transfer.hashing import hash_pieces
 from engine.transfer.open_file import OpenFile, Sink
+from engine.transfer.scratch import Scratch
+from engine.transfer.shared_slots import SharedSlots, slot_board
 from engine.wire.codec import HELLO_TYPE
 from engine.wire.messages import Open, Renew
 
@@ -79,6 +82,7 @@ class Worker:
         self._slots: UploadSlots[ServeLink] = UploadSlots(settings.upload_slots)
         self._identity: Identity | None = None
         self._files: dict[int, OpenFile] = {}
+        self._scratch = Scratch()
         self._fetch_links: dict[int, FetchLink] = {}
         self._link_ids: dict[FetchLink, int] = {}
         self._callers = Callers(settings)
@@ -106,6 +110,11 @@ class Worker:
     @singledispatchmethod
     def _carry_out(self, order: events.Order, *descriptors: int) -> None:
         raise TypeError(f"no such order: {order!r}")
+
+    @_carry_out.register
+    def _share_slots(self, order: events.ShareSlots, descriptor: int) -> None:
+        self._slots = SharedSlots(self._settings.upload_slots, slot_board(descriptor, order.rows), order.row)
+        os.close(descriptor)
 
     @_carry_out.register
     def _configure(self, order: events.Configure) -> None:
@@ -245,12 +254,15 @@ class Worker:
     def _fetch(self, order: events.Fetch) -> None:
         link = self._fetch_links.get(order.link_id)
         if link is not None:
-            link.ask(order.request_id, order.file_id, order.candidates)
+            if order.is_scratch:
+                self._scratch.expect(order.request_id, order.link_id)
+            link.ask(order.request_id, order.file_id, order.candidates, order.begin, order.length)
 
     @_carry_out.register
     def _revoke(self, order: events.RevokeRequest) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].cancel(order.request_id)
+        self._scratch.take(order.request_id)
         self._channel.send(events.RequestRevoked(order.file_id, order.request_id))
 
     @_carry_out.register
@@ -260,6 +272,18 @@ class Worker:
     @_carry_out.register
     def _ping(self, order: events.Ping) -> None:
         self._channel.send(events.Pong(order.number))
+
+    @_carry_out.register
+    def _cut(self, order: endgame_events.CutRequest) -> None:
+        link = self._fetch_links.get(order.link_id)
+        at = link.cut(order.request_id) if link is not None else 0
+        self._channel.send(endgame_events.RequestCut(order.file_id, order.request_id, at))
+
+    @_carry_out.register
+    def _finish_piece(self, order: endgame_events.OfPiece) -> None:
+        file = self._files.get(order.file_id)
+        if file and (news := finish_piece(file, self._scratch, order, time.monotonic())):
+            self._channel.send(news)
 
     @_carry_out.register
     def _hash(self, order: events.HashPieces, descriptor: int) -> None:
@@ -284,6 +308,7 @@ class Worker:
         link_id = self._link_ids.pop(link, None)
         if link_id is not None:
             del self._fetch_links[link_id]
+            self._scratch.forget_link(link_id)
             self._channel.send(events.LinkDown(link_id, reason, is_fault))
 
     def opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
@@ -295,9 +320,9 @@ class Worker:
     def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
         self._channel.send(events.PeerHas(self._link_ids[link], channel, pieces))
 
-    def sink_for(self, link: FetchLink, channel: int, piece: int, begin: int) -> Sink | None:
+    def sink_for(self, link: FetchLink, request_id: int, channel: int, piece: int, begin: int) -> Sink | None:
         file = self._files.get(channel)
-        return file.sink_for(piece, begin) if file is not None else None
+        return self._scratch.sink_for(request_id, file, piece, begin) if file is not None else None
 
     def granted(self, link: FetchLink, request_id: int, channel: int, piece: int) -> None:
         self._channel.send(
@@ -306,10 +331,19 @@ class Worker:
 
     def received(self, link: FetchLink, request_id: int, channel: int, piece: int, is_good: bool) -> None:
         link_id = self._link_ids[link]
-        if is_good:
-            self._channel.send(events.PieceVerified(link_id, channel, request_id, piece, time.monotonic()))
-        else:
+        if not is_good:
             self._channel.send(events.PieceRejected(link_id, channel, request_id, piece))
+        elif self._scratch.is_for(request_id):
+            self._channel.send(endgame_events.ScratchReady(link_id, channel, request_id, time.monotonic()))
+        else:
+            self._channel.send(events.PieceVerified(link_id, channel, request_id, piece, time.monotonic()))
+
+    def received_part(self, link: FetchLink, request_id: int, channel: int, digest: bytes) -> None:
+        now_s = time.monotonic()
+        self._channel.send(endgame_events.PartReceived(self._link_ids[link], channel, request_id, digest, now_s))
+
+    def wasted(self, link: FetchLink, channel: int, count: int) -> None:
+        self._channel.send(endgame_events.Wasted(channel, count))
 
     def rejected(self, link: FetchLink, request_id: int) -> None:
         self._channel.send(events.RequestRefused(self._link_ids[link], request_id))

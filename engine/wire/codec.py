@@ -79,7 +79,7 @@ def encode(message: Message) -> bytes:
         case Have():
             payload = struct.pack(f"!I{len(message.pieces)}I", message.channel, *message.pieces)
         case Cancel():
-            payload = _ONE.pack(message.request_id)
+            payload = _TWO.pack(message.request_id, message.at)
         case Close():
             payload = _ONE.pack(message.channel)
         case Reject():
@@ -104,7 +104,7 @@ def _decode_request(payload: memoryview) -> Request:
 
 
 def _decode_cancel(payload: memoryview) -> Cancel:
-    return Cancel(*_numbers(payload, 1, 1))
+    return Cancel(*_numbers(payload, 2, 2))
 
 
 def _decode_close(payload: memoryview) -> Close:

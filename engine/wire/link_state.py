@@ -35,6 +35,9 @@ from engine.wire.messages import (
     Role,
 )
 
+CUT_BYTES = 256 << 10
+"""A request is cut at a multiple of this from where it began, as slices usually are."""
+
 
 class Phase(Enum):
     GREETING = auto()
@@ -86,7 +89,7 @@ class _PeerState:
 
 @dataclass(slots=True)
 class _Asked:
-    """A request we sent. `piece` and `next_begin` follow the slices as they come."""
+    """A request we sent. `piece` and `next_begin` follow the slices as they come; `stop`: where we cut it off."""
 
     channel: int
     candidates: tuple[int, ...]
@@ -96,6 +99,8 @@ class _Asked:
     piece: int | None = None
     next_begin: int = 0
     end: int = 0
+    stop: int | None = None
+    whole: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +114,17 @@ class Slice:
     length: int
     is_first: bool
     is_last: bool
-    is_cancelled: bool
-    """We took the request back: these bytes are read and thrown away."""
+    wanted: int
+    """How many of its first bytes are to be kept: fewer than `length` if we took the request back or cut it off."""
+    is_last_wanted: bool
+    """With this slice we have all that we still want of the request."""
+    is_part: bool
+    """It is of a request for a part of a piece only."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """These bytes are read and thrown away."""
+        return not self.wanted
 
 
 @dataclass(slots=True)
@@ -150,6 +164,21 @@ class FetcherState(_PeerState):
             return False
         asked.is_cancelled = True
         return True
+
+    def cutting(self, request_id: int) -> int:
+        """We want only half of what is still to come: returns the byte of the piece where that ends, for CANCEL. 0 if
+        less than a slice would be left to others.
+        """
+        asked = self._asked.get(request_id)
+        if asked is None or asked.is_cancelled or asked.piece is None:
+            return 0
+        end = asked.end if asked.stop is None else asked.stop
+        kept = -(-(end - asked.next_begin) // (2 * CUT_BYTES)) * CUT_BYTES
+        stop = asked.next_begin + kept
+        if end - stop <= 0 or not kept:
+            return 0
+        asked.stop = stop
+        return stop
 
     @property
     def owes_answers(self) -> bool:
@@ -209,12 +238,14 @@ class FetcherState(_PeerState):
             raise RemoteProtocolError("slices of two pieces mixed")
         if header.begin != asked.next_begin or header.length > asked.end - asked.next_begin:
             raise RemoteProtocolError(f"a slice at {header.begin} of {header.length} bytes, out of its place")
+        stop = asked.end if asked.stop is None else asked.stop
+        wanted = 0 if asked.is_cancelled else max(0, min(header.length, stop - header.begin))
         asked.next_begin += header.length
         is_last = asked.next_begin == asked.end
         if is_last:
             self._ended(header.request_id)
-        return Slice(header.request_id, asked.channel, header.piece, header.begin, header.length,
-                     is_first, is_last, asked.is_cancelled)  # fmt: skip
+        return Slice(header.request_id, asked.channel, header.piece, header.begin, header.length, is_first, is_last,
+                     wanted, wanted > 0 and asked.next_begin >= stop, stop - asked.begin < asked.whole)  # fmt: skip
 
     def _begin_piece(self, header: PieceHeader, asked: _Asked) -> None:
         if self._arriving is not None:
@@ -225,6 +256,7 @@ class FetcherState(_PeerState):
         asked.piece, asked.next_begin = header.piece, asked.begin
         length = self._channels[asked.channel].length_of(header.piece)
         asked.end = asked.begin + asked.length if asked.length else length
+        asked.whole = length
 
 
 @dataclass(slots=True)

@@ -129,9 +129,12 @@ class Request(Struct, frozen=True):
 
 
 class Cancel(Struct, frozen=True):
-    """Forget this request: the server answers with a REJECT at the next slice, unless the last one was sent."""
+    """Forget this request, from byte `at` of its piece on: the server sends up to there and then a REJECT, at the next
+    slice if it is further already; unless the last one was sent.
+    """
 
     request_id: int
+    at: int = 0
 
 
 class Close(Struct, frozen=True):

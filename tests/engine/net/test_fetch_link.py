@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from engine.net.fetch_link import FetchLink
 from engine.net.tls import Identity, PeerIdentity
 from engine.wire.codec import encode
+from engine.wire.link_state import CUT_BYTES
 from engine.wire.messages import (
     PROTOCOL_VERSION,
     Bye,
@@ -21,6 +22,7 @@ from engine.wire.messages import (
     PieceHeader,
     Refused,
     Reject,
+    Request,
     Role,
 )
 from tests.builders import bounded, geometry_of
@@ -50,6 +52,10 @@ class FakeSink:
         self.is_finished = True
         return True
 
+    def digest(self) -> bytes:
+        self.is_finished = True
+        return b"hash"
+
 
 @dataclass
 class FakeListener:
@@ -58,6 +64,7 @@ class FakeListener:
     news: list[tuple[object, ...]] = field(default_factory=list)
     sinks: dict[int, FakeSink] = field(default_factory=dict)
     next_sink: FakeSink = field(default_factory=FakeSink)
+    wasted_bytes: int = 0
 
     def link_up(self, link: FetchLink, peer: PeerIdentity) -> None:
         self.news.append(("up", peer.user_id))
@@ -71,7 +78,7 @@ class FakeListener:
     def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
         self.news.append(("has", channel, pieces))
 
-    def sink_for(self, link: FetchLink, channel: int, piece: int, begin: int) -> FakeSink:
+    def sink_for(self, link: FetchLink, request_id: int, channel: int, piece: int, begin: int) -> FakeSink:
         self.sinks[piece], self.next_sink = self.next_sink, FakeSink()
         return self.sinks[piece]
 
@@ -80,6 +87,12 @@ class FakeListener:
 
     def received(self, link: FetchLink, request_id: int, channel: int, piece: int, is_good: bool) -> None:
         self.news.append(("received", request_id, piece))
+
+    def received_part(self, link: FetchLink, request_id: int, channel: int, digest: bytes) -> None:
+        self.news.append(("part", request_id, digest))
+
+    def wasted(self, link: FetchLink, channel: int, count: int) -> None:
+        self.wasted_bytes += count
 
     def rejected(self, link: FetchLink, request_id: int) -> None:
         self.news.append(("rejected", request_id))
@@ -178,6 +191,83 @@ def test_after_the_server_closed_a_channel_not_one_more_byte_reaches_the_sink(en
     feed(link, slices_of(6, 1))
     assert list(listener.sinks) == [0]
     assert listener.news == [("granted", 5, 0), ("refused", 1, end.code if isinstance(end, Refused) else "closed")]
+
+
+LONG = 1 << 20
+
+
+def a_link_with_long_pieces() -> tuple[FetchLink, FakeListener, FakeTransport]:
+    """The same, with a channel 2 of pieces of a MiB."""
+    link, listener, transport = a_link()
+    link.open(2, geometry_of(2, last_bytes=LONG, piece_bytes=LONG), "lab", bytes(32), "ticket")
+    say(link, Opened(2, b"\xc0"))
+    listener.news.clear()
+    transport.take()
+    return link, listener, transport
+
+
+def quarter(request_id: int, number: int) -> bytes:
+    return encode(PieceHeader(request_id, 0, number * CUT_BYTES, CUT_BYTES)) + bytes([number]) * CUT_BYTES
+
+
+def test_a_request_that_is_cut_ends_in_the_middle_and_what_still_comes_is_thrown_away() -> None:
+    link, listener, transport = a_link_with_long_pieces()
+    link.ask(5, 2, (0,))
+    feed(link, quarter(5, 0) + quarter(5, 1)[:1000])
+    assert link.cut(5) == 3 * CUT_BYTES
+    assert transport.take()[-1] == Cancel(5, 3 * CUT_BYTES)
+    feed(link, quarter(5, 1)[1000:] + quarter(5, 2))
+    assert listener.news == [("granted", 5, 0), ("part", 5, b"hash")]
+    assert len(listener.sinks[0].data) == 3 * CUT_BYTES
+    feed(link, quarter(5, 3))  # it was on its way when the server heard of the cut
+    assert len(listener.sinks[0].data) == 3 * CUT_BYTES
+    assert listener.wasted_bytes == CUT_BYTES
+
+
+def test_a_cut_request_may_be_rejected_where_it_was_to_end() -> None:
+    link, listener, _ = a_link_with_long_pieces()
+    link.ask(5, 2, (0,))
+    feed(link, quarter(5, 0)[:5000])
+    assert link.cut(5) == 3 * CUT_BYTES
+    feed(link, quarter(5, 0)[5000:] + quarter(5, 1) + quarter(5, 2) + encode(Reject(5, 4)))
+    assert listener.news == [("granted", 5, 0), ("part", 5, b"hash"), ("rejected", 5)]
+    assert listener.wasted_bytes == 0
+
+
+def test_slices_may_lie_across_the_place_of_a_cut() -> None:
+    link, listener, _ = a_link_with_long_pieces()
+    link.ask(5, 2, (0,))
+    feed(link, quarter(5, 0)[:5000])
+    at = link.cut(5)
+    feed(link, quarter(5, 0)[5000:] + encode(PieceHeader(5, 0, CUT_BYTES, 3 * CUT_BYTES)) + bytes(3 * CUT_BYTES))
+    assert len(listener.sinks[0].data) == at
+    assert listener.wasted_bytes == LONG - at
+
+
+@pytest.mark.parametrize("arrived", [0, 3])
+def test_what_has_not_begun_or_is_nearly_whole_is_not_cut(arrived: int) -> None:
+    link, _, _ = a_link_with_long_pieces()
+    link.ask(5, 2, (0,))
+    feed(link, b"".join(quarter(5, number) for number in range(arrived)) + (quarter(5, 3)[:100] if arrived else b""))
+    assert link.cut(5) == 0
+    assert link.cut(99) == 0
+
+
+def test_a_range_of_a_piece_is_received_as_a_part() -> None:
+    link, listener, transport = a_link_with_long_pieces()
+    link.ask(5, 2, (0,), 3 * CUT_BYTES, CUT_BYTES)
+    assert transport.take()[-1] == Request(5, 2, 3 * CUT_BYTES, CUT_BYTES, (0,))
+    feed(link, quarter(5, 3))
+    assert listener.news == [("granted", 5, 0), ("part", 5, b"hash")]
+
+
+def test_what_came_of_a_request_that_was_taken_back_counts_as_wasted() -> None:
+    link, listener, _ = a_link_with_long_pieces()
+    link.ask(5, 2, (0,))
+    feed(link, quarter(5, 0) + quarter(5, 1)[:BLOCK])
+    link.cancel(5)
+    feed(link, quarter(5, 1)[BLOCK:])
+    assert listener.wasted_bytes == 2 * CUT_BYTES
 
 
 def test_a_rejected_piece_is_not_finished_and_the_next_one_is() -> None:

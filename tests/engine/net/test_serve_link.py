@@ -181,6 +181,32 @@ async def test_a_cancel_takes_effect_at_the_next_slice() -> None:
     assert Reject(5, RejectReason.CANCELLED) in said
 
 
+async def test_a_cancel_from_a_byte_on_lets_the_server_send_up_to_there() -> None:
+    link, transport = a_link(FakeGate())
+    say(link, Request(5, 1, 0, 0, (0,)), Request(6, 1, 0, 0, (1,)))
+    await turns(2)
+    stop = 3 * PIECE // 4
+    say(link, Cancel(5, stop), Cancel(6, stop))
+    await turns()
+    said = transport.take()
+    assert sum(each.length for each in said if isinstance(each, PieceHeader) and each.request_id == 5) == stop
+    assert [each for each in said if isinstance(each, Reject)] == [
+        Reject(6, RejectReason.CANCELLED),  # it had not begun: there is nothing to keep
+        Reject(5, RejectReason.CANCELLED),
+    ]
+
+
+async def test_a_cancel_from_a_byte_behind_the_end_changes_nothing() -> None:
+    link, transport = a_link(FakeGate())
+    say(link, Request(5, 1, 0, 0, (0,)))
+    await turns(2)
+    say(link, Cancel(5, 2 * PIECE))
+    await turns()
+    said = transport.take()
+    assert sum(each.length for each in said if isinstance(each, PieceHeader)) == PIECE
+    assert not [each for each in said if isinstance(each, Reject)]
+
+
 async def test_a_close_ends_its_channel_only() -> None:
     link, transport = a_link(FakeGate(), groups="lab team")
     say(link, Request(5, 1, 0, 0, (0,)), Request(6, 1, 0, 0, (1,)), Request(7, 2, 0, 0, (2,)))

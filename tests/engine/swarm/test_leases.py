@@ -33,10 +33,30 @@ def test_a_lost_link_gives_back_its_own_pieces_only() -> None:
     leases = fresh()
     first, other, second = leases.ask(1, (0, 1), 0.0), leases.ask(2, (2,), 0.0), leases.ask(1, (3, 4), 0.0)
     leases.grant(first, 1, 0.1)
-    assert sorted(leases.lose_link(1)) == [1, 3, 4]
+    held = [piece for request in leases.of_all(1) for piece in leases.end(request)]
+    assert sorted(held) == [1, 3, 4]
     assert list(leases) == [other]
     assert leases.find(second.request_id) is None
-    assert leases.lose_link(1) == []
+    assert leases.of_all(1) == []
+
+
+def test_a_twin_holds_its_piece_only_once_the_other_is_gone() -> None:
+    leases = fresh()
+    first = leases.ask(1, (4,), 0.0)
+    leases.grant(first, 4, 0.1)
+    twin = leases.ask_twin(2, first, 0.2)
+    assert (list(first.pieces), list(twin.pieces)) == ([4], [])
+    assert leases.end(first) == ()
+    assert list(twin.pieces) == [4]
+    assert leases.end(twin) == (4,)
+
+
+def test_a_twin_that_ends_first_leaves_the_piece_where_it_was() -> None:
+    leases = fresh()
+    first = leases.ask(1, (4,), 0.0)
+    leases.grant(first, 4, 0.1)
+    assert leases.end(leases.ask_twin(2, first, 0.2)) == ()
+    assert leases.end(first) == (4,)
 
 
 def test_requests_of_a_link_stand_oldest_first_and_have_ids_of_their_own() -> None:

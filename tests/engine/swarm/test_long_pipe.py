@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from engine.settings import Settings
+from engine.swarm.actions import Ask, Revoke
 from engine.swarm.bitfield import Bitfield, pack
 from engine.swarm.geometry import Geometry
-from engine.swarm.scheduler import Ask, Revoke, Scheduler
+from engine.swarm.scheduler import Scheduler
 
 MIB = 1 << 20
 
@@ -33,6 +34,7 @@ def seconds_for(size_bytes: int, links: int, round_trip_s: float, rate_bytes_per
                 # Too late for the path, which carries the bytes all the same: what is stolen in vain costs time here.
                 scheduler.revoked(action.request_id)
                 continue
+            assert isinstance(action, Ask)
             piece = action.candidates[0]
             begin_s = max(now_s + round_trip_s / 2, path_free_s)
             path_free_s = begin_s + geometry.length_of(piece) / rate_bytes_per_s

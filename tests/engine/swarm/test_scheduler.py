@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.settings import Settings
-from engine.swarm.scheduler import Ask, Revoke, Scheduler
+from engine.swarm.actions import Ask, Revoke
+from engine.swarm.scheduler import REFUSED_S, Scheduler
 from tests.builders import bitfield_of, bounded, geometry_of
 from tests.engine.swarm.virtual_download import SILENCE_S, VirtualDownload
 
@@ -29,6 +30,7 @@ def random_link(download: VirtualDownload) -> None:
         round_trip_s=10 ** rng.uniform(-4, -0.5),
     )
     link.rejects = rng.choice([0, 0, 0, 3])
+    download.bad_wholes = rng.choice([0, 0, 1])
     for _ in range(rng.randrange(4)):
         gained = [piece for piece in range(piece_count) if rng.random() < 0.3]
         download.at(10 ** rng.uniform(-3, 1), functools.partial(download.gain, link, gained))
@@ -39,14 +41,17 @@ def random_link(download: VirtualDownload) -> None:
         download.at(10 ** rng.uniform(-3, 1), lambda: setattr(link, "is_stalled", True))
 
 
-@given(seed=seeds, piece_count=st.integers(1, 60), link_count=st.integers(1, 9))
+@given(
+    seed=seeds, piece_count=st.integers(1, 60), link_count=st.integers(1, 9), piece_bytes=st.sampled_from([18, 20, 22])
+)
 @bounded(150)
 def test_whatever_links_do_every_promise_holds_and_what_can_be_had_is_had(
-    seed: int, piece_count: int, link_count: int
+    seed: int, piece_count: int, link_count: int, piece_bytes: int
 ) -> None:
     rng = random.Random(seed)
     had = [piece for piece in range(piece_count) if rng.random() < 0.2]
-    download = VirtualDownload(geometry_of(piece_count, last_bytes=rng.randrange(1, 262144)), seed, had)
+    geometry = geometry_of(piece_count, rng.randrange(1, 1 << piece_bytes), 1 << piece_bytes)
+    download = VirtualDownload(geometry, seed, had)
     for _ in range(link_count):
         download.at(rng.choice([0.0, 0.0, 10 ** rng.uniform(-3, 1)]), lambda: random_link(download))
     download.run(is_patient=True)
@@ -108,7 +113,6 @@ def test_a_request_names_a_few_candidates_the_rarest_ones() -> None:
     scheduler.link_opened(1, bitfield_of(1000, range(1000)))
     scheduler.link_opened(2, bitfield_of(1000, range(8, 1000)))
     first = asks_of(scheduler, 1.0)[0]
-    assert len(first.candidates) == Settings().candidates_per_request
     if first.link == 1:
         assert set(first.candidates) == set(range(8))
 
@@ -123,12 +127,12 @@ def test_near_the_end_every_link_still_finds_something() -> None:
 
 
 def test_candidates_that_were_not_chosen_are_free_again_at_once() -> None:
-    scheduler = scheduler_of(16, replace(Settings(), pieces_in_flight=1))
-    scheduler.link_opened(1, bitfield_of(16, range(16)))
+    scheduler = scheduler_of(20, replace(Settings(), pieces_in_flight=1))
+    scheduler.link_opened(1, bitfield_of(20, range(16)))
     (ask,) = asks_of(scheduler, 1.0)
     assert len(ask.candidates) == 8
     scheduler.granted(ask.request_id, ask.candidates[3], 1.1)
-    scheduler.link_opened(2, bitfield_of(16, ask.candidates))
+    scheduler.link_opened(2, bitfield_of(20, ask.candidates))
     (other,) = asks_of(scheduler, 1.1)
     assert ask.candidates[3] not in other.candidates
     assert set(other.candidates) <= set(ask.candidates)
@@ -167,12 +171,38 @@ def test_late_news_about_ended_requests_mean_nothing() -> None:
     scheduler.link_lost(1)
     scheduler.granted(ask.request_id, ask.candidates[0], 1.1)
     assert scheduler.verified(ask.request_id, 1.2) is None
-    scheduler.refused(ask.request_id)
+    scheduler.refused(ask.request_id, 1.2)
     scheduler.revoked(ask.request_id)
     scheduler.link_lost(1)
     scheduler.link_has(1, [3])
     assert scheduler.missing_count == 8
     assert scheduler._picker.free_count == 8
+
+
+def test_what_only_a_complete_peer_has_is_asked_of_it_and_more_is_named() -> None:
+    scheduler = scheduler_of(1000)
+    scheduler.link_opened(1, bitfield_of(1000, range(1000)))
+    for link in range(2, 10):
+        scheduler.link_opened(link, bitfield_of(1000, range(900)))
+    of_complete = next(ask for ask in asks_of(scheduler, 1.0) if ask.link == 1)
+    assert len(of_complete.candidates) == Settings().candidates_of_complete
+    assert min(of_complete.candidates) >= 900
+
+
+def test_a_complete_peer_is_spared_while_others_have_all_that_is_missing() -> None:
+    scheduler = scheduler_of(1000, replace(Settings(), pieces_in_flight=2))
+    scheduler.link_opened(1, bitfield_of(1000, range(1000)))
+    scheduler.link_opened(2, bitfield_of(1000, range(500)))
+    scheduler.link_opened(3, bitfield_of(1000, range(500, 1000)))
+    assert [ask.link for ask in asks_of(scheduler, 1.0)][-1] == 1
+
+
+def test_a_link_that_has_nothing_for_us_keeps_the_others_at_one_request() -> None:
+    """At the start of a swarm only the origin has anything: what stands in its queue is kept from everybody else."""
+    scheduler = scheduler_of(1000)
+    scheduler.link_opened(1, bitfield_of(1000, range(1000)))
+    scheduler.link_opened(2, bitfield_of(1000, []))
+    assert [ask.link for ask in asks_of(scheduler, 1.0)] == [1]
 
 
 def test_an_idle_link_much_faster_than_a_holder_steals_from_it_in_the_endgame() -> None:
@@ -230,7 +260,7 @@ def test_a_link_that_lacks_the_piece_steals_nothing() -> None:
 def test_each_idle_link_has_one_request_taken_back_for_it_however_often_we_ask() -> None:
     scheduler = scheduler_of(4)
     scheduler.link_opened(1, bitfield_of(4, range(4)))
-    assert len(asks_of(scheduler, 1.0)) == 3
+    assert len(asks_of(scheduler, 1.0)) == 4
     scheduler.link_opened(2, bitfield_of(4, range(4)))
     scheduler._links[2].window.rate_bytes_per_s = 1e9
     scheduler._links[1].window.rate_bytes_per_s = 1e5
@@ -257,8 +287,9 @@ def test_a_piece_is_asked_again_of_the_link_it_was_taken_from_when_nobody_else_c
     scheduler = scheduler_of(1)
     scheduler.link_opened(1, bitfield_of(1, [0]))
     (ask,) = asks_of(scheduler, 1.0)
-    scheduler.refused(ask.request_id)
-    (again,) = asks_of(scheduler, 1.1)
+    scheduler.refused(ask.request_id, 1.0)
+    assert asks_of(scheduler, 1.1) == []  # not at once, or the two would do nothing else
+    (again,) = asks_of(scheduler, 1.0 + REFUSED_S)
     assert again.link == 1
     assert again.request_id != ask.request_id
 

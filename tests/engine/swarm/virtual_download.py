@@ -14,14 +14,27 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from engine.settings import Settings
+from engine.swarm.actions import Action, Ask, CheckPiece, CompareParts, Cut, Keep, Revoke
+from engine.swarm.endgame import SPLIT_BYTES_MIN
 from engine.swarm.geometry import Geometry
-from engine.swarm.scheduler import Ask, Revoke, Scheduler
+from engine.swarm.scheduler import Scheduler
 from tests.builders import bitfield_of
 
 ACKNOWLEDGE_S = 0.0002
 TICK_S = 0.1
 SILENCE_S = 10.0
 GIVE_UP_S = 1000.0
+
+
+@dataclass(eq=False)
+class Sending:
+    """What a link is busy with: bytes [begin, end) of a piece, since `since_s`."""
+
+    ask: Ask
+    piece: int
+    begin: int
+    end: int
+    since_s: float
 
 
 @dataclass(eq=False)
@@ -36,6 +49,7 @@ class VirtualLink:
     rejects: int = 0
     queue: list[Ask] = field(default_factory=list)
     serving: Ask | None = None
+    sending: Sending | None = None
     heard_at_s: float = 0.0
     asked_for: set[int] = field(default_factory=set)
     in_flight_max: int = 0
@@ -53,9 +67,14 @@ class VirtualDownload:
         self.now_s = 1.0
         self.links: dict[int, VirtualLink] = {}
         self.held: dict[int, tuple[int, set[int]]] = {}  # request → its link and the pieces it keeps from others
+        self.twins: dict[int, tuple[int, int]] = {}  # request → its link and the piece it has a second copy of
+        self.ranges: dict[int, tuple[int, int, int, int]] = {}  # request → its link, piece, begin and end
+        self.came: dict[int, list[tuple[int, int]]] = {}  # split piece → ranges that came
+        self.ready: set[int] = set()
+        self.bad_wholes = 0  # so many split pieces will not match
         self.revoking: set[int] = set()
         self.taken: set[tuple[int, int]] = set()  # (link, piece) that it refused or was taken from it
-        self.revoked_count = 0
+        self.revoked_count = self.cut_count = self.twin_count = self.kept_count = 0
         self._events: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._link_ids = itertools.count(1)
@@ -81,11 +100,12 @@ class VirtualDownload:
     def lose(self, link: VirtualLink) -> None:
         if self.links.pop(link.link_id, None) is not None:
             self.scheduler.link_lost(link.link_id)
-            self.held = {key: held for key, held in self.held.items() if held[0] != link.link_id}
+            for request_id in self._requests_of(link.link_id):
+                self._forget(request_id)
             self.taken = {pair for pair in self.taken if pair[0] != link.link_id}
 
     def refuse(self, request_id: int) -> None:
-        self.scheduler.refused(request_id)
+        self.scheduler.refused(request_id, self.now_s)
         self._gave_back(request_id)
 
     @property
@@ -108,18 +128,42 @@ class VirtualDownload:
     def pump(self) -> None:
         """Carry out what the scheduler wants, checking each wish against the books."""
         for action in self.scheduler.next_actions(self.now_s):
-            if isinstance(action, Ask):
-                self._check_ask(action)
-                link = self.links[action.link]
-                self.held[action.request_id] = (action.link, set(action.candidates))
-                link.asked_for.update(action.candidates)
-                link.queue.append(action)
-                link.in_flight_max = max(link.in_flight_max, self._in_flight_of(action.link))
-                self._serve_next(link)
-            else:
-                self._revoke(action)
-        assert self.scheduler.next_actions(self.now_s) == [], "asked again without news, it wanted more"
+            self._carry_out(action)
+        again = self.scheduler.next_actions(self.now_s)
+        assert again == [], f"asked again without news, it wanted more: {again}"
         self._check_books()
+
+    def _carry_out(self, action: Action) -> None:
+        match action:
+            case Ask():
+                self._ask(action)
+            case Revoke():
+                self._revoke(action)
+            case Cut():
+                assert action.request_id in self.held or action.request_id in self.ranges
+                self.at(ACKNOWLEDGE_S, lambda: self._cut(action))
+            case Keep():
+                assert action.request_id in self.ready
+                self.at(ACKNOWLEDGE_S, lambda: self._keep(action))
+            case CheckPiece():
+                self.at(ACKNOWLEDGE_S, lambda: self._check_whole(action.piece))
+            case CompareParts():
+                self.scheduler.compared(action.piece, [b""] * len(action.ranges))
+
+    def _ask(self, ask: Ask) -> None:
+        self._check_ask(ask)
+        link = self.links[ask.link]
+        if ask.is_scratch:
+            self.twins[ask.request_id] = (ask.link, ask.candidates[0])
+            self.twin_count += 1
+        elif ask.length:
+            self.ranges[ask.request_id] = (ask.link, ask.candidates[0], ask.begin, ask.begin + ask.length)
+        else:
+            self.held[ask.request_id] = (ask.link, set(ask.candidates))
+        link.asked_for.update(ask.candidates)
+        link.queue.append(ask)
+        link.in_flight_max = max(link.in_flight_max, self._in_flight_of(ask.link))
+        self._serve_next(link)
 
     def _tick(self) -> None:
         for link in list(self.links.values()):
@@ -144,30 +188,95 @@ class VirtualDownload:
             return
         piece = self.rng.choice(ask.candidates)
         self.scheduler.granted(ask.request_id, piece, self.now_s)
-        self.held[ask.request_id] = (ask.link, {piece})
-        self.at(self.geometry.length_of(piece) / link.rate, lambda: self._deliver(link, ask, piece))
+        if ask.request_id in self.held:
+            self.held[ask.request_id] = (ask.link, {piece})
+        end = ask.begin + ask.length if ask.length else self.geometry.length_of(piece)
+        link.sending = Sending(ask, piece, ask.begin, end, self.now_s)
+        self._deliver_later(link, link.sending)
 
-    def _deliver(self, link: VirtualLink, ask: Ask, piece: int) -> None:
+    def _deliver_later(self, link: VirtualLink, sending: Sending) -> None:
+        due_s = sending.since_s + (sending.end - sending.begin) / link.rate
+        self.at(max(0.0, due_s - self.now_s), lambda: self._deliver(link, sending, sending.end))
+
+    def _deliver(self, link: VirtualLink, sending: Sending, end: int) -> None:
+        if sending.end != end or link.sending is not sending:
+            return  # it was cut meanwhile, or has ended
         link.heard_at_s = self.now_s
-        if self._has_ended(link, ask) or link.is_stalled:
+        if self._has_ended(link, sending.ask) or link.is_stalled:
             return
-        assert self.scheduler.verified(ask.request_id, self.now_s) == piece
-        del self.held[ask.request_id]
-        assert piece not in self.verified
-        self.verified.add(piece)
+        request_id = sending.ask.request_id
+        if request_id in self.ranges:
+            self._deliver_part(request_id)
+        elif request_id in self.twins:
+            self.ready.add(request_id)
+            self.scheduler.scratch_ready(request_id, self.now_s)
+        else:
+            del self.held[request_id]
+            self._verify(request_id, sending.piece)
         self._finish(link)
 
+    def _deliver_part(self, request_id: int) -> None:
+        _, piece, begin, end = self.ranges.pop(request_id)
+        self.came[piece].append((begin, end))
+        self.scheduler.part_received(request_id, b"", self.now_s)
+
+    def _verify(self, request_id: int, piece: int) -> None:
+        assert self.scheduler.verified(request_id, self.now_s) == piece
+        assert piece not in self.verified
+        self.verified.add(piece)
+
+    def _cut(self, action: Cut) -> None:
+        """As a worker would: half of what is left, in slices; 0 if it ended or less than a slice would be left."""
+        at, link = 0, self.links.get(action.link)
+        sending = link.sending if link is not None else None
+        if link is not None and sending is not None and sending.ask.request_id == action.request_id:
+            came = sending.begin + min(sending.end - sending.begin, int((self.now_s - sending.since_s) * link.rate))
+            next_slice = sending.begin + -(-(came - sending.begin) // SPLIT_BYTES_MIN) * SPLIT_BYTES_MIN
+            stop = next_slice + -(-(sending.end - next_slice) // (2 * SPLIT_BYTES_MIN)) * SPLIT_BYTES_MIN
+            at = stop if came < stop < sending.end else 0
+        self.scheduler.was_cut(action.request_id, at)
+        if at and link is not None and sending is not None:
+            self.cut_count += 1
+            self.held.pop(action.request_id, None)
+            self.ranges[action.request_id] = (link.link_id, sending.piece, sending.begin, at)
+            self.came.setdefault(sending.piece, [])
+            sending.end = at
+            self._deliver_later(link, sending)
+
+    def _keep(self, action: Keep) -> None:
+        if action.request_id in self.ready:
+            _, piece = self.twins.pop(action.request_id)
+            self.ready.discard(action.request_id)
+            self.kept_count += 1
+            self._verify(action.request_id, piece)
+
+    def _check_whole(self, piece: int) -> None:
+        ranges = sorted(self.came.pop(piece))
+        assert ranges[0][0] == 0
+        assert ranges[-1][1] == self.geometry.length_of(piece)
+        assert all(one[1] == other[0] for one, other in itertools.pairwise(ranges)), "the parts do not make the piece"
+        is_good = self.bad_wholes <= 0
+        self.bad_wholes -= 1
+        assert sum(count for _, count in self.scheduler.checked(piece, is_good)) == is_good * ranges[-1][1]
+        if is_good:
+            assert piece not in self.verified
+            self.verified.add(piece)
+
     def _has_ended(self, link: VirtualLink, ask: Ask) -> bool:
-        if link.serving is ask and ask.request_id not in self.held:
+        is_over = not self._is_under_way(ask.request_id)
+        if link.serving is ask and is_over:
             self._finish(link)
-        return ask.request_id not in self.held
+        return is_over
+
+    def _is_under_way(self, request_id: int) -> bool:
+        return request_id in self.held or request_id in self.twins or request_id in self.ranges
 
     def _finish(self, link: VirtualLink) -> None:
-        link.serving = None
+        link.serving = link.sending = None
         self._serve_next(link)
 
     def _revoke(self, action: Revoke) -> None:
-        assert self.held[action.request_id][0] == action.link
+        assert action.request_id in self._requests_of(action.link)
         assert action.request_id not in self.revoking, "revoked twice"
         self.revoking.add(action.request_id)
         self.revoked_count += 1
@@ -184,35 +293,71 @@ class VirtualDownload:
 
     def _gave_back(self, request_id: int) -> None:
         if request_id in self.held:
-            link, pieces = self.held.pop(request_id)
+            link, pieces = self.held[request_id]
             self.taken.update((link, piece) for piece in pieces)
+        elif request_id in self.ranges:
+            self.taken.add(self.ranges[request_id][:2])
+        elif request_id in self.twins:
+            self.taken.add(self.twins[request_id])
+        self._forget(request_id)
+
+    def _forget(self, request_id: int) -> None:
+        self.held.pop(request_id, None)
+        self.twins.pop(request_id, None)
+        self.ranges.pop(request_id, None)
+        self.ready.discard(request_id)
+
+    def _requests_of(self, link: int) -> set[int]:
+        books: list[dict[int, tuple[int, ...]]] = [self.held, self.twins, self.ranges]  # type: ignore[list-item]
+        return {request_id for book in books for request_id, entry in book.items() if entry[0] == link}
 
     # ------------------------------------------------------------ the promises
 
     def _in_flight_of(self, link: int) -> int:
-        return sum(holder == link for holder, _ in self.held.values())
+        return len(self._requests_of(link))
+
+    @property
+    def _under_way(self) -> int:
+        return len(self.held) + len(self.twins) + len(self.ranges)
+
+    def _kept_from_others(self) -> list[int]:
+        """Pieces in requests, one entry a holder; a twin holds its piece once the first holder is gone."""
+        held = [piece for _, pieces in self.held.values() for piece in pieces]
+        orphans = {piece for _, piece in self.twins.values()} - set(held) - self.verified
+        return [*held, *orphans, *self.came]
 
     def _check_ask(self, ask: Ask) -> None:
         pieces, link = set(ask.candidates), self.links[ask.link]
         assert pieces, "asked for nothing"
-        assert len(pieces) == len(ask.candidates) <= self.settings.candidates_per_request
+        assert len(pieces) == len(ask.candidates) <= self.settings.candidates_of_complete
         assert pieces <= link.pieces, "asked for a piece the link does not have"
         assert not pieces & self.verified, "asked for a piece that is there"
-        for request_id, (_, held) in self.held.items():
-            assert not pieces & held, f"asked for a piece that request {request_id} holds"
+        if ask.is_scratch:
+            assert any(pieces <= held and holder != ask.link for holder, held in self.held.values()), "no first holder"
+            assert not any(piece in pieces for _, piece in self.twins.values()), "a third holder"
+            return
+        if ask.length:
+            piece, begin, end = ask.candidates[0], ask.begin, ask.begin + ask.length
+            asked = [(first, last) for _, split, first, last in self.ranges.values() if split == piece]
+            for first, last in [*asked, *self.came[piece]]:
+                assert end <= first or last <= begin, "asked for a range twice"
+        else:
+            assert not pieces & set(self._kept_from_others()), "asked for a piece that another request holds"
         in_flight = self._in_flight_of(ask.link)
         assert in_flight < self.settings.requests_per_link
-        if in_flight and len(self.held) >= self.settings.pieces_in_flight:
+        if ask.length:
+            return
+        share = -(-self.settings.pieces_in_flight // len(self.links))
+        if in_flight and (in_flight >= share or self._under_way >= self.settings.pieces_in_flight):
             needs_bytes = self.scheduler._links[ask.link].window.needs_bytes()
             assert in_flight * self.geometry.piece_bytes < needs_bytes, "more in flight than the bound"
         for piece in pieces:
             if (ask.link, piece) in self.taken:
                 others = [each for each in self.links.values() if piece in each.pieces]
                 assert all((other.link_id, piece) in self.taken for other in others), "asked again, and others could"
-                self.taken.clear()
 
     def _check_books(self) -> None:
-        held = [piece for _, pieces in self.held.values() for piece in pieces]
+        held = self._kept_from_others()
         assert len(held) == len(set(held)), "a piece in two requests"
         picker = self.scheduler._picker
         free = {piece for piece in range(self.geometry.piece_count) if picker.is_free(piece)}

@@ -77,11 +77,13 @@ class World:
         self.nodes.append(node)
         return node
 
-    async def file(self, name: str, size_bytes: int, hasher: Node) -> tuple[Path, Manifest]:
-        """Random bytes, and their manifest."""
+    async def file(
+        self, name: str, size_bytes: int, hasher: Node, piece_bytes: int | None = None
+    ) -> tuple[Path, Manifest]:
+        """Random bytes, and their manifest, in pieces of the usual size or of another."""
         path = self.folder / name
         path.write_bytes(os.urandom(size_bytes))
-        geometry = Geometry.of_size(size_bytes)
+        geometry = Geometry(size_bytes, piece_bytes) if piece_bytes else Geometry.of_size(size_bytes)
         descriptor = os.open(path, os.O_RDONLY)
         try:
             return path, Manifest.of_leaves(geometry, await hasher.coordinator.hash_file(descriptor, geometry))

@@ -260,7 +260,7 @@ def test_reserved_bits_are_refused(kind: int) -> None:
     [
         (16, (0, 1, HAVES_MAX + 2)),
         (17, (0, 4, 4 + CANDIDATES_MAX + 1)),
-        (18, (0, 2)),
+        (18, (0, 1, 3)),
         (19, (0, 2)),
         (21, (0, 1, 3)),
     ],
