@@ -33,7 +33,7 @@ PLAN = (
     ("destination", "--size", "1024", "--rounds", "3"),
     ("wire",),
     ("revocation",),
-    ("faults", "--kills", "30", "--resume-gib", "2", "--size", "1024", "--rounds", "3"),
+    ("faults", "--kills", "12", "--resume-gib", "4", "--size", "1024", "--rounds", "3"),
 )
 QUICK_PLAN = (
     ("compare", "--size", "64", "--rounds", "1"),
@@ -48,7 +48,7 @@ QUICK_PLAN = (
     ("destination", "--size", "64", "--rounds", "1"),
     ("wire", "--count", "100"),
     ("revocation", "--rounds", "1"),
-    ("faults", "--kills", "5", "--resume-gib", "0.5", "--size", "256", "--rounds", "1"),
+    ("faults", "--kills", "5", "--resume-gib", "4", "--size", "256", "--rounds", "1"),
 )
 _METHOD = """\
 Everything ran on one machine over loopback, sender and receiver sharing its cores. Contestants take turns
