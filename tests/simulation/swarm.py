@@ -4,7 +4,7 @@ Every leecher has a real `Scheduler`, every server real `UploadSlots` and `least
 lies between them: messages that take half a round trip, bytes that share links (network), a tracker that hands out
 neighbours, and peers that come, go, fall silent or lie.
 
-Deterministic: one seed gives one course. Not here: scenarios and what they should reach (scenarios).
+Deterministic: one seed gives one course. Not here: scenarios and what they should reach (test_swarm).
 """
 
 import itertools
