@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import threading
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -121,6 +122,9 @@ class _Town:
             expected = "old_ticket" if is_heard else "bad_ticket"
             if refusal != expected:
                 raise RuntimeError(f"the old ticket was answered {refusal!r}, not refused as {expected}")
+            if is_heard:
+                # News of this removal that reached the other peer late would end, and so flatter, its next stream.
+                stream.wait_refused_by(self._ports.values())
             return max(0.0, last_byte_s - began_s)
         finally:
             stream.close()
@@ -140,7 +144,8 @@ class _Stream:
         files = thief.tracker.ask(protocol.FetchManifest(_GROUP, _FILE))
         assert isinstance(files, protocol.Manifest), files
         self._pieces = -(-files.size_bytes // files.piece_bytes)
-        self._link = RawLink(thief.identity, LOOPBACK, port)
+        self._identity = thief.identity
+        self._link = RawLink(self._identity, LOOPBACK, port)
         self._open = Open(_CHANNEL, _GROUP, files.root, thief.ticket(_GROUP))
         self._link.send(self._open)
         answer = self._link.receive()
@@ -170,8 +175,25 @@ class _Stream:
             pass
         return answer.code if isinstance(answer, Refused) else ""
 
+    def wait_refused_by(self, ports: Iterable[int]) -> None:
+        """Until each of these peers refuses the ticket. Raises TimeoutError."""
+        until_s = time.monotonic() + 10
+        for port in ports:
+            while not self._is_refused_by(port):
+                if time.monotonic() > until_s:
+                    raise TimeoutError("a peer does not hear of the removal")
+                time.sleep(0.02)
+
     def close(self) -> None:
         self._link.close()
+
+    def _is_refused_by(self, port: int) -> bool:
+        link = RawLink(self._identity, LOOPBACK, port)
+        try:
+            link.send(self._open)
+            return isinstance(link.receive(), Refused)
+        finally:
+            link.close()
 
     def _take(self) -> None:
         try:
