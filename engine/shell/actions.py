@@ -151,8 +151,14 @@ async def audit(context: Context, group_id: str) -> Result:
 async def list_groups(context: Context) -> Result:
     entries = await context.client.list_groups()
     fields = [
-        {"group_id": e.group_id, "owner": e.owner, "member_count": e.member_count, "standing": e.standing}
-        for e in entries
+        {
+            "group_id": entry.group_id,
+            "owner": entry.owner,
+            "member_count": entry.member_count,
+            "standing": entry.standing,
+            "is_open": entry.is_open,
+        }
+        for entry in entries
     ]
     return Result(sentences.groups(entries), {"groups": fields})
 

@@ -134,7 +134,8 @@ def test_after_logout_nothing_goes_until_the_next_login(lab: Lab) -> None:
 
 def test_who_makes_a_group_owns_it_and_its_name_is_taken(lab: Lab) -> None:
     group = lab.world.new_group(lab.ann)
-    assert standing(lab.ann, group) == {"group_id": group, "owner": "ann", "member_count": 1, "standing": "owner"}
+    made = {"group_id": group, "owner": "ann", "member_count": 1, "standing": "owner", "is_open": False}
+    assert standing(lab.ann, group) == made
     assert refusal(lab.bob, f"create_group {group}") == "group_taken"
 
 
@@ -154,7 +155,17 @@ def test_joining_takes_a_request_and_the_owners_yes(lab: Lab) -> None:
     assert group in lab.bob.wait_notice("request_answered")["message"]
     assert lab.ann.expect(f"list_requests {group}")["requests"] == []
     member = standing(lab.bob, group)
-    assert member == {"group_id": group, "owner": "ann", "member_count": 2, "standing": "member"}
+    assert member == {
+        "group_id": group, "owner": "ann", "member_count": 2, "standing": "member", "is_open": False,
+    }  # fmt: skip
+
+
+def test_an_open_group_is_listed_as_open(lab: Lab) -> None:
+    group = f"{lab.world.new_group(lab.ann)}-open"
+    lab.ann.expect(f"create_group {group} --open")
+    listed = standing(lab.bob, group)
+    assert listed is not None
+    assert listed["is_open"] is True
 
 
 def test_joining_is_refused_to_who_is_in_or_has_asked_and_where_nothing_is(lab: Lab) -> None:

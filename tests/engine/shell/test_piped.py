@@ -92,7 +92,8 @@ async def test_json_has_the_fields_that_are_documented(json_bench: "Bench") -> N
     assert logged_in.keys() == {
         "command", "ok", "user_id", "shares_resumed", "shares_dropped", "downloads_resumed",
     }  # fmt: skip
-    assert groups["groups"] == [{"group_id": "lab", "owner": "alice", "member_count": 1, "standing": "owner"}]
+    (lab,) = groups["groups"]
+    assert lab == {"group_id": "lab", "owner": "alice", "member_count": 1, "standing": "owner", "is_open": False}
     assert files["files"][0] == {
         "name": "good.bin",
         "size_bytes": 4 << 20,
