@@ -29,8 +29,11 @@ class WriteBehind:
     def __init__(self, descriptor: int, window_bytes: int) -> None:
         # Opened anew, not duplicated: an error of the disk is reported once to each opening, and waiting for a range
         # here must not take it from the sync that decides what the journal may say.
-        self._descriptor = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
-        self._is_closed = False
+        try:
+            self._descriptor = os.open(f"/proc/self/fd/{descriptor}", os.O_RDONLY | os.O_CLOEXEC)
+            self._is_closed = False
+        except OSError:  # out of descriptors, or no /proc: the download goes on without
+            self._is_closed = True
         self._turn = threading.Lock()
         self._window_bytes = window_bytes
         self._recent: deque[tuple[int, int]] = deque()

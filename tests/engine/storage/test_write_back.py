@@ -3,6 +3,7 @@
 import ctypes
 import mmap
 import os
+import resource
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -78,3 +79,15 @@ def test_after_closing_it_does_nothing_and_has_no_descriptor(file: int) -> None:
     behind.close()
     behind.advance([(0, MIB)])
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_without_a_descriptor_to_spare_it_does_nothing_and_raises_nothing(file: int) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (file, hard))  # every number from here on is refused
+    try:
+        behind = WriteBehind(file, window_bytes=0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    fill(file, behind, 2 * MIB)
+    behind.close()
+    assert resident_bytes(file, 2 * MIB) == 2 * MIB
