@@ -50,7 +50,7 @@ class Entrance:
         for each in self._sockets:
             self._loop.remove_reader(each)
         self._close_sockets()
-        await asyncio.sleep(0)  # as above
+        await asyncio.sleep(0)  # a task that never ran would not close its socket
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -72,7 +72,7 @@ class Entrance:
             link.close()
             return
         task = self._loop.create_task(self._receive(link, guest))
-        # Not at once: a task that never ran would not close its socket.
+        # `_cut` waits a turn for the same reason as `close`.
         guest.cut = lambda: self._cut(task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)

@@ -374,7 +374,8 @@ class ServeLink(asyncio.BufferedProtocol):
         if sending.begin == sending.end:
             if sending.is_cut:
                 self._reject(sending.request, RejectReason.CANCELLED)
-            self._state.answered(sending.request.request_id)
+            else:
+                self._state.answered(sending.request.request_id)
             self._sending = None
             self._next_piece()
         elif not self._is_paused:

@@ -11,7 +11,7 @@ the same instant may for one piece give out one slot too many, which does no har
 somebody elsewhere has the better claim is left to them: they look (`due`) every few milliseconds while they wait.
 
 Invariant: a link holds at most one slot and stands in line at most once.
-Not here: which piece (sender_choice), the memory itself (transfer.pool).
+Not here: which piece (sender_choice), the memory itself (transfer.shared_slots).
 """
 
 import math
