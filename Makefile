@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check bench lock clean
+.PHONY: demo test check bench bench-long lock clean
 
 demo: $(VENV)/.runtime
 	$(RUN) -m bench demo
@@ -18,6 +18,9 @@ check: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	$(RUN) -m bench all
+
+bench-long: $(VENV)/.bench
+	$(RUN) -m bench all --long
 
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

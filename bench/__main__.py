@@ -7,8 +7,8 @@ it again.
 import sys
 
 RUNS = (
-    "demo", "all", "single", "ceiling", "compare", "destination", "hashing", "picker", "wire",
-    "startup", "small", "memory", "revocation", "distance", "faults",
+    "demo", "all", "compare", "ceiling", "single", "distance", "memory", "hashing", "picker", "small", "startup",
+    "destination", "wire", "revocation", "faults",
 )  # fmt: skip
 
 
@@ -22,7 +22,7 @@ def main() -> int:
 
     for name in RUNS:
         print(f"python -m bench {name:12} {summary_of(name)}")
-    print("\nEach takes --help; --json FILE keeps the raw samples.")
+    print("\nEach takes --help; --json FILE keeps the raw samples, --record puts the figures into bench/RESULTS.md.")
     return 0 if len(sys.argv) == 1 else 2
 
 

@@ -5,6 +5,7 @@ Not for: measuring anything.
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 
@@ -53,18 +54,23 @@ class Section:
     figures: list[Figure] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     data: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, str] = field(default_factory=dict)
+    """File name → SVG."""
     command: str = ""
+    when: str = ""
 
     def markdown(self) -> str:
-        parts = [f"## {self.title}", f"`{self.command}`" if self.command else "", self.method]
+        called = f"`{self.command}`" + (f" ({self.when})" if self.when else "")
+        parts = [f"## {self.title}", called if self.command else "", self.method]
         parts.append(table(self.header, self.rows) if self.rows else "")
         parts.append(table(FIGURE_HEADER, [figure.row() for figure in self.figures]) if self.figures else "")
         parts.append("\n".join(f"- {note}" for note in self.notes))
+        parts.extend(f"![{Path(name).stem.replace('_', ' ')}]({name})" for name in self.pictures)
         return "\n\n".join(part for part in parts if part) + "\n"
 
     def as_json(self) -> dict[str, Any]:
         figures = [{**asdict(figure), "verdict": figure.verdict.strip("*")} for figure in self.figures]
-        return {"name": self.name, "command": self.command, "figures": figures, "notes": self.notes, "data": self.data}
+        return {**asdict(self), "figures": figures, "pictures": list(self.pictures)}
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -9,9 +9,11 @@ import importlib
 import json
 import shlex
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
+from bench import results
 from bench.measure import machine
 from bench.report import Section
 
@@ -24,11 +26,14 @@ def run(name: str, arguments: Sequence[str]) -> int:
         return code
     parser = argparse.ArgumentParser(prog=f"python -m bench {name}", description=module.__doc__)
     parser.add_argument("--json", type=Path, metavar="FILE", help="keep machine, figures and raw samples here")
+    parser.add_argument("--record", action="store_true", help="put it into bench/RESULTS.md in place of the last one")
     section = _measure(module, parser, arguments, name)
-    path: Path | None = parser.parse_args(arguments).json
-    if path is not None:
-        path.write_text(json.dumps({"machine": machine(), **section.as_json()}, indent=1) + "\n")
+    options = parser.parse_args(arguments)
+    if options.json is not None:
+        options.json.write_text(json.dumps({"machine": machine(), **section.as_json()}, indent=1) + "\n")
     print(section.markdown())
+    if options.record:
+        results.record(results.FOLDER, [section])
     return 0
 
 
@@ -45,7 +50,8 @@ def summary_of(name: str) -> str:
 def _measure(module: ModuleType, parser: argparse.ArgumentParser, arguments: Sequence[str], name: str) -> Section:
     module.add_arguments(parser)
     section: Section = module.measure(parser.parse_args(arguments))
-    section.command = shlex.join(["python", "-m", "bench", name, *arguments])
+    section.command = shlex.join(["python", "-m", "bench", name, *(word for word in arguments if word != "--record")])
+    section.when = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     return section
 
 
