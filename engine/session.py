@@ -87,7 +87,8 @@ class Session:
     def configuration(self, identity: Identity) -> events.Configure:
         """The workers' view of an identity."""
         key_pem = identity.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        return events.Configure(identity.certificate_pem, key_pem, self._authority_pem, identity.ticket_keys)
+        keys: dict[str, tuple[bytes, float]] = {**identity.ticket_keys}
+        return events.Configure(identity.certificate_pem, key_pem, self._authority_pem, keys)
 
     # ------------------------------------------------------------ asking
 

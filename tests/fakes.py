@@ -1,6 +1,7 @@
 """Stand-ins for the parts around a transfer: a membership authority in memory and a directory of who serves where."""
 
 import hashlib
+import math
 import time
 from dataclasses import dataclass, field
 
@@ -25,8 +26,8 @@ class Club:
         self._authority = authority.load_authority(self.key_pem, self.pem)
 
     @property
-    def ticket_keys(self) -> dict[str, bytes]:
-        return {"k1": self.signing_key.public_key().public_bytes_raw()}
+    def ticket_keys(self) -> dict[str, tuple[bytes, float]]:
+        return {"k1": (self.signing_key.public_key().public_bytes_raw(), math.inf)}
 
     def member(self, user_id: str) -> "Member":
         key = Ed25519PrivateKey.generate()

@@ -1,6 +1,6 @@
 """`python -m tracker tracker_info.txt N`: runs tracker N, which listens where line N of the file says.
 
-`python -m tracker backup FILE` copies the database, also while trackers run; `restore FILE` puts a copy back.
+What there is to do beside running trackers, `python -m tracker backup` and so on, is in keeping.
 
 Prints one line when it is ready and runs until SIGINT or SIGTERM. Exit codes: 0 ended as asked, 1 could not run,
 2 wrong usage.
@@ -19,11 +19,8 @@ import sys
 import time
 from pathlib import Path
 
-import platformdirs
-
-from tracker import people
+from tracker import keeping, people
 from tracker.addresses import BadTrackerInfo, TrackerAddress, fingerprint_of, parse_tracker_info
-from tracker.database_file import DATABASE_NAME, back_up, restore
 from tracker.invites import add_invite
 from tracker.keyring import load_keyring
 from tracker.passwords import Passwords
@@ -41,8 +38,9 @@ class CannotStart(Exception):
 def main() -> int:
     """The exit code."""
     try:
-        if sys.argv[1:2] in (["backup"], ["restore"]):
-            return _keep(_parse_keeping(sys.argv[1]))
+        if sys.argv[1:2] and sys.argv[1] in keeping.COMMANDS:
+            print(keeping.run(sys.argv[1:]))
+            return 0
         arguments = _parse_arguments()
         address = _read_address(arguments.tracker_info, arguments.tracker_no)
         policy = Policy(arguments.registration, arguments.ticket_life)
@@ -59,7 +57,7 @@ def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tracker", description="Runs one tracker.")
     parser.add_argument("tracker_info", type=Path, help="file with one tracker a line: ip port [sha256:fingerprint]")
     parser.add_argument("tracker_no", type=_positive, help="which of them this is, counted from 1")
-    _add_state(parser)
+    keeping.add_state(parser)
     parser.add_argument(
         "--ticket-life",
         type=_ticket_life,
@@ -75,39 +73,8 @@ def _parse_arguments() -> argparse.Namespace:
         help="who may make an account: everybody, or who was invited; the first invitation is printed "
         "(default: %(default)s)",
     )
-    parser.epilog = "backup FILE and restore FILE copy the database and put a copy back; each takes --help"
+    parser.epilog = f"{', '.join(keeping.COMMANDS)}: in place of the file, something else to do; each takes --help"
     return parser.parse_args()
-
-
-def _parse_keeping(command: str) -> argparse.Namespace:
-    what = {
-        "backup": "Copies the database, also while trackers run. The copy holds the tracker's keys: keep it safe.",
-        "restore": "Puts a copy in the place of the database, which is kept beside it. No tracker may run meanwhile.",
-    }
-    parser = argparse.ArgumentParser(prog=f"python -m tracker {command}", description=what[command])
-    parser.add_argument("file", type=Path, help="the copy")
-    _add_state(parser)
-    arguments = parser.parse_args(sys.argv[2:])
-    arguments.command = command
-    return arguments
-
-
-def _add_state(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--state",
-        type=Path,
-        default=platformdirs.user_state_path("shoal") / "tracker",
-        help="folder of the database, shared by all trackers of this machine (default: %(default)s)",
-    )
-
-
-def _keep(arguments: argparse.Namespace) -> int:
-    file, state_dir = arguments.file, arguments.state
-    if arguments.command == "backup":
-        print(f"copied {state_dir / DATABASE_NAME} to {file}: {back_up(state_dir, file)}")
-    else:
-        print(f"restored {state_dir / DATABASE_NAME} from {file}: {restore(file, state_dir)}")
-    return 0
 
 
 def _positive(word: str) -> int:
@@ -159,15 +126,15 @@ async def _run(tracker_no: int, address: TrackerAddress, state_dir: Path, policy
 async def _serve(
     tracker_no: int, address: TrackerAddress, store: Store, policy: Policy, stop: asyncio.Event
 ) -> None:
-    keyring = await load_keyring(store, time.time())
-    fingerprint = fingerprint_of(keyring.authority.pem)
+    authority = await load_keyring(store, time.time())
+    fingerprint = fingerprint_of(authority.pem)
     if address.fingerprint not in (None, fingerprint):
         raise CannotStart(
             f"tracker {tracker_no} is to be {address.fingerprint}, but the database here is {fingerprint}; "
             "correct the file, or give the right folder with --state"
         )
-    service = Service(store, keyring, Passwords(), time.time, random.Random(), policy)
-    server = TrackerServer(service, keyring.authority, time.time())
+    service = Service(store, authority, Passwords(), time.time, random.Random(), policy)
+    server = TrackerServer(service, authority, time.time())
     try:
         await server.start(address.host, address.port)
     except OSError as error:

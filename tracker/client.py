@@ -38,6 +38,8 @@ from tracker.protocol import (
     Request,
     Result,
     RevokeSessions,
+    TicketKeys,
+    TrustedKey,
     login_challenge,
 )
 from tracker.settings import CALL_TIMEOUT_S, NO_TRACKER_GRACE_S
@@ -235,8 +237,16 @@ class TrackerClient:
             )
             self._listener.on_identity(self.identity, "renewed")
 
+    def _take_keys(self, keys: dict[str, TrustedKey]) -> None:
+        """Every tracker tells them, and each again when a session is resumed."""
+        if self.identity is not None and self.identity.ticket_keys != keys:
+            self.identity = replace(self.identity, ticket_keys=keys)
+            self._listener.on_identity(self.identity, "ticket keys")
+
     def _on_event(self, event: Event | Bulletin) -> None:
-        if not isinstance(event, Bulletin):
+        if isinstance(event, TicketKeys):
+            self._take_keys(event.keys)
+        elif not isinstance(event, Bulletin):
             self._listener.on_event(event)
         elif event not in self._heard:
             self._heard.append(event)

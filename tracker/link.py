@@ -27,6 +27,8 @@ from tracker.protocol import (
     Refused,
     Resume,
     SessionEnded,
+    TicketKeys,
+    TrustedKey,
     login_challenge,
 )
 from tracker.settings import (
@@ -44,7 +46,7 @@ class Identity(Struct, frozen=True):
     private_key: Ed25519PrivateKey
     certificate_pem: bytes
     expires_at_s: float
-    ticket_keys: dict[str, bytes]
+    ticket_keys: dict[str, TrustedKey]
 
     def proof(self, nonce: bytes) -> bytes:
         return self.private_key.sign(login_challenge(nonce, self.user_id))
@@ -158,6 +160,7 @@ class Link:
     async def _resume(self, connection: TrackerConnection, identity: Identity) -> None:
         answer = await connection.call(Resume(identity.certificate_pem, identity.proof(connection.nonce)))
         if isinstance(answer, LoggedIn):
+            self._heard(TicketKeys(answer.ticket_keys))
             await self.begin_session()
         elif isinstance(answer, Refused) and answer.code in ("session_ended", "login_failed"):
             self._end_identity(identity, answer.message)

@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import delete, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracker.protocol import GroupEpoch, OwnerChanged, RequestAnswered, RequestArrived
+from tracker.protocol import GroupEpoch, OwnerChanged, RequestAnswered, RequestArrived, TicketKeys
 from tracker.schema import counters, news
 from tracker.settings import TICKET_LIFE_S
 from tracker.vocabulary import Id, Thumbprint
@@ -32,7 +32,8 @@ class SessionsRevoked(msgspec.Struct, frozen=True, array_like=True, tag="session
 
 
 PublicFact = GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered
-Fact = PublicFact | SessionsRevoked
+Fact = PublicFact | SessionsRevoked | TicketKeys
+"""What concerns everybody, or no client, has no recipients."""
 
 
 class News(NamedTuple):

@@ -34,6 +34,7 @@ from tracker.pushed import (
     RequestAnswered as RequestAnswered,
     RequestArrived as RequestArrived,
     SessionEnded as SessionEnded,
+    TicketKeys as TicketKeys,
     Welcome as Welcome,
 )
 from tracker.vocabulary import (
@@ -55,6 +56,7 @@ from tracker.vocabulary import (
     Root,
     Seq,
     Signature,
+    TrustedKey as TrustedKey,
 )
 
 VERSION = 1
@@ -245,12 +247,12 @@ class Refused(Message, frozen=True, tag="refused"):
 
 
 class LoggedIn(Message, frozen=True, tag="logged_in"):
-    """`ticket_keys`: key id → raw Ed25519 public key, for checking the tickets of others."""
+    """`ticket_keys`: as of TicketKeys, for checking the tickets of others."""
 
     user_id: Id
     certificate_pem: bytes
     expires_at_s: float
-    ticket_keys: dict[str, PublicKey]
+    ticket_keys: dict[str, TrustedKey]
 
 
 class Left(Message, frozen=True, tag="left"):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from msgspec import Meta
 
-from tracker.vocabulary import Id, Message, Nonce, Port, Root, Thumbprint
+from tracker.vocabulary import Id, Message, Nonce, Port, Root, Thumbprint, TrustedKey
 
 
 class Peer(Message, frozen=True):
@@ -70,7 +70,13 @@ class SessionEnded(Message, frozen=True, tag="session_ended"):
     reason: str
 
 
-Event = GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered | PeerJoined | SessionEnded
+class TicketKeys(Message, frozen=True, tag="ticket_keys"):
+    """By id, all keys with which tickets are or may be signed; a new one comes before its first ticket."""
+
+    keys: dict[str, TrustedKey]
+
+
+Event = GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered | PeerJoined | SessionEnded | TicketKeys
 
 
 class Bulletin(Message, frozen=True, tag="bulletin"):

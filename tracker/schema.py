@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0005"
+REVISION = "0006"
 """The last step in `migrations.versions`, which has to say every change of what stands here."""
 
 metadata = MetaData()
@@ -35,6 +35,14 @@ counters = Table(
     metadata,
     Column("name", Text, primary_key=True),
     Column("value", BigInteger, nullable=False),
+)
+
+ticket_keys = Table(
+    "ticket_keys",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("key_pem", LargeBinary, nullable=False),
+    Column("signs_from_s", Double, nullable=False),
 )
 
 accounts = Table(

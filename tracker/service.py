@@ -36,8 +36,8 @@ from tracker import (
 from tracker import (
     service_swarm as swarm,
 )
+from tracker.authority import Authority
 from tracker.handout import Handout
-from tracker.keyring import Keyring
 from tracker.names import BadName
 from tracker.news import read_news
 from tracker.outcomes import find_outcome, remember_outcome
@@ -98,7 +98,7 @@ class Service:
     def __init__(
         self,
         store: Store,
-        keyring: Keyring,
+        authority: Authority,
         passwords: Passwords,
         clock: Callable[[], float],
         chance: random.Random,
@@ -107,7 +107,7 @@ class Service:
         self._store = store
         self._clock = clock
         origin = secrets.token_bytes(8)
-        self._desk = Desk(keyring, Presence(), Handout(), Audience(), chance, policy or Policy(), origin)
+        self._desk = Desk(authority, Presence(), Handout(), Audience(), chance, policy or Policy(), origin)
         self._last_news = 0
         self._door = sessions.Door(self._desk, store, PasswordDesk(passwords), Throttle())
 

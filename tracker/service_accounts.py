@@ -124,4 +124,4 @@ async def _revoke_others(turn: Turn) -> LoggedIn:
         members = await people.list_members(db, group_id)
         turn.tell(members, GroupEpoch(group_id, epoch, session.user_id, session.thumbprint))
     turn.tell([], SessionsRevoked(session.user_id, generation, session.thumbprint))
-    return renewed(turn.desk, replace(session, generation=generation), turn.now_s)
+    return await renewed(turn.desk, db, replace(session, generation=generation), turn.now_s)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker import authority, people
 from tracker.audit import Deed, write_deed
@@ -26,11 +27,13 @@ from tracker.protocol import (
     Logout,
     Renew,
     Resume,
+    TrustedKey,
     login_challenge,
 )
 from tracker.settings import CERTIFICATE_LIFE_S
 from tracker.store import Store
 from tracker.throttle import Throttle
+from tracker.ticket_keys import find_trusted_keys
 from tracker.tickets import thumbprint_of
 from tracker.turn import Caller, Desk, Session
 
@@ -78,29 +81,33 @@ async def login(door: Door, caller: Caller, request: Login, request_id: bytes, n
         if stronger is not None:
             await people.change_password_hash(db, request.user_id, stronger)
         await write_deed(db, Deed(request.user_id, "login", "", ""), caller.observed_host, now_s)
+        keys = await find_trusted_keys(db, now_s)
     certificate_pem = authority.issue_member(
-        door.desk.keyring.authority, request.user_id, request.public_key, now_s, CERTIFICATE_LIFE_S, account.generation
+        door.desk.authority, request.user_id, request.public_key, now_s, CERTIFICATE_LIFE_S, account.generation
     )
     member = authority.MemberCertificate(request.user_id, request.public_key, account.generation)
-    return _begin(door, caller, member, certificate_pem, now_s)
+    return _begin(door, caller, member, certificate_pem, keys, now_s)
 
 
 async def resume(door: Door, caller: Caller, request: Resume, request_id: bytes, now_s: float) -> LoggedIn:
     try:
-        member = authority.member_of(request.certificate_pem, door.desk.keyring.authority.certificate, now_s)
+        member = authority.member_of(request.certificate_pem, door.desk.authority.certificate, now_s)
     except authority.BadCertificate as error:
         raise Refusal("session_ended", f"{error}; log in again") from error
     _check_proof(caller, member.user_id, member.public_key, request.proof)
-    await _check_not_revoked(door, member.user_id, member.generation)
+    async with door.store.reading() as db:
+        await _check_not_revoked(db, member.user_id, member.generation)
+        keys = await find_trusted_keys(db, now_s)
     door.desk.tell_missed_removals(caller, member.user_id)
-    return _begin(door, caller, member, request.certificate_pem, now_s)
+    return _begin(door, caller, member, request.certificate_pem, keys, now_s)
 
 
 async def renew(door: Door, caller: Caller, request: Renew, request_id: bytes, now_s: float) -> LoggedIn:
     session = caller.session
     assert session is not None, "permissions let nobody here without a session"
-    await _check_not_revoked(door, session.user_id, session.generation)
-    return renewed(door.desk, session, now_s)
+    async with door.store.reading() as db:
+        await _check_not_revoked(db, session.user_id, session.generation)
+        return await renewed(door.desk, db, session, now_s)
 
 
 async def logout(door: Door, caller: Caller, request: Logout, request_id: bytes, now_s: float) -> Done:
@@ -113,18 +120,17 @@ async def heartbeat(door: Door, caller: Caller, request: Heartbeat, request_id: 
     return Done()
 
 
-def renewed(desk: Desk, session: Session, now_s: float) -> LoggedIn:
+async def renewed(desk: Desk, db: AsyncConnection, session: Session, now_s: float) -> LoggedIn:
     """With a fresh certificate, of the account's present generation, for the session's key."""
     certificate_pem = authority.issue_member(
-        desk.keyring.authority, session.user_id, session.public_key, now_s, CERTIFICATE_LIFE_S, session.generation
+        desk.authority, session.user_id, session.public_key, now_s, CERTIFICATE_LIFE_S, session.generation
     )
     session.expires_at_s = authority.expires_at_s(certificate_pem)
-    return _logged_in(desk, session, certificate_pem)
+    return _logged_in(session, certificate_pem, await find_trusted_keys(db, now_s))
 
 
-async def _check_not_revoked(door: Door, user_id: str, generation: int) -> None:
-    async with door.store.reading() as db:
-        account = await people.find_account(db, user_id)
+async def _check_not_revoked(db: AsyncConnection, user_id: str, generation: int) -> None:
+    account = await people.find_account(db, user_id)
     if account is None:
         raise Refusal("session_ended", f"there is no account {user_id}")
     if account.generation != generation:
@@ -132,7 +138,12 @@ async def _check_not_revoked(door: Door, user_id: str, generation: int) -> None:
 
 
 def _begin(
-    door: Door, caller: Caller, member: authority.MemberCertificate, certificate_pem: bytes, now_s: float
+    door: Door,
+    caller: Caller,
+    member: authority.MemberCertificate,
+    certificate_pem: bytes,
+    keys: dict[str, TrustedKey],
+    now_s: float,
 ) -> LoggedIn:
     door.desk.end_session(caller)
     session = Session(
@@ -146,11 +157,11 @@ def _begin(
     caller.session = session
     door.desk.audience.enter(caller, session)
     door.desk.presence.arrive(session.number, session.user_id, session.thumbprint, now_s)
-    return _logged_in(door.desk, session, certificate_pem)
+    return _logged_in(session, certificate_pem, keys)
 
 
-def _logged_in(desk: Desk, session: Session, certificate_pem: bytes) -> LoggedIn:
-    return LoggedIn(session.user_id, certificate_pem, session.expires_at_s, desk.keyring.ticket_keys)
+def _logged_in(session: Session, certificate_pem: bytes, keys: dict[str, TrustedKey]) -> LoggedIn:
+    return LoggedIn(session.user_id, certificate_pem, session.expires_at_s, keys)
 
 
 def _check_proof(caller: Caller, user_id: str, public_key: bytes, proof: bytes) -> None:

@@ -23,6 +23,7 @@ from tracker.protocol import (
     Ticket,
 )
 from tracker.settings import PUSHES_PER_ANNOUNCE_MAX, PUSHES_PER_SHARE_MAX
+from tracker.ticket_keys import find_signing_key
 from tracker.turn import Turn
 from tracker.vocabulary import SHARES_PER_ANNOUNCE_MAX
 
@@ -69,14 +70,15 @@ async def choose_peers(turn: Turn, group_id: str, root: bytes, want: int) -> lis
 
 
 async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
-    group, keyring = turn.group, turn.desk.keyring
+    group = turn.group
     account = await people.find_account(turn.db, turn.user_id)
     if account is None or account.generation != turn.session.generation:
         # Revoked on another tracker a moment ago, and this one has not heard of it yet.
         raise Refusal("session_ended", "the sessions of this account were revoked; log in again")
+    signing = await find_signing_key(turn.db, turn.now_s)
     ticket = tickets.sign(
-        keyring.ticket_key,
-        keyring.ticket_kid,
+        signing.private,
+        signing.kid,
         user_id=turn.user_id,
         group_id=group.group_id,
         epoch=group.epoch,

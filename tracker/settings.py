@@ -29,6 +29,8 @@ SWEEP_S = 5.0
 CERTIFICATE_LIFE_S = 24 * 3600.0
 TICKET_LIFE_S = 600.0
 """At most, and unless whoever runs the tracker chooses less (Policy)."""
+TICKET_KEY_LEAD_S = 60.0
+"""Before a new key signs its first ticket: every client that is away for less hears of it in time."""
 NEWS_POLL_S = 0.25
 """How often a tracker looks for what others of its store changed: the delay of a removal that another one made."""
 OUTCOME_LIFE_S = 24 * 3600.0

@@ -1,8 +1,9 @@
 """Membership tickets: what a tracker signs and a serving peer checks offline. Pure.
 
 A ticket is a JWT that says: this account, in this group, at this epoch, holding the key with this thumbprint, until
-then. Invariant: `check` returns claims only for a ticket signed with EdDSA by a key the caller named, meant for peers,
-and valid at the `now_s` given. Nothing in a ticket is believed before its signature was checked.
+then. Invariant: `check` returns claims only for a ticket signed with EdDSA by a key that the caller believes, meant for
+peers, and valid at the `now_s` given; and they hold no longer than that key, nor than any ticket lives. Nothing in a
+ticket is believed before its signature was checked.
 
 Imports are light on purpose: worker processes load this. Not here: whether the account is still a member (service)
 or whether the file is shared in the group (the serving peer).
@@ -16,6 +17,8 @@ from typing import Annotated, Any, Literal
 import jwt
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+
+from tracker.settings import TICKET_LIFE_S
 
 TICKET_CHARACTERS_MAX = 2048
 CLOCK_SKEW_S = 30.0
@@ -69,20 +72,26 @@ def sign(
     return jwt.encode(msgspec.to_builtins(payload), signing_key, _ALGORITHM, {"kid": kid})
 
 
-def check(ticket: str, keys: Mapping[str, bytes], now_s: float) -> Claims:
-    """The claims of a ticket that is valid now; `keys` maps key ids to raw Ed25519 public keys. Raises BadTicket."""
+def check(ticket: str, keys: Mapping[str, tuple[bytes, float]], now_s: float) -> Claims:
+    """The claims of a ticket that is valid now; `keys`: id → (raw Ed25519 public key, until when it is believed).
+
+    Raises BadTicket.
+    """
     if len(ticket) > TICKET_CHARACTERS_MAX:
         raise BadTicket(f"a ticket of {len(ticket)} characters, {TICKET_CHARACTERS_MAX} is the limit")
-    payload = _verified_payload(ticket, keys)
+    payload, key_ends_at_s = _verified_payload(ticket, keys)
     if not payload.iat <= now_s + CLOCK_SKEW_S:
         raise BadTicket("the ticket is not valid yet; is this machine's clock right?")
     if not now_s < payload.exp:
         raise BadTicket("the ticket has expired")
+    if not now_s < key_ends_at_s:
+        raise BadTicket("the ticket is signed with a key that is not used any more")
     try:
         thumbprint = binascii.unhexlify(payload.key)
     except ValueError:
         raise BadTicket("the ticket's thumbprint is not one") from None
-    return Claims(payload.sub, payload.group, payload.epoch, thumbprint, payload.exp, payload.open)
+    expires_at_s = min(payload.exp, key_ends_at_s, now_s + TICKET_LIFE_S + CLOCK_SKEW_S)
+    return Claims(payload.sub, payload.group, payload.epoch, thumbprint, expires_at_s, payload.open)
 
 
 def thumbprint_of(public_key_raw: bytes) -> bytes:
@@ -90,16 +99,17 @@ def thumbprint_of(public_key_raw: bytes) -> bytes:
     return hashlib.sha256(public_key_raw).digest()
 
 
-def _verified_payload(ticket: str, keys: Mapping[str, bytes]) -> _Payload:
+def _verified_payload(ticket: str, keys: Mapping[str, tuple[bytes, float]]) -> tuple[_Payload, float]:
     try:
         kid = jwt.get_unverified_header(ticket).get("kid")
         if not isinstance(kid, str) or kid not in keys:
             raise BadTicket("the ticket is signed with a key that is not this tracker's")
-        public_key = Ed25519PublicKey.from_public_bytes(keys[kid])
+        public_raw, ends_at_s = keys[kid]
+        public_key = Ed25519PublicKey.from_public_bytes(public_raw)
         claims = jwt.decode(
             ticket, public_key, [_ALGORITHM], audience=_AUDIENCE, options=_LEAVE_TIME_TO_US  # type: ignore[arg-type]
         )
-        return msgspec.convert(claims, _Payload)
+        return msgspec.convert(claims, _Payload), ends_at_s
     except (jwt.PyJWTError, msgspec.ValidationError) as error:
         raise BadTicket(f"the ticket is not valid: {error}") from error
     except (ValueError, TypeError, RecursionError) as error:

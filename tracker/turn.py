@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.audit import Deed, write_deed
+from tracker.authority import Authority
 from tracker.handout import Handout
-from tracker.keyring import Keyring
 from tracker.news import NEWS_LIFE_S, Fact, News, SessionsRevoked, write_news
 from tracker.permissions import Group
 from tracker.presence import Presence
-from tracker.protocol import AuditAction, Bulletin, Event, GroupEpoch, SessionEnded
+from tracker.protocol import AuditAction, Bulletin, Event, GroupEpoch, SessionEnded, TicketKeys
 from tracker.settings import Policy
 
 
@@ -71,6 +71,10 @@ class Audience:
             for caller in self.callers_of(user_id):
                 caller.push(message)
 
+    def tell_all(self, event: Event) -> None:
+        for caller in self._by_session.values():
+            caller.push(event)
+
     def tell_session(self, number: int, event: Event) -> None:
         caller = self._by_session.get(number)
         if caller is not None:
@@ -81,7 +85,7 @@ class Audience:
 class Desk:
     """What every request may use: the soft state, the keys and chance; and how news reaches the soft state."""
 
-    keyring: Keyring
+    authority: Authority
     presence: Presence
     handout: Handout
     audience: Audience
@@ -106,6 +110,9 @@ class Desk:
         match news.fact:
             case SessionsRevoked():
                 self._revoke(news.fact)
+                return
+            case TicketKeys():
+                self.audience.tell_all(news.fact)
                 return
             case GroupEpoch(spared=b""):
                 self.presence.drop_from_group(news.fact.removed, news.fact.group_id)

@@ -3,7 +3,8 @@
 Every bound that a value has on the wire stands here; what the messages are is in `protocol`.
 """
 
-from typing import Annotated, Literal
+import math
+from typing import Annotated, Literal, NamedTuple
 
 from msgspec import Meta, Struct
 
@@ -75,7 +76,15 @@ AuditAction = Literal[
     "member_left",
     "member_removed",
     "ownership_transferred",
+    "ticket_key_added",
 ]
+
+
+class TrustedKey(NamedTuple):
+    """A key that signs tickets, as whoever checks them has to know it: raw Ed25519, believed until `ends_at_s`."""
+
+    public_key: PublicKey
+    ends_at_s: float = math.inf
 
 
 class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

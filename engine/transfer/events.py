@@ -13,12 +13,12 @@ from engine.transfer.message import Order as Order
 
 
 class Configure(Order, tag="configure", frozen=True):
-    """Who this client is from now on. PEM; `ticket_keys`: key id → raw Ed25519 public key."""
+    """Who this client is from now on. PEM; `ticket_keys`: key id → raw Ed25519 public key and its end."""
 
     certificate_pem: bytes
     key_pem: bytes
     authority_pem: bytes
-    ticket_keys: dict[str, bytes]
+    ticket_keys: dict[str, tuple[bytes, float]]
 
 
 class ShareSlots(Order, tag="share_slots", frozen=True):

@@ -38,11 +38,12 @@ class TicketClaims(Protocol):
     def is_open(self) -> bool: ...
 
 
-CheckTicket = Callable[[str, Mapping[str, bytes], float], TicketClaims]
-"""(ticket, key id → raw public key, time.time()) → claims; raises ValueError. Given from outside and sent to the
-workers
-by name, so that this package does not know that there is a tracker."""
+Keys = Mapping[str, tuple[bytes, float]]
+"""Of those who may sign tickets: key id → raw Ed25519 public key, and until when it is believed."""
 
+CheckTicket = Callable[[str, Keys, float], TicketClaims]
+"""(ticket, keys, time.time()) → claims; raises ValueError. Given from outside and sent to the workers by name, so that
+this package does not know that there is a tracker."""
 
 _CHECKED_MAX = 4096
 """Tickets whose signature need not be checked again; each is a kilobyte or less."""
@@ -53,13 +54,13 @@ class TicketGate:
 
     def __init__(self, check_ticket: CheckTicket) -> None:
         self._check_ticket = check_ticket
-        self._keys: Mapping[str, bytes] = {}
+        self._keys: Keys = {}
         self._epochs: dict[str, int] = {}
         self._files: dict[tuple[str, bytes], list[OpenFile]] = {}
         self._checked: dict[str, TicketClaims] = {}
 
-    def trust(self, keys: Mapping[str, bytes]) -> None:
-        """Key id → raw Ed25519 public key of those who may sign tickets."""
+    def trust(self, keys: Keys) -> None:
+        """These alone from now on."""
         self._keys = keys
         self._checked.clear()
 

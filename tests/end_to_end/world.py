@@ -58,9 +58,11 @@ class World:
 
     # ------------------------------------------------------------ processes
 
-    def start_tracker(self, number: int = 1) -> TrackerProcess:
+    def start_tracker(self, number: int = 1, *options: str) -> TrackerProcess:
         with self.new_log("tracker").open("wb") as errors:
-            tracker = TrackerProcess(self.tracker_info, number, self.folder / "tracker", errors, self.environment)
+            tracker = TrackerProcess(
+                self.tracker_info, number, self.folder / "tracker", errors, self.environment, options
+            )
         self.trackers[number] = tracker
         return tracker
 

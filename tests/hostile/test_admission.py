@@ -63,7 +63,7 @@ def test_a_ticket_of_another_algorithm_is_refused(arena: Arena, algorithm: str) 
     """Also one that takes the public key of the tracker for a shared secret."""
     real = arena.mallory.ticket(GROUP)
     header = jwt.get_unverified_header(real)
-    public_key = arena.mallory.logged_in.ticket_keys[header["kid"]]
+    public_key = arena.mallory.logged_in.ticket_keys[header["kid"]].public_key
     key = public_key if algorithm == "HS256" else None
     forged = jwt.encode(parts(real), key or "", algorithm, {"kid": header["kid"]})
     assert refusal(arena, arena.mallory, forged) == "bad_ticket"
@@ -294,7 +294,7 @@ def test_claims_are_not_believed_before_their_signature(arena: Arena) -> None:
 def test_an_expired_ticket_is_refused(arena: Arena) -> None:
     """Signed by the right key, from the tracker's own database."""
     with contextlib.closing(sqlite3.connect(arena.world.folder / "tracker" / "tracker.db")) as database:
-        (pem,) = database.execute("SELECT value FROM meta WHERE key = 'ticket_key'").fetchone()
+        (pem,) = database.execute("SELECT key_pem FROM ticket_keys").fetchone()
     key = load_pem_private_key(pem, None)
     assert isinstance(key, Ed25519PrivateKey)
     kid = jwt.get_unverified_header(arena.mallory.ticket(GROUP))["kid"]

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tracker import protocol
 from tracker.addresses import TrackerAddress
-from tracker.keyring import Keyring, load_keyring
+from tracker.authority import Authority
+from tracker.keyring import load_keyring
 from tracker.link import Identity
 from tracker.passwords import Cost, Passwords
 from tracker.protocol import Announce, Announced, Bulletin, Call, Event, LoggedIn, Request, Result, login_challenge
@@ -62,11 +63,11 @@ class Person:
 
 
 class Office:
-    def __init__(self, store: Store, keyring: Keyring, clock: Clock) -> None:
+    def __init__(self, store: Store, authority: Authority, clock: Clock) -> None:
         self.store = store
-        self.keyring = keyring
+        self.authority = authority
         self.clock = clock
-        self.service = Service(store, keyring, Passwords(CHEAP), clock, random.Random(1))
+        self.service = Service(store, authority, Passwords(CHEAP), clock, random.Random(1))
 
     def stranger(self, host: str = "192.0.2.1") -> Person:
         events: list[Event] = []
@@ -94,6 +95,13 @@ class Office:
         for person in people:
             person.events.clear()
         return people
+
+
+def another_tracker(office: Office) -> Office:
+    """Of the same store."""
+    second = Office(office.store, office.authority, office.clock)
+    second.service = Service(office.store, office.authority, Passwords(CHEAP), office.clock, random.Random(2))
+    return second
 
 
 @pytest.fixture
@@ -128,10 +136,10 @@ class Town:
 
     async def open_tracker(self, port: int = 0) -> Listening:
         store = await open_store(self.state_dir)
-        keyring = await load_keyring(store, time.time())
-        self.authority_pem = keyring.authority.pem
-        service = Service(store, keyring, Passwords(CHEAP), time.time, random.Random(1))
-        server = TrackerServer(service, keyring.authority, time.time())
+        authority = await load_keyring(store, time.time())
+        self.authority_pem = authority.pem
+        service = Service(store, authority, Passwords(CHEAP), time.time, random.Random(1))
+        server = TrackerServer(service, authority, time.time())
         port = await server.start("127.0.0.1", port)
         listening = Listening(server, service, TrackerAddress("127.0.0.1", port), store)
         self.trackers.append(listening)

@@ -136,7 +136,7 @@ async def test_the_old_password_is_guessed_no_faster_than_at_the_door(office: "O
 def invite_office(office: "Office") -> "Office":
     """Takes invited people only; ann was there before."""
     office.service = Service(
-        office.store, office.keyring, Passwords(CHEAP), office.clock, random.Random(1), Policy("invite")
+        office.store, office.authority, Passwords(CHEAP), office.clock, random.Random(1), Policy("invite")
     )
     return office
 

@@ -45,7 +45,7 @@ async def test_a_copy_put_back_brings_its_accounts_and_keys_and_keeps_what_it_re
     state: Path, tmp_path: Path
 ) -> None:
     store = await opened(state, "ann")
-    authority = (await load_keyring(store, 1.8e9)).authority.pem
+    authority = (await load_keyring(store, 1.8e9)).pem
     back_up(state, tmp_path / "copy")
     async with store.changing() as db:
         await people.add_account(db, "bob", "hash", 0)
@@ -56,7 +56,7 @@ async def test_a_copy_put_back_brings_its_accounts_and_keys_and_keeps_what_it_re
     with closing(sqlite3.connect(replaced)) as connection:
         assert connection.execute("SELECT count(*) FROM accounts").fetchone() == (2,)
     store = await open_store(state)
-    assert (await load_keyring(store, 1.8e9)).authority.pem == authority
+    assert (await load_keyring(store, 1.8e9)).pem == authority
     await store.close()
 
 

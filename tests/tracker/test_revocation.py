@@ -1,26 +1,16 @@
 """Who is put out, and whose sessions are revoked: what the tracker refuses from then on, and who hears of it."""
 
-import random
 import secrets
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.tracker.conftest import CHEAP, Person
+from tests.tracker.conftest import Person, another_tracker
 from tracker import protocol, tickets
-from tracker.passwords import Passwords
 from tracker.protocol import Done, GroupEpoch, LoggedIn, SessionEnded
-from tracker.service import Service
 
 if TYPE_CHECKING:
     from tests.tracker.conftest import Clock, Office
-
-
-def another_tracker(office: "Office") -> "Office":
-    """Of the same store."""
-    second = type(office)(office.store, office.keyring, office.clock)
-    second.service = Service(office.store, office.keyring, Passwords(CHEAP), office.clock, random.Random(2))
-    return second
 
 
 async def resume(office: "Office", person: Person, logged_in: LoggedIn) -> protocol.Result:

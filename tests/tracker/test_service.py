@@ -5,6 +5,7 @@ from sqlalchemy import func, select
 
 from tracker import protocol, schema, tickets
 from tracker.protocol import Done, LoggedIn, Refused
+from tracker.ticket_keys import find_trusted_keys
 
 if TYPE_CHECKING:
     from tests.tracker.conftest import Clock, Office
@@ -308,6 +309,7 @@ async def test_a_ticket_names_account_group_epoch_and_key(office: "Office", cloc
     (ann,) = await office.gather("lab", "ann")
     answer = await ann.ask(protocol.GetTicket("lab"))
     assert isinstance(answer, protocol.Ticket)
-    claims = tickets.check(answer.ticket, office.keyring.ticket_keys, clock.now_s)
+    async with office.store.reading() as db:
+        claims = tickets.check(answer.ticket, await find_trusted_keys(db, clock.now_s), clock.now_s)
     thumbprint = tickets.thumbprint_of(ann.public_key)
     assert claims == tickets.Claims("ann", "lab", answer.epoch, thumbprint, clock.now_s + 600)

@@ -3,11 +3,12 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import Executable, func, select, text
 
 from tracker import people, schema
 from tracker.keyring import load_keyring
 from tracker.store import StoreError, open_store
+from tracker.ticket_keys import find_trusted_keys
 
 
 async def test_the_database_is_private(tmp_path: Path) -> None:
@@ -30,9 +31,10 @@ async def test_it_is_written_to_last(tmp_path: Path) -> None:
 
 async def test_trackers_that_start_together_agree_on_the_keys(tmp_path: Path) -> None:
     stores = await asyncio.gather(*(open_store(tmp_path) for _ in range(4)))
-    keyrings = await asyncio.gather(*(load_keyring(store, 1.8e9) for store in stores))
-    assert len({keyring.authority.pem for keyring in keyrings}) == 1
-    assert len({keyring.ticket_kid for keyring in keyrings}) == 1
+    authorities = await asyncio.gather(*(load_keyring(store, 1.8e9) for store in stores))
+    assert len({authority.pem for authority in authorities}) == 1
+    async with stores[0].reading() as db:
+        assert len(await find_trusted_keys(db, 1.8e9)) == 1
     for store in stores:
         await store.close()
 
@@ -99,11 +101,20 @@ async def test_a_damaged_database_is_reported(tmp_path: Path) -> None:
         await open_store(tmp_path)
 
 
-async def test_damaged_keys_are_reported(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "damage",
+    [
+        schema.meta.update().values(value=b"x"),
+        schema.ticket_keys.update().values(key_pem=b"x"),
+        schema.ticket_keys.delete(),
+    ],
+    ids=["authority", "ticket key", "no ticket key"],
+)
+async def test_damaged_keys_are_reported(tmp_path: Path, damage: Executable) -> None:
     store = await open_store(tmp_path)
     await load_keyring(store, 1.8e9)
     async with store.changing() as db:
-        await db.execute(schema.meta.update().where(schema.meta.c.key == "ticket_key").values(value=b"x"))
+        await db.execute(damage)
     with pytest.raises(StoreError, match="backup"):
         await load_keyring(store, 1.8e9)
     await store.close()

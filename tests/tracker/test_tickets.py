@@ -1,3 +1,4 @@
+import math
 import pickle
 
 import jwt
@@ -11,7 +12,8 @@ from tracker.tickets import BadTicket, Claims, check, sign
 
 NOW_S = 1_800_000_000.5
 KEY = Ed25519PrivateKey.generate()
-KEYS = {"k1": KEY.public_key().public_bytes_raw()}
+PUBLIC = KEY.public_key().public_bytes_raw()
+KEYS = {"k1": (PUBLIC, math.inf)}
 THUMBPRINT = bytes(range(32))
 GOOD = {
     "aud": "shoal peer",
@@ -61,6 +63,21 @@ def test_a_ticket_is_valid_from_a_little_before_until_its_end_exactly() -> None:
             check(make(), KEYS, at_s)
 
 
+def test_claims_hold_no_longer_than_the_key_and_than_any_ticket_lives() -> None:
+    assert check(make(), {"k1": (PUBLIC, NOW_S + 60)}, NOW_S).expires_at_s == NOW_S + 60
+    forged = jwt.encode({**GOOD, "exp": NOW_S + 1e9, "open": False}, KEY, "EdDSA", {"kid": "k1"})
+    assert check(forged, KEYS, NOW_S).expires_at_s < NOW_S + 700
+
+
+@pytest.mark.parametrize("after_s", [0, 1e9])
+def test_a_ticket_of_a_key_that_ended_is_refused_whatever_it_says(after_s: float) -> None:
+    at_s = NOW_S + 60 + after_s
+    forged = jwt.encode({**GOOD, "exp": NOW_S + 1e10, "open": False}, KEY, "EdDSA", {"kid": "k1"})
+    check(forged, KEYS, at_s)
+    with pytest.raises(BadTicket, match="not used any more"):
+        check(forged, {"k1": (PUBLIC, NOW_S + 60)}, at_s)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -93,7 +110,7 @@ def test_a_ticket_without_a_claim_is_refused(missing: str) -> None:
 
 def test_only_eddsa_by_a_known_key_is_believed() -> None:
     unsigned = jwt.encode(GOOD, "", "none", {"kid": "k1"})
-    by_public_key = jwt.encode(GOOD, KEYS["k1"], "HS256", {"kid": "k1"})
+    by_public_key = jwt.encode(GOOD, PUBLIC, "HS256", {"kid": "k1"})
     by_stranger = jwt.encode(GOOD, Ed25519PrivateKey.generate(), "EdDSA", {"kid": "k1"})
     unknown_kid = jwt.encode(GOOD, KEY, "EdDSA", {"kid": "k2"})
     no_kid = jwt.encode(GOOD, KEY, "EdDSA")

@@ -1,11 +1,10 @@
 import time
-from collections.abc import Mapping
 
 import pytest
 
 from engine.net.serve_link import Refusal
 from engine.net.tls import PeerIdentity
-from engine.transfer.gate import TicketGate
+from engine.transfer.gate import Keys, TicketGate
 from tests.fakes import Club
 from tracker import tickets
 
@@ -19,7 +18,7 @@ class Checker:
         self.expires_at_s = expires_at_s
         self.count = 0
 
-    def __call__(self, ticket: str, keys: Mapping[str, bytes], now_s: float) -> tickets.Claims:
+    def __call__(self, ticket: str, keys: Keys, now_s: float) -> tickets.Claims:
         self.count += 1
         return tickets.Claims("ann", "lab", 1, PEER.thumbprint, self.expires_at_s)
 
