@@ -53,39 +53,38 @@ class Endgame:
         """
         rates = [each.window.rate_bytes_per_s for each in self._sources.values() if each.window.is_measured]
         usual_rate = statistics.median(rates) if rates else 0.0
-        taken: set[int] = set()
-        for thief in idle:
-            found = self._best_for(thief, usual_rate, now_s, taken, is_over)
+        last_first = self._ranked(usual_rate, now_s, is_over)
+        for thief in idle if last_first else ():
+            found = self._best_for(thief, last_first, usual_rate, now_s)
             if found is not None:
-                taken.add(found.request.request_id)
+                last_first = [each for each in last_first if each[2] is not found.request]
                 yield found
 
+    def _ranked(self, usual_rate: float, now_s: float, is_over: bool) -> list[tuple[bool, float, Request]]:
+        """(is overdue, seconds left, request) of all that may be taken over; first what would come last."""
+        found = []
+        for request in self._leases:
+            if request.thief is None and not request.is_scratch:
+                is_overdue = self._sources[request.link].is_overdue(self._geometry.piece_bytes, usual_rate, now_s)
+                if is_over or is_overdue:
+                    found.append((is_overdue, self._seconds_left(request, usual_rate, now_s), request))
+        found.sort(key=lambda each: each[:2], reverse=True)
+        return found
+
     def _best_for(
-        self, thief: LinkId, usual_rate: float, now_s: float, taken: set[int], is_over: bool
+        self, thief: LinkId, last_first: list[tuple[bool, float, Request]], usual_rate: float, now_s: float
     ) -> Takeover | None:
         source = self._sources[thief]
-        whole_s = source.window.seconds_for(self._geometry.piece_bytes, usual_rate)
-        thief_s = source.window.round_trip_s + whole_s
+        thief_s = source.window.round_trip_s + source.window.seconds_for(self._geometry.piece_bytes, usual_rate)
         if not thief_s:
             return None  # nobody was ever measured: there is no telling who is quick
-        best: Takeover | None = None
-        best_left_s = 0.0
-        for request in self._leases:
-            if request.thief is not None or request.request_id in taken or request.is_scratch:
-                continue
-            if not _can_take(source, request, now_s):
-                continue
-            is_overdue = self._sources[request.link].is_overdue(self._geometry.piece_bytes, usual_rate, now_s)
-            if not is_over and not is_overdue:
-                continue
-            left_s = self._seconds_left(request, usual_rate, now_s)
+        for is_overdue, left_s, request in last_first:
             how = self._how(request, left_s, thief_s, is_overdue)
-            if how is How.STEAL and request.piece in source.not_before_s and not request.end:
+            if how is None or not _can_take(source, request, now_s):
                 continue
-            rank_s = left_s + 1e6 * is_overdue
-            if how is not None and rank_s > best_left_s:
-                best, best_left_s = Takeover(request, thief, how, is_overdue), rank_s
-        return best
+            if how is not How.STEAL or request.end or request.piece not in source.not_before_s:
+                return Takeover(request, thief, how, is_overdue)
+        return None
 
     def _how(self, request: Request, left_s: float, thief_s: float, is_overdue: bool) -> How | None:
         if request.piece is None:

@@ -33,6 +33,8 @@ from engine.swarm.split_pieces import Part, SplitPieces
 
 REFUSED_S = 1.0
 """How long a link is not asked again for a piece that it would not send and nobody else has."""
+LOOK_S = 0.05
+"""How often overdue requests are looked for while there are free pieces; a quarter of the shortest deadline."""
 SILENT_S = 5.0
 """How long a link that let a deadline pass is left alone while another has something to offer."""
 
@@ -55,6 +57,8 @@ class Scheduler:
         self._splits = SplitPieces()
         self._pending: list[Action] = []  # what has to follow from news, whatever else is decided
         self._dry: set[LinkId] = set()  # links that have nothing free, as far as we know
+        self._roomy: set[LinkId] = set()  # all links that may be asked for more by rule 2, and perhaps some others
+        self._looked_at_s = 0.0  # when somebody looked for overdue requests
         self.missing_count = geometry.piece_count - int(have.sum())
 
     # ------------------------------------------------------------ what happened to links
@@ -62,6 +66,7 @@ class Scheduler:
     def link_opened(self, link: LinkId, pieces: Bitfield) -> None:
         """A link can serve this file, and has these pieces. `pieces` belongs to the scheduler from here on."""
         self._links[link] = Source(pieces)
+        self._roomy.add(link)
         self._availability.add_peer(pieces)
 
     def link_has(self, link: LinkId, new_pieces: list[int]) -> None:
@@ -84,6 +89,7 @@ class Scheduler:
         for request in self._leases.of_all(link):
             self._give_back(request)
         self._dry.discard(link)
+        self._roomy.discard(link)
         self._availability.lose_peer(self._links.pop(link).pieces)
 
     # ------------------------------------------------------------ what happened to requests
@@ -95,6 +101,7 @@ class Scheduler:
             return
         if request.is_from_idle:
             self._links[request.link].window.answered_from_idle(now_s - request.asked_at_s)
+            self._roomy.add(request.link)
         for freed in self._leases.grant(request, piece, now_s):
             self._release(freed)
 
@@ -106,7 +113,7 @@ class Scheduler:
         piece, twin = request.piece, request.twin
         if not request.is_ready:
             self._links[request.link].window.delivered(self._geometry.length_of(piece), now_s)
-        self._leases.end(request)
+        self._end(request)
         if twin is not None:
             twin.is_over = True
             self._pending.append(Revoke(twin.request_id, twin.link))
@@ -151,7 +158,7 @@ class Scheduler:
             return
         self._links[request.link].window.delivered(request.end - request.begin, now_s)
         part = Part(request.link, request.begin, request.end, digest)
-        self._leases.end(request)
+        self._end(request)
         if self._splits.add(request.piece, part):
             self._pending.append(CheckPiece(request.piece))
 
@@ -223,11 +230,14 @@ class Scheduler:
         if not self._picker.free_count:
             return
         is_common = self._availability.is_common
-        queue: list[tuple[bool, int, bool, float, LinkId]] = [
-            (each.silent_until_s > now_s, in_flight, is_common and each.pieces.is_complete, self._rng.random(), link)
-            for link, each in self._links.items()
-            if link not in self._dry and self._has_room(link, in_flight := self.in_flight_of(link))
-        ]
+        queue: list[tuple[bool, int, bool, float, LinkId]] = []
+        for link in (self._links.keys() if self._share_of_link() > 1 else self._roomy) - self._dry:
+            each, in_flight = self._links[link], self.in_flight_of(link)
+            if self._has_room(link, in_flight):
+                is_spare = is_common and each.pieces.is_complete
+                queue.append((each.silent_until_s > now_s, in_flight, is_spare, self._rng.random(), link))
+            else:
+                self._roomy.discard(link)
         heapq.heapify(queue)
         while queue and self._picker.free_count:
             is_silent, in_flight, is_spare, chance, link = heapq.heappop(queue)
@@ -309,14 +319,18 @@ class Scheduler:
                 yield Ask(request.request_id, link, (piece,), begin, end - begin)
 
     def _take_over(self, now_s: float) -> Iterator[Action]:
-        """Rule 5."""
+        """Rule 5. As long as something is free only what is overdue is taken, and that may wait for the next look."""
+        is_over = not self._picker.free_count
+        if not is_over and now_s - self._looked_at_s < LOOK_S:
+            return
+        self._looked_at_s = now_s
         served = {request.thief for request in self._leases}
         idle = [
             link for link, source in self._links.items()
             if link not in served and source.silent_until_s <= now_s and not self._leases.of_link(link)
         ]  # fmt: skip
         if idle and len(self._leases):
-            for takeover in list(self._endgame.takeovers(idle, now_s, is_over=not self._picker.free_count)):
+            for takeover in list(self._endgame.takeovers(idle, now_s, is_over=is_over)):
                 yield self._begin(takeover, now_s)
 
     def _begin(self, takeover: Takeover, now_s: float) -> Action:
@@ -334,6 +348,11 @@ class Scheduler:
 
     # ------------------------------------------------------------ ends of requests
 
+    def _end(self, request: Request) -> tuple[int, ...]:
+        """Forget it; returns the pieces it held."""
+        self._roomy.add(request.link)
+        return self._leases.end(request)
+
     def _bar(self, request: Request, not_before_s: float) -> None:
         pieces = request.pieces or ((request.piece,) if request.piece is not None else request.candidates)
         for piece in pieces:
@@ -343,11 +362,11 @@ class Scheduler:
         """It ended without its piece."""
         twin = request.twin
         if request.end:
-            self._leases.end(request)
+            self._end(request)
             self._splits.give_back(request.candidates[0] if request.piece is None else request.piece,
                                    request.begin, request.end)  # fmt: skip
             return
-        for piece in self._leases.end(request):
+        for piece in self._end(request):
             self._release(piece)
         if twin is not None and twin.is_ready:
             self._pending.append(Keep(twin.request_id, twin.link))
