@@ -1,5 +1,6 @@
-"""Small things many tests need: bounded hypothesis settings, geometries by piece count, bitfields by their pieces."""
+"""Small things many tests need: bounded hypothesis settings, geometries by piece count, bitfields by their pieces, PEM."""
 
+import base64
 from collections.abc import Iterable
 
 import hypothesis
@@ -29,3 +30,8 @@ def bitfield_of(piece_count: int, pieces: Iterable[int]) -> Bitfield:
     for piece in pieces:
         bitfield.add(piece)
     return bitfield
+
+
+def in_pem(der: bytes) -> bytes:
+    """A certificate as text, whatever it is."""
+    return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"

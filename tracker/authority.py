@@ -106,21 +106,20 @@ def member_of(certificate_pem: bytes, authority: x509.Certificate, now_s: float)
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         common_names = certificate.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
         generations = certificate.subject.get_attributes_for_oid(NameOID.SERIAL_NUMBER)
+        generation = int(str(generations[0].value)) if len(generations) == 1 else None
         public_key = certificate.public_key()
     except (ValueError, TypeError, UnsupportedAlgorithm, InvalidSignature, x509.InvalidVersion) as error:
         raise BadCertificate("this is not a certificate of this tracker") from error
     except (x509.ExtensionNotFound, x509.DuplicateExtension) as error:
         raise BadCertificate("this is not a member's certificate") from error
     is_member = names.get_values_for_type(x509.DNSName) == [MEMBER_ROLE]
-    if not is_member or len(common_names) != 1 or len(generations) != 1:
+    if not is_member or len(common_names) != 1 or generation is None:
         raise BadCertificate("this is not a member's certificate")
     if not certificate.not_valid_before_utc.timestamp() <= now_s < certificate.not_valid_after_utc.timestamp():
         raise BadCertificate("this certificate is not valid now")
     if not isinstance(public_key, Ed25519PublicKey):
         raise BadCertificate("this certificate is for another kind of key")
-    return MemberCertificate(
-        str(common_names[0].value), public_key.public_bytes_raw(), int(str(generations[0].value))
-    )
+    return MemberCertificate(str(common_names[0].value), public_key.public_bytes_raw(), generation)
 
 
 def expires_at_s(certificate_pem: bytes) -> float:

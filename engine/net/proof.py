@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from engine.errors import RemoteProtocolError
-from engine.net.tls import Identity, PeerIdentity, check_expected, identity_in
+from engine.net.tls import UNREADABLE, Identity, PeerIdentity, check_expected, identity_in
 from engine.wire.messages import NONCE_BYTES, Prove, Role
 
 _CONTEXT = b"shoal open link v1\0"
@@ -59,9 +59,10 @@ class Prover:
         try:
             certificate = x509.load_pem_x509_certificate(pem)
             certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(self._identity.authority_pem))
-        except (ValueError, TypeError, InvalidSignature) as error:
+            is_of_our_kind = isinstance(certificate.public_key(), Ed25519PublicKey)
+        except (*UNREADABLE, InvalidSignature) as error:
             raise RemoteProtocolError("a certificate that is not of this group's authority") from error
-        if not isinstance(certificate.public_key(), Ed25519PublicKey):
+        if not is_of_our_kind:
             raise RemoteProtocolError("a certificate for a key of another kind")
         now = dt.datetime.now(dt.UTC)
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:

@@ -11,11 +11,16 @@ import ssl
 from dataclasses import dataclass
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from engine.errors import RemoteProtocolError
 
 MEMBER_NAME = "member"
+UNREADABLE = (
+    ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.ExtensionNotFound, x509.DuplicateExtension
+)  # fmt: skip
+"""What reading any part of a stranger's certificate may raise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +83,22 @@ def peer_of(tls: ssl.SSLSocket) -> PeerIdentity:
     der = tls.getpeercert(binary_form=True)
     if der is None:
         raise RemoteProtocolError("no certificate")
-    return identity_in(x509.load_der_x509_certificate(der))
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+    except UNREADABLE as error:
+        raise RemoteProtocolError("a certificate that cannot be read") from error
+    return identity_in(certificate)
 
 
 def identity_in(certificate: x509.Certificate) -> PeerIdentity:
     """Whom a certificate that was found valid is for; raises RemoteProtocolError unless it is a member's."""
-    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    if MEMBER_NAME not in names.get_values_for_type(x509.DNSName):
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        is_member = MEMBER_NAME in names.get_values_for_type(x509.DNSName)
+        (common_name,) = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+        raw_key = certificate.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
+    except UNREADABLE as error:
+        raise RemoteProtocolError("a certificate that is not a member's") from error
+    if not is_member:
         raise RemoteProtocolError("a certificate that is not a member's")
-    (common_name,) = certificate.subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-    raw_key = certificate.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
     return PeerIdentity(str(common_name.value), hashlib.sha256(raw_key).digest())

@@ -5,11 +5,13 @@ import datetime as dt
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from engine.errors import RemoteProtocolError
 from engine.net.proof import Prover, thumbprint_of
 from engine.net.tls import Identity, WrongPeer
 from engine.wire.messages import Prove, Role
+from tests.builders import in_pem
 from tests.fakes import Club, Member
 from tracker import authority
 
@@ -71,6 +73,18 @@ def test_a_certificate_without_its_key_does_not_convince() -> None:
     stolen = Prover(thief, Role.FETCHER, pair.ben.thumbprint)
     with pytest.raises(RemoteProtocolError, match="does not hold the key"):
         pair.server.check(stolen.prove(pair.server.nonce), stolen.nonce, pair.ben.thumbprint)
+
+
+def test_what_is_no_certificate_of_a_member_is_refused_as_a_fault_of_the_other_side() -> None:
+    """Of a version nobody knows, of a kind nobody signs with, the authority's own, and none at all."""
+    pair = Pair()
+    der = x509.load_pem_x509_certificate(pair.ann.identity.certificate_pem).public_bytes(Encoding.DER)
+    later_version = der.replace(bytes.fromhex("a003020102"), bytes.fromhex("a003020105"), 1)
+    other_signature = der.replace(bytes.fromhex("06032b6570"), bytes.fromhex("06032b6572"))
+    assert der not in (later_version, other_signature)
+    for pem in (in_pem(later_version), in_pem(other_signature), pair.club.pem, b"", b"\xff"):
+        with pytest.raises(RemoteProtocolError):
+            pair.server.check(Prove(pem, bytes(64)), pair.fetcher.nonce, pair.ben.thumbprint)
 
 
 def test_another_server_than_the_tracker_named_is_refused() -> None:
