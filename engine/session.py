@@ -23,7 +23,7 @@ from engine.transfer import events
 from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
 from tracker import protocol
-from tracker.addresses import TrackerAddress, fingerprint_of
+from tracker.addresses import TrackerAddress, authority_in, fingerprint_of
 from tracker.client import Identity, Listener, TrackerClient, fetch_authority
 from tracker.errors import NoTracker, TrackerError, TrackerRefused, UntrustedTracker
 
@@ -177,9 +177,8 @@ class Session:
         if len(named) > 1:
             raise LocalError("tracker_info.txt names several fingerprints; its trackers share one", "bad_trackers")
         with contextlib.suppress(FileNotFoundError):
-            pinned = self._pin.read_bytes()
-            fingerprint = _fingerprint_in(self._pin, pinned)
-            if not named or fingerprint in named:
+            pinned = _authority_in(self._pin)
+            if not named or fingerprint_of(pinned) in named:
                 return pinned
         pem = await self._first_authority()
         seen = fingerprint_of(pem)
@@ -213,9 +212,10 @@ class Session:
         raise TrackerUnavailable("no tracker answers: " + "; ".join(reasons) + ". Is one running?")
 
 
-def _fingerprint_in(pin: Path, pem: bytes) -> str:
+def _authority_in(pin: Path) -> bytes:
+    """Raises FileNotFoundError, and LocalError if it is damaged."""
     try:
-        return fingerprint_of(pem)
+        return authority_in(pin.read_bytes())
     except ValueError as error:
         raise LocalError(
             f"the kept fingerprint of the tracker, {pin}, is damaged; remove it, and compare the fingerprint that is "

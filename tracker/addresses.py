@@ -61,8 +61,22 @@ def parse_tracker_info(text: str) -> list[TrackerAddress]:
 
 def fingerprint_of(authority_pem: bytes) -> str:
     """How people compare authorities: SHA-256 over the certificate's DER. Raises ValueError for anything else."""
-    der = x509.load_pem_x509_certificate(authority_pem).public_bytes(Encoding.DER)
-    return "sha256:" + hashlib.sha256(der).hexdigest()
+    return "sha256:" + hashlib.sha256(_certificate_in(authority_pem).public_bytes(Encoding.DER)).hexdigest()
+
+
+def authority_in(pem: bytes) -> bytes:
+    """The certificate that has this fingerprint and nothing else, as TLS is told to believe it. Raises ValueError.
+
+    What stands around it in a PEM file can be anything, another certificate too, and nobody compared that.
+    """
+    return _certificate_in(pem).public_bytes(Encoding.PEM)
+
+
+def _certificate_in(pem: bytes) -> x509.Certificate:
+    try:
+        return x509.load_pem_x509_certificate(pem)
+    except x509.InvalidVersion as error:
+        raise ValueError(str(error)) from error
 
 
 def reachable_host(observed: str, announced: str) -> str:

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 
 from tracker import framing, protocol
-from tracker.addresses import TrackerAddress, fingerprint_of
+from tracker.addresses import TrackerAddress, authority_in, fingerprint_of
 from tracker.authority import TRACKER_ROLE
 from tracker.errors import TrackerLost, UntrustedTracker
 from tracker.framing import ProtocolError
@@ -31,7 +31,9 @@ async def fetch_authority(address: TrackerAddress, timeout_s: float) -> bytes:
         async with asyncio.timeout(timeout_s):
             reader, writer = await asyncio.open_connection(address.host, address.port, ssl=tls)
             try:
-                return (await _read_welcome(reader)).authority_pem
+                pem = authority_in((await _read_welcome(reader)).authority_pem)
+                tls.load_verify_locations(cadata=pem.decode("ascii"))  # what TLS cannot read must not be kept
+                return pem
             finally:
                 writer.transport.abort()
     except _GONE as error:
@@ -70,8 +72,8 @@ class TrackerConnection:
     ) -> "TrackerConnection":
         """Raises TrackerLost or UntrustedTracker. `on_closed` hears the reason, once, when it is over."""
         tls = _client_tls()
-        tls.load_verify_locations(cadata=authority_pem.decode("ascii"))
         try:
+            tls.load_verify_locations(cadata=authority_pem.decode("ascii"))
             async with asyncio.timeout(timeout_s):
                 streams = await asyncio.open_connection(
                     address.host, address.port, ssl=tls, server_hostname=TRACKER_ROLE
@@ -172,6 +174,10 @@ async def _read_welcome(reader: asyncio.StreamReader) -> Welcome:
         raise ProtocolError("it did not begin with a welcome")
     if message.version != protocol.VERSION:
         raise ProtocolError(f"it speaks version {message.version}, this client version {protocol.VERSION}")
+    try:
+        authority_in(message.authority_pem)
+    except ValueError:
+        raise ProtocolError("its authority is no certificate") from None
     return message
 
 

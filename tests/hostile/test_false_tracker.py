@@ -66,12 +66,19 @@ def reply(result: protocol.Result) -> Callable[[bytes], bytes]:
     return answer
 
 
+NO_MESSAGE = b"\x00\x00\x00\x04\xff\xff\xff\xff"
+
+
 @pytest.mark.parametrize(
-    "garbage",
-    [b"\x00\x00\x00\x04\xff\xff\xff\xff", b"\xff\xff\xff\xff" + os.urandom(500)],
-    ids=["no message", "too long"],
+    ("when", "garbage"),
+    [
+        ("at once", NO_MESSAGE),
+        ("at once", b"\xff\xff\xff\xff" + os.urandom(500)),
+        ("at once", framing.encode_frame(protocol.Welcome(protocol.VERSION, bytes(32), b"no certificate"))),
+        ("as a reply", NO_MESSAGE),
+    ],
+    ids=["no message", "too long", "no authority", "as a reply"],
 )
-@pytest.mark.parametrize("when", ["at once", "as a reply"])
 def test_garbage_in_place_of_a_tracker_is_said_in_a_sentence(bare_world: World, garbage: bytes, when: str) -> None:
     greeting = garbage if when == "at once" else None
     with false_tracker(bare_world, lambda _: garbage, greeting=greeting):

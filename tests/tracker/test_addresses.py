@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.addresses import BadTrackerInfo, TrackerAddress, fingerprint_of, parse_tracker_info, reachable_host
+from tracker.addresses import (
+    BadTrackerInfo,
+    TrackerAddress,
+    authority_in,
+    fingerprint_of,
+    parse_tracker_info,
+    reachable_host,
+)
 from tracker.authority import make_authority
 
 FINGERPRINT = "sha256:" + "ab" * 32
@@ -70,6 +77,22 @@ def test_fingerprint_is_of_the_certificate_and_stable() -> None:
     _, pem = make_authority(1.8e9)
     assert fingerprint_of(pem) == fingerprint_of(pem.replace(b"\n", b"\r\n"))
     assert len(fingerprint_of(pem)) == len(FINGERPRINT)
+
+
+def test_only_the_certificate_that_was_compared_is_believed() -> None:
+    """Not a second one behind it, nor words that cannot be told to TLS."""
+    _, pem = make_authority(1.8e9)
+    _, other = make_authority(1.8e9)
+    for around in (pem + other, "é\n".encode() + pem + b"\xff"):
+        assert authority_in(around) == pem
+        assert fingerprint_of(around) == fingerprint_of(pem)
+
+
+@pytest.mark.parametrize("pem", [b"", b"no certificate", b"\xff"])
+def test_what_is_no_authority_has_no_fingerprint(pem: bytes) -> None:
+    for read in (authority_in, fingerprint_of):
+        with pytest.raises(ValueError, match=r"PEM|valid"):
+            read(pem)
 
 
 @pytest.mark.parametrize(
