@@ -10,14 +10,16 @@ Not here: passwords, keys, certificates; none of them is ever written down.
 import contextlib
 import os
 import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from msgspec import Struct
+import msgspec
+from msgspec import Meta, Struct
 
 from engine.errors import LocalError, StorageError
 from engine.storage.disk_errors import explained
-from engine.storage.manifest import Manifest
+from engine.storage.manifest import LEAF_BYTES, ROOT_BYTES, Manifest
 from engine.storage.stamp import Stamp
 from engine.swarm.geometry import Geometry
 
@@ -38,6 +40,15 @@ _STEPS: tuple[tuple[str, ...], ...] = (
 
 _BALLAST_BYTES = 256 << 10
 """Given up when the disk is full, so that what happens then can still be written down."""
+
+
+_UNREADABLE = (sqlite3.Error, UnicodeDecodeError, MemoryError)
+"""The second where what is damaged is a word that SQLite quotes, the third where it is a length."""
+
+Root = Annotated[bytes, Meta(min_length=ROOT_BYTES, max_length=ROOT_BYTES)]
+ShareRow = tuple[str, str, str, str, Root, int, int, int, int]
+DownloadRow = tuple[str, str, str, str, Root, int, int]
+ManifestRow = tuple[int, bytes]
 
 
 class SharedFile(Struct, frozen=True):
@@ -74,11 +85,15 @@ class Ledger:
             raise explained(error, "write", path) from error
         try:
             self._database = sqlite3.connect(path, isolation_level=None)
-            self._database.execute("PRAGMA journal_mode = WAL")
-            self._database.execute("PRAGMA synchronous = NORMAL")
-            self._bring_up_to_date()
-        except sqlite3.DatabaseError as error:
-            raise LocalError(f"{path} is damaged ({error}); move it away to start afresh", "bad_state") from error
+            try:
+                self._database.execute("PRAGMA journal_mode = WAL")
+                self._database.execute("PRAGMA synchronous = NORMAL")
+                self._bring_up_to_date()
+            except BaseException:
+                self._database.close()
+                raise
+        except _UNREADABLE as error:
+            raise self._damaged(error) from error
         self._take_ballast()
 
     def close(self) -> None:
@@ -123,14 +138,21 @@ class Ledger:
             self._database.execute("COMMIT")
         except BaseException:
             self._database.execute("ROLLBACK")
-            self._database.close()
             raise
 
     def _ask(self, question: str, values: tuple[object, ...]) -> list[Any]:
         try:
             return self._database.execute(question, values).fetchall()
-        except sqlite3.Error as error:
+        except _UNREADABLE as error:
             raise self._trouble("read", error) from error
+
+    @contextlib.contextmanager
+    def _believing(self) -> Iterator[None]:
+        """A file can be a sound database and yet be damaged: what it says is looked at like what a stranger says."""
+        try:
+            yield
+        except (msgspec.ValidationError, ValueError) as error:
+            raise self._damaged(error) from error
 
     def _write(self, statement: str, values: tuple[object, ...]) -> None:
         try:
@@ -141,11 +163,14 @@ class Ledger:
                     raise
                 self._ballast.unlink()
                 self._database.execute(statement, values)
-        except sqlite3.Error as error:
+        except _UNREADABLE as error:
             raise self._trouble("write", error) from error
         self._is_unsynced = True
 
-    def _trouble(self, doing: str, error: sqlite3.Error) -> StorageError:
+    def _damaged(self, error: Exception) -> LocalError:
+        return LocalError(f"{self._path} is damaged ({error}); move it away to start afresh", "bad_state")
+
+    def _trouble(self, doing: str, error: Exception) -> StorageError:
         is_full = getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL
         advice = "; what is not written down is forgotten at the next login" if doing == "write" else ""
         return StorageError(f"cannot {doing} {self._path}: {error}{advice}", "no_space" if is_full else "bad_state")
@@ -173,10 +198,11 @@ class Ledger:
 
     def shares_of(self, user_id: str) -> list[SharedFile]:
         rows = self._ask("SELECT * FROM shares WHERE user_id = ? ORDER BY group_id, name", (user_id,))
-        return [
-            SharedFile(group_id, name, path, root, Geometry(size, piece), Stamp(inode, size, mtime_ns))
-            for _, group_id, name, path, root, size, piece, inode, mtime_ns in rows
-        ]
+        with self._believing():
+            return [
+                SharedFile(group_id, name, path, root, Geometry(size, piece), Stamp(inode, size, mtime_ns))
+                for _, group_id, name, path, root, size, piece, inode, mtime_ns in msgspec.convert(rows, list[ShareRow])
+            ]
 
     # ------------------------------------------------------------ downloads
 
@@ -194,10 +220,11 @@ class Ledger:
 
     def downloads_of(self, user_id: str) -> list[StartedDownload]:
         rows = self._ask("SELECT * FROM downloads WHERE user_id = ? ORDER BY group_id, name", (user_id,))
-        return [
-            StartedDownload(group_id, name, target, root, Geometry(size, piece))
-            for _, group_id, name, target, root, size, piece in rows
-        ]
+        with self._believing():
+            return [
+                StartedDownload(group_id, name, target, root, Geometry(size, piece))
+                for _, group_id, name, target, root, size, piece in msgspec.convert(rows, list[DownloadRow])
+            ]
 
     # ------------------------------------------------------------ hashes
 
@@ -216,4 +243,10 @@ class Ledger:
             " AND mtime_ns = ? AND ctime_ns = ?",
             (str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns),
         )
-        return Manifest.of_leaves(Geometry(status.st_size, rows[0][0]), rows[0][1]) if rows else None
+        with self._believing():
+            for piece_bytes, leaves in msgspec.convert(rows, list[ManifestRow]):
+                geometry = Geometry(status.st_size, piece_bytes)
+                if len(leaves) != geometry.piece_count * LEAF_BYTES:
+                    raise ValueError(f"{len(leaves)} bytes of hashes for {geometry.piece_count} pieces")
+                return Manifest.of_leaves(geometry, leaves)
+        return None

@@ -137,6 +137,30 @@ def test_a_damaged_file_is_said_to_be_and_left_as_it_is(path: Path, damage: byte
     assert path.read_bytes() == damage
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "UPDATE shares SET piece_bytes = 3",
+        "UPDATE shares SET root = x'00'",
+        "UPDATE downloads SET size_bytes = -1",
+        "UPDATE manifests SET leaves = x'0011'",
+        "UPDATE manifests SET leaves = zeroblob(64)",
+    ],
+)
+def test_what_cannot_be_in_a_sound_database_is_said_too(
+    ledger: Ledger, path: Path, hashed: tuple[Path, Manifest], damage: str
+) -> None:
+    file, manifest = hashed
+    ledger.add_share("ann", share())
+    ledger.add_download("ann", download())
+    ledger.remember(file, file.stat(), manifest)
+    ledger._database.execute(damage)
+    with pytest.raises(LocalError, match="damaged") as refusal:
+        for _ in (ledger.shares_of("ann"), ledger.downloads_of("ann"), ledger.recall(file, file.stat())):
+            pass
+    assert str(path) in str(refusal.value)
+
+
 def test_nobody_else_may_read_it(ledger: Ledger, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
