@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
 
-.PHONY: demo test check bench bench-long lock clean
+.PHONY: demo test check bench bench-long fuzz lock clean
 
 demo: $(VENV)/.runtime
 	$(RUN) -m bench demo
@@ -22,6 +22,10 @@ bench: $(VENV)/.bench
 bench-long: $(VENV)/.bench
 	$(RUN) -m bench all --long
 
+# Each decoder for FUZZ_SECONDS seconds, 60 unless said otherwise.
+fuzz: $(VENV)/.fuzz
+	$(RUN) -m tests.fuzz
+
 lock:
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml -o requirements/runtime.lock
@@ -29,6 +33,8 @@ lock:
 		--extra dev pyproject.toml -o requirements/dev.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		--extra bench pyproject.toml -o requirements/bench.lock
+	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+		--extra fuzz pyproject.toml -o requirements/fuzz.lock
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
@@ -44,6 +50,10 @@ $(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock pyproject.toml
 
 $(VENV)/.bench: $(VENV)/.runtime requirements/bench.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/bench.lock
+	touch $@
+
+$(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.lock
+	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/fuzz.lock
 	touch $@
 
 clean:

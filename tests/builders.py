@@ -1,4 +1,4 @@
-"""Small things many tests need: bounded hypothesis settings, geometries by piece count, bitfields by their pieces, PEM."""
+"""Small things many tests need: bounded hypothesis settings, geometries and bitfields by their pieces, PEM."""
 
 import base64
 from collections.abc import Iterable

@@ -29,6 +29,7 @@ from engine.wire.messages import (
     Role,
 )
 from tests.builders import bounded
+from tests.engine.wire.feeding import feed
 from tests.engine.wire.samples import EXAMPLES, KINDS
 
 PIECE_TYPE = 20
@@ -36,53 +37,6 @@ ALL_TYPES = [1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 19, 20, 21]
 any_message = st.one_of(*KINDS.values())
 small_message = any_message.filter(lambda message: len(encode(message)) < 2000)
 tiny_message = any_message.filter(lambda message: HEADER.unpack_from(encode(message))[3] < 300)
-
-
-def feed(decoder: Decoder, data: bytes, portions: Iterable[int]) -> list[Message | bytes]:
-    """What a link would see: messages and, after each header of a piece, its bytes. Repeats the portions for ever."""
-    seen: list[Message | bytes] = []
-    body = bytearray()
-    sizes = [portion for portion in portions if portion > 0] or [len(data) or 1]
-    position = turn = 0
-
-    def take() -> None:
-        """What came along with the header, in small helpings; the rest goes by `body_received`."""
-        helping = memoryview(bytearray(7 + turn % 500))
-        while decoder.body_left:
-            count = decoder.take_body(helping)
-            if not count:
-                return
-            body.extend(helping[:count])
-
-    def drain() -> None:
-        for message in decoder.messages():
-            seen.append(message)
-            if isinstance(message, PieceHeader):
-                assert decoder.body_left == message.length
-                take()
-                if not decoder.body_left:
-                    seen.append(bytes(body))
-                    body.clear()
-
-    while position < len(data):
-        size = sizes[turn % len(sizes)]
-        turn += 1
-        if decoder.body_left:
-            chunk = data[position : position + min(size, decoder.body_left)]
-            body.extend(chunk)
-            decoder.body_received(len(chunk))
-            if not decoder.body_left:
-                seen.append(bytes(body))
-                body.clear()
-        else:
-            room = decoder.buffer()
-            assert len(room) > 0
-            chunk = data[position : position + min(size, len(room))]
-            room[: len(chunk)] = chunk
-            decoder.received(len(chunk))
-        position += len(chunk)
-        drain()
-    return seen
 
 
 def stream_of(messages: list[Message], seed: int = 0) -> tuple[bytes, list[Message | bytes]]:
