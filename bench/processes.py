@@ -48,9 +48,10 @@ class TrackerProcess:
         errors: IO[bytes] | None = None,
         environment: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
+        module: str = "tracker",
     ) -> None:
         """`errors`: where its stderr goes; otherwise where ours does."""
-        command = [sys.executable, "-m", "tracker", str(tracker_info), str(number), "--state", str(state), *options]
+        command = [sys.executable, "-m", module, str(tracker_info), str(number), "--state", str(state), *options]
         self.process = subprocess.Popen(
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
         )

@@ -1,12 +1,16 @@
-"""Small things many tests need: bounded hypothesis settings, geometries and bitfields by their pieces, PEM."""
+"""Small things many tests need: bounded hypothesis settings, geometries and bitfields by their pieces, PEM, files."""
 
 import base64
 from collections.abc import Iterable
+from pathlib import Path
 
 import hypothesis
+import numpy as np
 
 from engine.swarm.bitfield import Bitfield
 from engine.swarm.geometry import PIECE_BYTES_MIN, Geometry
+
+MIB = 1 << 20
 
 
 def bounded(max_examples: int) -> hypothesis.settings:
@@ -35,3 +39,14 @@ def bitfield_of(piece_count: int, pieces: Iterable[int]) -> Bitfield:
 def in_pem(der: bytes) -> bytes:
     """A certificate as text, whatever it is."""
     return b"-----BEGIN CERTIFICATE-----\n" + base64.encodebytes(der) + b"-----END CERTIFICATE-----\n"
+
+
+def write_content(path: Path, size_bytes: int) -> Path:
+    """A file in which no piece is like another. One random MiB, a number added to each copy of it: os.urandom takes ten
+    times as long, and tests write gigabytes.
+    """
+    block = np.random.default_rng().integers(0, 1 << 64, MIB // 8, np.uint64)
+    with path.open("wb") as file:
+        for number, begin in enumerate(range(0, size_bytes, MIB)):
+            file.write((block + np.uint64(number)).data.cast("B")[: size_bytes - begin])
+    return path

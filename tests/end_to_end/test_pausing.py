@@ -13,6 +13,7 @@ import pytest
 from bench.processes import ShellProcess
 from tests.end_to_end.world import (
     MIB,
+    PASSWORD,
     Answer,
     World,
     download,
@@ -35,14 +36,13 @@ IN_FLIGHT_MOST = 16 * PIECE
 
 @dataclass
 class Swarm:
-    """seeder shares a file; a new leecher is logged in and waits for it, since seeder is logged out."""
+    """seeder shares a file; leecher is logged in and waits for it, since seeder is logged out."""
 
     world: World
     group: str
     file: Path
     seeder: ShellProcess
     leecher: ShellProcess
-    user_id: str
     target: Path
 
     @property
@@ -50,7 +50,7 @@ class Swarm:
         return self.target / "data.bin"
 
     def login_leecher(self) -> Answer:
-        return login(self.leecher, self.user_id)
+        return login(self.leecher, "leecher")
 
     def part_way(self, least_bytes: int = SIZE // 8) -> int:
         """Let the seeder in; bytes that are verified when the download is somewhere in its middle."""
@@ -72,7 +72,6 @@ class Swarm:
 class Pair:
     world: World
     giver: ShellProcess
-    user_id: str
     taker: ShellProcess
     group: str
 
@@ -87,43 +86,62 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.close()
 
 
+@dataclass
+class Source:
+    """seeder shares a file with leecher, and is logged out between the tests."""
+
+    seeder: ShellProcess
+    leecher: ShellProcess
+    group: str
+    file: Path
+
+
 @pytest.fixture(scope="module")
-def source(world: World) -> tuple[ShellProcess, str, Path]:
+def source(world: World) -> Source:
     seeder, file = world.join_in("seeder"), world.new_file("data.bin", SIZE)
-    group = world.new_group(seeder)
+    leecher = world.join_in("leecher")
+    group = world.new_group(seeder, (leecher, "leecher"))
     upload(seeder, file, group)
     seeder.expect("logout")
-    return seeder, group, file
+    return Source(seeder, leecher, group, file)
 
 
 @pytest.fixture
-def swarm(world: World, source: tuple[ShellProcess, str, Path]) -> Iterator[Swarm]:
-    seeder, group, file = source
-    user_id, target = world.new_name("leecher"), world.new_folder()
-    leecher = world.join_in(user_id)
-    leecher.expect(f"join_group {group}")
-    login(seeder, "seeder")
-    seeder.expect(f"accept_request {group} {user_id}")
-    seeder.expect("logout")
-    leecher = world.begin_in_background(leecher, user_id, group, "data.bin", target)
-    swarm = Swarm(world, group, file, seeder, leecher, user_id, target)
+def swarm(world: World, source: Source) -> Iterator[Swarm]:
+    target = world.new_folder()
+    leecher = world.begin_in_background(source.leecher, "leecher", source.group, "data.bin", target)
+    swarm = Swarm(world, source.group, source.file, source.seeder, leecher, target)
     yield swarm
-    seeder.run("logout")
-    if swarm.leecher.process.returncode is None:
-        swarm.leecher.close()
+    source.seeder.run("logout")
+    source.leecher = ready_again(world, swarm.leecher, "leecher")
+    source.leecher.run(f"cancel_download {source.group} data.bin")
+    source.leecher.run(f"stop_share {source.group} data.bin")
     shutil.rmtree(target)
 
 
+@pytest.fixture(scope="module")
+def couple(world: World) -> dict[str, ShellProcess]:
+    return {name: world.join_in(name) for name in ("giver", "taker")}
+
+
 @pytest.fixture
-def pair(world: World) -> Iterator[Pair]:
-    """A group of two, for a small file."""
-    names = world.new_name("giver"), world.new_name("taker")
-    giver, taker = world.join_in(names[0]), world.join_in(names[1])
-    pair = Pair(world, giver, names[0], taker, world.new_group(giver, (taker, names[1])))
+def pair(world: World, couple: dict[str, ShellProcess]) -> Iterator[Pair]:
+    """A group of two of its own, for a small file."""
+    giver, taker = couple["giver"], couple["taker"]
+    pair = Pair(world, giver, taker, world.new_group(giver, (taker, "taker")))
     yield pair
-    for client in (pair.giver, pair.taker):
-        if client.process.returncode is None:
-            client.stop()
+    for name, client in (("taker", pair.taker), ("giver", pair.giver)):
+        couple[name] = ready_again(world, client, name)
+        couple[name].expect(f"leave_group {pair.group}")
+
+
+def ready_again(world: World, client: ShellProcess, user_id: str) -> ShellProcess:
+    """Logged in, whatever a test left of it."""
+    if client.process.returncode is not None:
+        client = world.start_client(user_id)
+    client.run(f"login {user_id} {PASSWORD}")  # refused where it is logged in
+    client.notices.clear()
+    return client
 
 
 def fetched_bytes(one: Answer) -> int:
@@ -170,13 +188,13 @@ def test_a_restarted_client_serves_again_after_its_login(pair: Pair, leave: str)
     upload(pair.giver, file, group)
     pair.giver.close() if leave == "exit" else pair.giver.kill()
     wait_until(lambda: sharers(pair.taker, group, "data.bin"), lambda count: bool(count == 0), "offline")
-    pair.giver = pair.world.start_client(pair.user_id)
+    pair.giver = pair.world.start_client("giver")
     pair.giver.expect("help")
     assert sharers(pair.taker, group, "data.bin") == 0  # not before the login
-    report = login(pair.giver, pair.user_id)
+    report = login(pair.giver, "giver")
     assert (report["shares_resumed"], report["shares_dropped"]) == (1, [])
     assert sharers(pair.taker, group, "data.bin") == 1
-    assert download(pair.taker, group, "data.bin", target)["bytes_by_peer"] == {pair.user_id: 1000}
+    assert download(pair.taker, group, "data.bin", target)["bytes_by_peer"] == {"giver": 1000}
     assert filecmp.cmp(file, target / "data.bin", shallow=False)
 
 
@@ -189,7 +207,7 @@ def test_a_share_whose_file_changed_meanwhile_is_dropped_and_said_at_login(pair:
     giver.expect("logout")
     for change, file in files.items():
         change_file(file, change)
-    report = login(giver, pair.user_id)
+    report = login(giver, "giver")
     dropped = {(one["group_id"], one["name"], one["path"]) for one in report["shares_dropped"]}
     assert dropped == {(group, file.name, str(file)) for file in files.values()}
     assert all(one["reason"] for one in report["shares_dropped"])
@@ -197,7 +215,7 @@ def test_a_share_whose_file_changed_meanwhile_is_dropped_and_said_at_login(pair:
     online = {entry["name"]: entry["sharers_online"] for entry in giver.expect(f"list_files {group}")["files"]}
     assert online == {"same.bin": 1, **{file.name: 0 for file in files.values()}}
     giver.expect("logout")
-    assert login(giver, pair.user_id)["shares_dropped"] == []  # said once
+    assert login(giver, "giver")["shares_dropped"] == []  # said once
 
 
 @pytest.mark.parametrize("change", ["rewritten", "truncated"])
@@ -210,6 +228,7 @@ def test_a_share_whose_file_changes_while_it_is_online_is_never_served_wrong(pai
     pair.taker.wait_notice("download_waiting", 20)
     assert sharers(pair.giver, pair.group, "data.bin") == 1  # the taker, which has nothing
     assert not (target / "data.bin").exists()
+    pair.taker.stop()  # its line still waits
 
 
 def change_file(file: Path, change: str) -> None:
@@ -249,7 +268,7 @@ def test_no_verified_piece_is_fetched_twice(swarm: Swarm, leave: str) -> None:
         swarm.leecher.expect("logout")
     else:
         swarm.leecher.close() if leave == "exit" else swarm.leecher.kill()
-        swarm.leecher = swarm.world.start_client(swarm.user_id)
+        swarm.leecher = swarm.world.start_client("leecher")
     assert swarm.login_leecher()["downloads_resumed"] == 1
     swarm.wait_state("downloading", "waiting")
     assert status(swarm.leecher, "data.bin")["verified_bytes"] == before
@@ -262,7 +281,7 @@ def test_a_download_that_was_torn_off_goes_on_after_a_restart(swarm: Swarm, leav
     seen_bytes = swarm.part_way()
     swarm.leecher.close() if leave == "exit" else swarm.leecher.kill()
     assert not swarm.copy.exists()
-    swarm.leecher = swarm.world.start_client(swarm.user_id)
+    swarm.leecher = swarm.world.start_client("leecher")
     assert swarm.login_leecher()["downloads_resumed"] == 1
     second_part_bytes = fetched_bytes(swarm.finish())
     slack_bytes = 0 if leave == "exit" else IN_FLIGHT_MOST
@@ -284,6 +303,8 @@ def test_leaving_the_group_ends_its_downloads_and_removes_what_was_fetched(swarm
     assert status(swarm.leecher, "data.bin")["state"] == "cancelled"
     assert list(swarm.target.iterdir()) == []
     assert sharers(swarm.seeder, swarm.group, "data.bin") == 1
+    swarm.leecher.expect(f"join_group {swarm.group}")
+    swarm.seeder.expect(f"accept_request {swarm.group} leecher")
 
 
 def test_cancelling_in_the_middle_removes_what_was_fetched(swarm: Swarm) -> None:

@@ -10,7 +10,7 @@ pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("revocation")]
 def test_who_is_put_out_loses_the_running_download_and_gets_in_nowhere(world: World) -> None:
     ann, bob, cid = (world.join_in(name) for name in ("ann", "bob", "cid"))
     group = world.new_group(ann, (bob, "bob"), (cid, "cid"))
-    file, target = world.new_file("data.bin", 512 * MIB), world.new_folder()
+    file, target = world.new_file("data.bin", 256 * MIB), world.new_folder()
     small = world.new_file("small.bin", 1000)
     upload(ann, file, group)
     upload(ann, small, group)

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import psutil
 
 from bench.processes import LOOPBACK, ROOT, ShellProcess, TrackerProcess, free_ports, write_tracker_info
+from tests.builders import write_content
 
 Answer = dict[str, Any]
 MIB = 1 << 20
@@ -45,10 +45,11 @@ class World:
         self._logs.mkdir()
         # Not below `folder`: the pool's unix socket lies in it, and such a path has 107 bytes at most.
         self._temporary = Path(tempfile.mkdtemp(prefix="shoal-"))
-        # TMPDIR is also what tells this world's processes from all others.
+        # TMPDIR is also what tells this world's processes from all others. Hundreds of processes are started, so the
+        # program is compiled once, also where it is not usual to keep that.
         self.environment = {
             **os.environ, "TMPDIR": str(self._temporary), "XDG_STATE_HOME": str(folder / "xdg"), "TERM": "xterm",
-            "PROMPT_TOOLKIT_NO_CPR": "1", "PYTHONWARNINGS": "default",
+            "PROMPT_TOOLKIT_NO_CPR": "1", "PYTHONWARNINGS": "default", "PYTHONDONTWRITEBYTECODE": "",
         }  # fmt: skip
         self.trackers: dict[int, TrackerProcess] = {}
         self._clients: list[ShellProcess] = []
@@ -61,8 +62,9 @@ class World:
     def start_tracker(self, number: int = 1, *options: str) -> TrackerProcess:
         with self.new_log("tracker").open("wb") as errors:
             tracker = TrackerProcess(
-                self.tracker_info, number, self.folder / "tracker", errors, self.environment, options
-            )
+                self.tracker_info, number, self.folder / "tracker", errors, self.environment, options,
+                module="tests.end_to_end.quick_tracker",
+            )  # fmt: skip
         self.trackers[number] = tracker
         return tracker
 
@@ -138,13 +140,7 @@ class World:
 
     def new_file(self, name: str = "data.bin", size_bytes: int = 1000) -> Path:
         """In a folder of its own."""
-        path = self.new_folder() / name
-        random = np.random.default_rng()
-        with path.open("wb") as file:
-            while size_bytes > 0:
-                file.write(random.bytes(min(size_bytes, 16 * MIB)))
-                size_bytes -= 16 * MIB
-        return path
+        return write_content(self.new_folder() / name, size_bytes)
 
     def begin_in_background(
         self, client: ShellProcess, user_id: str, group_id: str, name: str, target: Path

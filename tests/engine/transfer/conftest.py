@@ -16,6 +16,7 @@ from engine.swarm.geometry import Geometry
 from engine.transfer import events
 from engine.transfer.coordinator import Coordinator, Fetching
 from engine.transfer.download import Download
+from tests.builders import write_content
 from tests.fakes import Club, FakeDirectory, Member
 from tracker import tickets
 
@@ -80,9 +81,8 @@ class World:
     async def file(
         self, name: str, size_bytes: int, hasher: Node, piece_bytes: int | None = None
     ) -> tuple[Path, Manifest]:
-        """Random bytes, and their manifest, in pieces of the usual size or of another."""
-        path = self.folder / name
-        path.write_bytes(os.urandom(size_bytes))
+        """A file, and its manifest, in pieces of the usual size or of another."""
+        path = write_content(self.folder / name, size_bytes)
         geometry = Geometry(size_bytes, piece_bytes) if piece_bytes else Geometry.of_size(size_bytes)
         descriptor = os.open(path, os.O_RDONLY)
         try:

@@ -189,7 +189,8 @@ async def test_a_certificate_of_another_authority_makes_no_link(world: World) ->
 
 
 async def test_a_removed_member_gets_nothing_more_in_the_middle_of_a_download(world: World) -> None:
-    seeder, leecher = await world.node("seeder"), await world.node("leecher")
+    eager = Settings(workers=2, refused_delay_s=0.5)
+    seeder, leecher = await world.node("seeder"), await world.node("leecher", eager)
     path, manifest = await world.file("data.bin", 256 * MIB, seeder)
     seeder.serve(path, manifest)
     leecher.knows(seeder)
@@ -206,7 +207,7 @@ async def test_a_removed_member_gets_nothing_more_in_the_middle_of_a_download(wo
 async def test_a_spared_key_goes_on_when_the_other_sessions_of_its_account_are_revoked(world: World) -> None:
     seeder, leecher = await world.node("seeder"), await world.node("leecher")
     other = await world.node("leecher")
-    path, manifest = await world.file("data.bin", 256 * MIB, seeder)
+    path, manifest = await world.file("data.bin", 128 * MIB, seeder)
     seeder.serve(path, manifest)
     downloads = []
     for node, name in ((leecher, "copy.bin"), (other, "other.bin")):
