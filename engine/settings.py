@@ -16,8 +16,9 @@ class Settings:
     block_bytes: int = 256 << 10
     """Unit of receiving, hashing and writing: stays in a core's L2 cache."""
 
-    links_per_download: int = 10
-    """Degree of the swarm's graph: 10 is close to a full mesh for a hundred peers (ARCHITECTURE.md, scheduling)."""
+    links_per_download: int = 20
+    """At most. The tracker names ten peers in a swarm of a hundred, twenty in one of a thousand, and whoever is drawn
+    into a link with this client later."""
 
     peers_wanted: int = 20
     """How many peers to ask the tracker for at a time."""

@@ -1,60 +1,133 @@
-"""Which peers somebody hears about. Pure.
+"""Which peers somebody hears about: the neighbours it has in a random regular graph of the swarm. Pure.
 
-A swarm spreads fastest when everybody has about the same number of links, drawn at random: a random regular graph. So
-the tracker counts, per file, in how many handouts each session took part, on either side, and hands out those with
-the fewest, ties broken by chance. Invariant: never the asker itself, never more than `want`, and at least
-COMPLETE_MIN peers that have the whole file where there are any, since a swarm of pieces alone may lack one.
+A swarm spreads fastest when everybody has about the same number of links, drawn at random: ten keep a hundred peers as
+close as a full mesh would, twenty a thousand. So the tracker draws the links, per file, and hands out neighbours; both
+ends of a link are told. A newcomer takes places that are free; when there are none it goes between two that are linked,
+and everybody has as many links as before. Who leaves takes its links along, and its neighbours get others when they
+ask again. Two complete peers have nothing to say to each other: they are never linked, and no longer linked once both
+are complete.
+
+Invariant: links are mutual, never to oneself, never between two complete peers; whoever asks has a neighbour if there
+is anybody who could be one; nobody has more than `degree_for` links because of others, but for one that a newcomer
+would otherwise be without.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 from tracker.presence import Sharer, Swarm
 
 if TYPE_CHECKING:
     import random
 
-COMPLETE_MIN = 2
+DEGREE, DEGREE_MAX = 10, 20
+_SMALL_SWARM, _LARGE_SWARM = 100, 1000
+
+
+def degree_for(count: int) -> int:
+    """How many links each of `count` peers should have."""
+    growth = math.log(max(count, 1) / _SMALL_SWARM) / math.log(_LARGE_SWARM / _SMALL_SWARM)
+    return DEGREE + round((DEGREE_MAX - DEGREE) * min(1.0, max(0.0, growth)))
+
+
+class Handed(NamedTuple):
+    """The neighbours of whoever asked, in no telling order; `new`: those that it got just now."""
+
+    peers: list[Sharer]
+    new: list[Sharer]
 
 
 class Handout:
     def __init__(self) -> None:
-        self._degrees: dict[Swarm, dict[int, int]] = {}
+        self._graphs: dict[Swarm, _Graph] = {}
 
     def choose(
         self, swarm: Swarm, asker: int, sharers: Sequence[Sharer], want: int, chance: "random.Random"
-    ) -> list[Sharer]:
-        """At most `want` of `sharers`, in no telling order."""
-        degrees = self._only_present(swarm, asker, sharers)
-        others = [sharer for sharer in sharers if sharer.session != asker]
-        chance.shuffle(others)
-        others.sort(key=lambda sharer: degrees.get(sharer.session, 0))
-        chosen = _with_complete(others, want)
-        for sharer in chosen:
-            degrees[sharer.session] = degrees.get(sharer.session, 0) + 1
-        degrees[asker] = degrees.get(asker, 0) + len(chosen)
-        chance.shuffle(chosen)
-        return chosen
+    ) -> Handed:
+        """At most `want` neighbours. The asker need not be a sharer yet: its place is kept for some seconds."""
+        graph = self._graphs.setdefault(swarm, _Graph())
+        by_session = {sharer.session: sharer for sharer in sharers}
+        graph.follow({session: sharer.is_complete for session, sharer in by_session.items()}, asker)
+        before = graph.neighbours_of(asker)
+        graph.join(asker, [session for session in by_session if session != asker], chance)
+        peers = [by_session[session] for session in graph.neighbours_of(asker) if session in by_session]
+        chance.shuffle(peers)
+        return Handed(peers[:want], [peer for peer in peers[:want] if peer.session not in before])
 
-    def forget_unshared(self, is_shared: Callable[[Swarm], bool]) -> None:
-        """Drops the counts of files that nobody shares any more."""
-        self._degrees = {swarm: counts for swarm, counts in self._degrees.items() if is_shared(swarm)}
-
-    def _only_present(self, swarm: Swarm, asker: int, sharers: Sequence[Sharer]) -> dict[int, int]:
-        """The counts of this swarm without those who left it, so that they never outgrow it."""
-        present = {sharer.session for sharer in sharers} | {asker}
-        old = self._degrees.get(swarm, {})
-        kept = {session: degree for session, degree in old.items() if session in present}
-        self._degrees[swarm] = kept
-        return kept
+    def sweep(self, is_shared: Callable[[Swarm], bool]) -> None:
+        """To be called every few seconds: forgets files that nobody shares, and who asked and then shared nothing."""
+        self._graphs = {swarm: graph for swarm, graph in self._graphs.items() if is_shared(swarm)}
+        for graph in self._graphs.values():
+            graph.lose_patience()
 
 
-def _with_complete(ranked: list[Sharer], want: int) -> list[Sharer]:
-    chosen, rest = ranked[:want], ranked[want:]
-    complete_count = sum(sharer.is_complete for sharer in chosen)
-    spare = [sharer for sharer in rest if sharer.is_complete]
-    missing = min(COMPLETE_MIN - complete_count, len(spare), want - complete_count)
-    for sharer in spare[: max(0, missing)]:
-        last_partial = max(index for index, one in enumerate(chosen) if not one.is_complete)
-        chosen[last_partial] = sharer
-    return chosen
+class _Graph:
+    """One swarm. `expected`: who asked and shares nothing yet, and whether it was so at the last sweep already."""
+
+    def __init__(self) -> None:
+        self._links: dict[int, set[int]] = {}
+        self._complete: set[int] = set()
+        self._expected: dict[int, bool] = {}
+
+    def neighbours_of(self, node: int) -> set[int]:
+        return set(self._links.get(node, ()))
+
+    def follow(self, present: Mapping[int, bool], asker: int) -> None:
+        """`present`: who shares the file now, and whether all of it."""
+        self._expected = {node: is_old for node, is_old in self._expected.items() if node not in present}
+        if asker not in present:
+            self._expected[asker] = False
+        for gone in self._links.keys() - present.keys() - self._expected.keys():
+            for other in self._links.pop(gone):
+                self._links[other].discard(gone)
+        complete = {node for node, is_complete in present.items() if is_complete}
+        for node in complete - self._complete:
+            for other in self.neighbours_of(node) & complete:
+                self._unlink(node, other)
+        self._complete = complete
+
+    def join(self, node: int, others: Sequence[int], chance: "random.Random") -> None:
+        """Links from `node` to some of `others`, where it has too few."""
+        own, degree = self._links.setdefault(node, set()), degree_for(len(others) + 1)
+        if len(own) >= degree:
+            return
+        able = [other for other in others if other not in own and not self._are_complete(node, other)]
+        chance.shuffle(able)
+        able.sort(key=self._degree_of)
+        for other in able:
+            if len(own) < degree and self._degree_of(other) < degree:
+                self._link(node, other)
+        self._go_between(node, able, degree, chance)
+        if able and not own:
+            self._link(node, able[0])
+
+    def lose_patience(self) -> None:
+        self._expected = {node: True for node, is_old in self._expected.items() if not is_old}
+
+    def _go_between(self, node: int, able: Sequence[int], degree: int, chance: "random.Random") -> None:
+        """In place of a link between two others, one to each of them."""
+        own, free = self._links[node], set(able)
+        for one in able:
+            if len(own) > degree - 2:
+                return
+            linked = self._links.get(one, set()) & free - own if one not in own else set()
+            if linked:
+                other = chance.choice(sorted(linked))
+                self._unlink(one, other)
+                self._link(node, one)
+                self._link(node, other)
+
+    def _are_complete(self, one: int, other: int) -> bool:
+        return one in self._complete and other in self._complete
+
+    def _degree_of(self, node: int) -> int:
+        return len(self._links.get(node, ()))
+
+    def _link(self, one: int, other: int) -> None:
+        self._links.setdefault(one, set()).add(other)
+        self._links.setdefault(other, set()).add(one)
+
+    def _unlink(self, one: int, other: int) -> None:
+        self._links[one].discard(other)
+        self._links[other].discard(one)

@@ -114,9 +114,6 @@ class Presence:
         """Everyone who serves this file, in whole or in part, in the order of arrival."""
         return [self._sharer(session, swarm) for session in sorted(self._swarms.get(swarm, ()))]
 
-    def list_fetching(self, swarm: Swarm) -> list[Sharer]:
-        return [sharer for sharer in self.list_sharers(swarm) if not sharer.is_complete]
-
     def count_sharers(self, swarm: Swarm) -> int:
         """People, not sessions: somebody with two machines online counts once."""
         return len({self._online[session].user_id for session in self._swarms.get(swarm, ())})

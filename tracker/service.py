@@ -158,7 +158,7 @@ class Service:
     def sweep(self) -> None:
         """Forgets the silent."""
         self._desk.presence.expire(self._clock())
-        self._desk.handout.forget_unshared(self._desk.presence.is_shared)
+        self._desk.handout.sweep(self._desk.presence.is_shared)
 
     async def _answer(self, caller: Caller, call: Call) -> Result:
         request, now_s = call.request, self._clock()

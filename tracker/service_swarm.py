@@ -22,7 +22,7 @@ from tracker.protocol import (
     Share,
     Ticket,
 )
-from tracker.settings import PUSHES_PER_ANNOUNCE_MAX, PUSHES_PER_SHARE_MAX
+from tracker.settings import PUSHES_PER_ANNOUNCE_MAX
 from tracker.ticket_keys import find_signing_key
 from tracker.turn import Turn
 from tracker.vocabulary import SHARES_PER_ANNOUNCE_MAX
@@ -36,7 +36,7 @@ async def announce(turn: Turn, request: Announce) -> Announced:
     for swarm in presence.list_swarms(number):
         if swarm not in said:
             presence.remove(number, swarm)
-    _record(turn, known)
+    await _record(turn, known)
     return Announced(unknown)
 
 
@@ -49,7 +49,7 @@ async def announce_change(turn: Turn, request: AnnounceChange) -> Announced:
         presence.remove(number, (share.group_id, share.root))
     if presence.count_shares(number) + len(known) > SHARES_PER_ANNOUNCE_MAX:
         raise Refusal("too_large", f"one client shares at most {SHARES_PER_ANNOUNCE_MAX} files")
-    _record(turn, known)
+    await _record(turn, known)
     return Announced(unknown)
 
 
@@ -61,12 +61,16 @@ async def find_peers(turn: Turn, request: FindPeers) -> Peers:
 
 
 async def choose_peers(turn: Turn, group_id: str, root: bytes, want: int) -> list[Peer]:
-    """Members who serve the file now, never the caller's own session."""
-    placed = _placed(turn, (group_id, root))
+    """Members who serve the file now, never the caller's own session. Those who had no link with it hear of it."""
+    swarm, number = (group_id, root), turn.session.number
+    placed = _placed(turn, swarm)
     members = await people.members_among(turn.db, group_id, {one.user_id for one in placed})
     sharers = [one for one in placed if one.user_id in members]
-    chosen = turn.desk.handout.choose((group_id, root), turn.session.number, sharers, want, turn.desk.chance)
-    return [_peer(sharer) for sharer in chosen]
+    handed = turn.desk.handout.choose(swarm, number, sharers, want, turn.desk.chance)
+    own = next((one for one in placed if one.session == number), None)
+    if own is not None:
+        _tell_fetching(turn, swarm, own, handed.new)
+    return [_peer(sharer) for sharer in handed.peers]
 
 
 async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
@@ -109,26 +113,41 @@ async def _sort_out(turn: Turn, shares: Collection[Share]) -> tuple[list[Share],
     return known, unknown
 
 
-def _record(turn: Turn, shares: Iterable[Share]) -> None:
-    number = turn.session.number
+async def _record(turn: Turn, shares: Iterable[Share]) -> None:
+    presence, number = turn.desk.presence, turn.session.number
     pushes_left = PUSHES_PER_ANNOUNCE_MAX
     for share in shares:
         swarm = (share.group_id, share.root)
-        if turn.desk.presence.add(number, swarm, share.is_complete) and pushes_left > 0:
-            pushes_left -= _tell_fetching(turn, swarm, pushes_left)
+        is_new = presence.add(number, swarm, share.is_complete)
+        if is_new and pushes_left > 0 and presence.is_shared_by_others(number, swarm):
+            pushes_left -= await _introduce(turn, swarm)
 
 
-def _tell_fetching(turn: Turn, swarm: Swarm, limit: int) -> int:
-    """Tells some of those who fetch this file about its new peer; how many were told."""
-    number = turn.session.number
-    presence = turn.desk.presence
-    newcomer = next(one for one in presence.list_sharers(swarm) if one.session == number)
-    waiting = [one.session for one in presence.list_fetching(swarm) if one.session != number]
-    told = turn.desk.chance.sample(waiting, min(len(waiting), PUSHES_PER_SHARE_MAX, limit))
-    event = PeerJoined(swarm[0], swarm[1], _peer(newcomer))
-    for session in told:
-        turn.afterwards(lambda session=session: turn.desk.audience.tell_session(session, event))  # type: ignore[misc]
-    return len(told)
+async def _introduce(turn: Turn, swarm: Swarm) -> int:
+    """The caller serves this file from now on: its neighbours and it hear of each other. How many were told."""
+    number, placed = turn.session.number, _placed(turn, swarm)
+    newcomer = next(one for one in placed if one.session == number)
+    handed = turn.desk.handout.choose(swarm, number, placed, len(placed), turn.desk.chance)
+    told = _tell_fetching(turn, swarm, newcomer, handed.peers)
+    if newcomer.is_complete or not handed.new:
+        return told
+    members = await people.members_among(turn.db, swarm[0], {one.user_id for one in handed.new})
+    for peer in handed.new:
+        if peer.user_id in members:
+            _tell(turn, newcomer, PeerJoined(*swarm, _peer(peer)))
+    return told + len(handed.new)
+
+
+def _tell_fetching(turn: Turn, swarm: Swarm, peer: Sharer, neighbours: Iterable[Sharer]) -> int:
+    """Those who have the whole file need no peers. How many were told."""
+    fetching = [one for one in neighbours if not one.is_complete]
+    for one in fetching:
+        _tell(turn, one, PeerJoined(*swarm, _peer(peer)))
+    return len(fetching)
+
+
+def _tell(turn: Turn, to: Sharer, event: PeerJoined) -> None:
+    turn.afterwards(lambda: turn.desk.audience.tell_session(to.session, event))
 
 
 def _placed(turn: Turn, swarm: Swarm) -> list[Sharer]:

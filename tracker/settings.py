@@ -51,9 +51,8 @@ INVITES_PER_ACCOUNT_MAX = 100
 FIRST_INVITE_LIFE_S = 86400.0
 AUDIT_ENTRIES_SHOWN = 1000
 
-PUSHES_PER_SHARE_MAX = 20
 PUSHES_PER_ANNOUNCE_MAX = 1000
-"""Who is not told of a new peer finds it at the next handout."""
+"""Who is not told of a new neighbour hears of it at the next handout."""
 
 CALL_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0

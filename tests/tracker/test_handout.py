@@ -1,58 +1,221 @@
 import random
+from collections.abc import Iterable
 
-from hypothesis import given
+import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tracker.handout import COMPLETE_MIN, Handout
+from tracker.handout import DEGREE, DEGREE_MAX, Handed, Handout, degree_for
 from tracker.presence import Sharer
 
 FILE = ("lab", bytes(32))
 
 
-def sharer(session: int, is_complete: bool) -> Sharer:
-    return Sharer(session, f"user{session}", bytes([session % 256]), "192.0.2.1", 1, is_complete)
+class Swarm:
+    """A tracker's view of one file: who shares it, and the handout under test."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = random.Random(seed)
+        self.handout = Handout()
+        self.complete: dict[int, bool] = {}
+        self.last = 0
+
+    def sharers(self) -> list[Sharer]:
+        return [
+            Sharer(session, f"user{session}", session.to_bytes(4, "big"), "192.0.2.1", 1, is_complete)
+            for session, is_complete in self.complete.items()
+        ]
+
+    def ask(self, session: int) -> Handed:
+        return self.handout.choose(FILE, session, self.sharers(), DEGREE_MAX, self.chance)
+
+    def join(self, *, is_complete: bool = False) -> Handed:
+        """Somebody comes as a client does: it asks, then it shares, and is introduced."""
+        self.last += 1
+        self.ask(self.last)
+        self.complete[self.last] = is_complete
+        return self.ask(self.last)
+
+    def neighbours(self) -> dict[int, set[int]]:
+        """As the tracker has them, without changing them."""
+        links = self.handout._graphs[FILE]._links
+        return {session: links.get(session, set()) & self.complete.keys() for session in self.complete}
 
 
-@given(st.lists(st.booleans(), max_size=60), st.integers(0, 60), st.integers(1, 50), st.integers())
-def test_never_the_asker_never_too_many_and_some_with_the_whole_file(
-    completeness: list[bool], asker: int, want: int, seed: int
-) -> None:
-    sharers = [sharer(session, is_complete) for session, is_complete in enumerate(completeness)]
-    handout, chance = Handout(), random.Random(seed)
-    for _ in range(3):
-        chosen = handout.choose(FILE, asker, sharers, want, chance)
-        others = [one for one in sharers if one.session != asker]
-        assert len(chosen) == len(set(chosen)) == min(want, len(others))
-        assert set(chosen) <= set(others)
-        complete_count = sum(one.is_complete for one in others)
-        assert sum(one.is_complete for one in chosen) >= min(COMPLETE_MIN, want, complete_count)
+def reached(links: dict[int, set[int]], first: int) -> set[int]:
+    seen, todo = {first}, [first]
+    while todo:
+        for other in links[todo.pop()] - seen:
+            seen.add(other)
+            todo.append(other)
+    return seen
 
 
-def test_one_after_the_other_they_form_a_nearly_regular_graph() -> None:
-    chance, handout, present = random.Random(7), Handout(), [sharer(0, True), sharer(1, True)]
-    degrees = dict.fromkeys(range(200), 0)
-    for session in range(2, 200):
-        for chosen in handout.choose(FILE, session, present, 8, chance):
-            degrees[chosen.session] += 1
-            degrees[session] += 1
-        present.append(sharer(session, False))
-    partial = sorted(degrees[session] for session in range(2, 200))
-    assert partial[0] >= 2
-    assert partial[-1] <= 3 * 8
-    # The two that have everything are asked for by everybody; no other peer is.
-    assert sum(partial[50:150]) / 100 < 16
+def degrees(links: dict[int, set[int]]) -> list[int]:
+    return sorted(map(len, links.values()))
 
 
-def test_the_same_chance_gives_the_same_handout() -> None:
-    sharers = [sharer(session, session < 3) for session in range(40)]
-    runs = [Handout().choose(FILE, 99, sharers, 10, random.Random(5)) for _ in range(2)]
-    assert runs[0] == runs[1]
+def numbers(peers: Iterable[Sharer]) -> set[int]:
+    return {peer.session for peer in peers}
 
 
-def test_counts_of_files_nobody_shares_are_dropped() -> None:
-    handout, chance = Handout(), random.Random(1)
-    sharers = [sharer(session, True) for session in range(3)]
-    handout.choose(FILE, 99, sharers, 1, chance)
-    handout.forget_unshared(lambda swarm: False)
-    firsts = {handout.choose(FILE, 99, sharers, 1, random.Random(seed))[0].session for seed in range(3)}
-    assert firsts == {0, 1, 2}
+def test_ten_links_each_and_up_to_twenty_in_large_swarms() -> None:
+    assert [degree_for(count) for count in (0, 1, 100, 1000, 10**6)] == [DEGREE, DEGREE, DEGREE, DEGREE_MAX, DEGREE_MAX]
+    assert DEGREE < degree_for(400) < DEGREE_MAX
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_after_the_other_they_form_a_regular_connected_graph(seed: int) -> None:
+    swarm = Swarm(seed)
+    swarm.join(is_complete=True)
+    for _ in range(99):
+        swarm.join()
+    links = swarm.neighbours()
+    assert degrees(links)[0] >= DEGREE - 1
+    assert degrees(links)[-1] <= DEGREE + 1
+    assert len(reached(links, 1)) == 100
+
+
+def test_those_who_begin_at_the_same_moment_hear_of_each_other() -> None:
+    """All ask before any of them shares; the introductions make up for it."""
+    swarm = Swarm(5)
+    swarm.join(is_complete=True)
+    crowd = range(2, 10)
+    for session in crowd:
+        swarm.ask(session)
+    for session in crowd:
+        swarm.complete[session] = False
+        swarm.ask(session)
+    assert degrees(swarm.neighbours()) == [8] * 9
+
+
+def test_a_newcomer_finds_its_places_where_all_are_taken() -> None:
+    swarm = Swarm(1)
+    for _ in range(DEGREE + 1):
+        swarm.join()
+    assert degrees(swarm.neighbours()) == [DEGREE] * (DEGREE + 1)
+    assert len(swarm.join().peers) == DEGREE
+    assert degrees(swarm.neighbours()) == [DEGREE] * (DEGREE + 2)
+
+
+def test_who_leaves_takes_its_links_along_and_its_neighbours_get_others() -> None:
+    swarm = Swarm(2)
+    for _ in range(60):
+        swarm.join()
+    for session in range(1, 31):
+        del swarm.complete[session]
+    for session in swarm.complete:
+        assert len(swarm.ask(session).peers) >= DEGREE - 1
+    links = swarm.neighbours()
+    assert degrees(links)[-1] <= DEGREE + 1
+    assert len(reached(links, 31)) == 30
+
+
+def test_the_links_of_a_swarm_that_grew_are_as_many_as_a_large_one_needs() -> None:
+    swarm = Swarm(3)
+    for _ in range(300):
+        swarm.join()
+    for session in swarm.complete:
+        swarm.ask(session)
+    assert degrees(swarm.neighbours())[0] >= degree_for(300) - 1
+
+
+def test_two_complete_peers_are_not_linked_and_not_any_more_once_both_are_complete() -> None:
+    swarm = Swarm(4)
+    swarm.join(is_complete=True)
+    assert swarm.join(is_complete=True).peers == []
+    assert numbers(swarm.join().peers) == {1, 2}
+    swarm.complete[3] = True
+    assert swarm.ask(3).peers == []
+    assert swarm.neighbours() == {1: set(), 2: set(), 3: set()}
+
+
+def test_the_new_neighbours_are_told_from_those_it_had() -> None:
+    swarm = Swarm(6)
+    swarm.join()
+    assert numbers(swarm.join().peers) == {1}
+    swarm.complete[3] = False
+    assert numbers(swarm.ask(2).new) == {3}
+    assert swarm.ask(2).new == []
+
+
+def test_who_asked_and_then_shares_nothing_keeps_no_place() -> None:
+    swarm = Swarm(7)
+    swarm.join()
+    swarm.ask(9)
+    assert swarm.handout._graphs[FILE].neighbours_of(1) == {9}
+    for _ in range(2):
+        swarm.handout.sweep(lambda _: True)
+    swarm.ask(1)
+    assert swarm.handout._graphs[FILE].neighbours_of(1) == set()
+
+
+def test_files_nobody_shares_are_forgotten() -> None:
+    swarm = Swarm(8)
+    swarm.join()
+    swarm.handout.sweep(lambda _: False)
+    assert swarm.handout._graphs == {}
+
+
+class HandoutMachine(RuleBasedStateMachine):
+    """Whoever comes, goes, completes and asks, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.swarm = Swarm(0)
+
+    @rule(is_complete=st.booleans(), count=st.integers(1, 15))
+    def come(self, is_complete: bool, count: int) -> None:
+        for _ in range(count):
+            self.swarm.join(is_complete=is_complete)
+
+    @rule()
+    def ask_and_go(self) -> None:
+        self.swarm.last += 1
+        self.swarm.ask(self.swarm.last)
+
+    @precondition(lambda self: self.swarm.complete)
+    @rule(data=st.data())
+    def leave(self, data: st.DataObject) -> None:
+        del self.swarm.complete[data.draw(st.sampled_from(list(self.swarm.complete)))]
+
+    @precondition(lambda self: self.swarm.complete)
+    @rule(data=st.data())
+    def complete(self, data: st.DataObject) -> None:
+        self.swarm.complete[data.draw(st.sampled_from(list(self.swarm.complete)))] = True
+
+    @precondition(lambda self: self.swarm.complete)
+    @rule(data=st.data())
+    def ask(self, data: st.DataObject) -> None:
+        swarm = self.swarm
+        session = data.draw(st.sampled_from(list(swarm.complete)))
+        handed = swarm.ask(session)
+        peers = numbers(handed.peers)
+        assert session not in peers
+        assert peers <= swarm.complete.keys()
+        assert len(peers) == len(handed.peers) <= DEGREE_MAX
+        assert not (swarm.complete[session] and any(swarm.complete[peer] for peer in peers))
+        could = [each for each in swarm.complete if each != session]
+        if swarm.complete[session]:
+            could = [each for each in could if not swarm.complete[each]]
+        assert bool(peers) == bool(could)
+        # Once somebody asked, nobody who left or is as complete as its neighbour is left in the graph.
+        links = swarm.neighbours()
+        assert all(swarm.complete[a] + swarm.complete[b] < 2 for a in links for b in links[a])
+
+    @rule()
+    def time_passes(self) -> None:
+        self.swarm.handout.sweep(lambda _: bool(self.swarm.complete))
+
+    @invariant()
+    def links_are_mutual_and_places_bounded(self) -> None:
+        for graph in self.swarm.handout._graphs.values():
+            for session, others in graph._links.items():
+                assert session not in others
+                assert all(session in graph._links[other] for other in others)
+                assert len(others) <= DEGREE_MAX + 1
+
+
+TestHandoutMachine = HandoutMachine.TestCase
+TestHandoutMachine.settings = settings(max_examples=40, stateful_step_count=25)

@@ -51,15 +51,6 @@ def test_who_leaves_a_group_shares_nothing_there_any_more() -> None:
     assert presence.list_swarms(1) == [("team", bytes(32))]
 
 
-def test_only_those_without_the_whole_file_are_fetching() -> None:
-    presence = present((1, "ann"), (2, "bob"))
-    presence.add(1, FILE, True)
-    presence.add(2, FILE, False)
-    assert [one.session for one in presence.list_fetching(FILE)] == [2]
-    presence.add(2, FILE, True)
-    assert presence.list_fetching(FILE) == []
-
-
 class PresenceMachine(RuleBasedStateMachine):
     """Presence against the plainest model: a dict of dicts."""
 

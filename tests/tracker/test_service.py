@@ -272,6 +272,20 @@ async def test_who_fetches_hears_of_a_new_peer_once(office: "Office") -> None:
     assert not [event for event in cy.events if isinstance(event, protocol.PeerJoined)]
 
 
+async def test_those_who_begin_at_the_same_moment_hear_of_each_other(office: "Office") -> None:
+    ann, bob, cy = await office.gather("lab", "ann", "bob", "cy")
+    await ann.ask(a_file("lab", "data"))
+    await ann.ask(announce(share("lab")))
+    for member in (bob, cy):
+        await member.ask(announce())
+        await member.ask(protocol.FindPeers("lab", bytes(32), 5))
+    for member in (bob, cy):
+        await member.ask(protocol.AnnounceChange([share("lab", is_complete=False)], []))
+    for member, other in ((bob, "cy"), (cy, "bob")):
+        joined = [event.peer.user_id for event in member.events if isinstance(event, protocol.PeerJoined)]
+        assert joined == [other]
+
+
 async def test_a_change_needs_an_announce_before_it(office: "Office") -> None:
     (ann,) = await office.gather("lab", "ann")
     await ann.ask(a_file("lab", "data"))
