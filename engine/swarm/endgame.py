@@ -3,7 +3,8 @@
 In this order, for the request that would finish last and that the idle link would shorten:
 
 - *steal* what the slow link was not yet answered: it costs nothing;
-- *split* what is on its way and has more than SPLIT_BYTES_MIN to go: the idle link gets the second half;
+- *split* what is on its way and has more than SPLIT_BYTES_MIN to go, unless all of it is sent before the cut is heard
+  of: the idle link gets the second half;
 - *steal* a small piece on its way when that is still much quicker: it costs what came of it;
 - *duplicate* when the holder is silent, that is over its own deadline: two holders at most, the second into memory.
 
@@ -98,7 +99,8 @@ class Endgame:
             return None
         is_long = self._geometry.length_of(request.piece) > SPLIT_BYTES_MIN
         if is_long and request.is_cuttable:
-            return How.SPLIT if left_s > STEAL_ADVANTAGE * thief_s / 2 else None
+            sent_s = self._sources[request.link].window.round_trip_s
+            return How.SPLIT if left_s > STEAL_ADVANTAGE * thief_s / 2 + sent_s else None
         return How.STEAL if left_s > RESTART_ADVANTAGE * thief_s else None
 
     def _seconds_left(self, request: Request, usual_rate: float, now_s: float) -> float:
