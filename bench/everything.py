@@ -33,6 +33,7 @@ PLAN = (
 LONG_PLAN = (
     ("memory", "--size", "20"),
     ("faults", "--kills", "500"),
+    ("simulate",),
 )
 QUICK_PLAN = (
     ("compare", "--size", "64", "--rounds", "1"),
@@ -48,6 +49,7 @@ QUICK_PLAN = (
     ("wire", "--count", "100"),
     ("revocation", "--rounds", "1"),
     ("faults", "--kills", "5", "--resume-gib", "4", "--size", "256", "--rounds", "1"),
+    ("simulate", "--leechers", "4", "8", "--pieces", "60", "--troubled", "6", "--newcomers", "12", "--seeds", "1"),
 )
 
 

@@ -124,7 +124,10 @@ class Transfer:
         return left
 
     def shorten(self, by: int) -> None:
-        self._left = max(0, self._left - by)
+        """Leave out the last bytes, as far as they were not sent yet."""
+        was_left, self._left = self._left, max(0, self._left - by)
+        if was_left and not self._left:
+            self._on_sent()
 
     def chunk_sent(self) -> None:
         if not self._left:

@@ -4,14 +4,12 @@ Every leecher has a real `Scheduler`, every server real `UploadSlots` and `least
 lies between them: messages that take half a round trip, bytes that share links (network), a tracker that hands out
 neighbours, and peers that come, go, fall silent or lie.
 
-Deterministic: one seed gives one course. Not here: scenarios and what they should reach (test_swarm).
+Deterministic: one seed gives one course. Not here: scenarios and what they should reach (scenarios).
 """
 
 import itertools
 import random
-from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -24,67 +22,27 @@ from engine.swarm.scheduler import Scheduler
 from engine.swarm.sender_choice import least_sent
 from engine.swarm.upload_slots import UploadSlots
 from tests.simulation.network import Clock, Port, Transfer
+from tests.simulation.node import Node, Sending, Serving
 
 ACKNOWLEDGE_S = 0.0002
 """A worker's answer to a revocation."""
 
 
-@dataclass(slots=True, eq=False)
-class Sending:
-    """Bytes [begin, end) of a piece on their way; `came` of them are there."""
-
-    ask: Ask
-    piece: int
-    begin: int
-    end: int
-    came: int = 0
-    transfer: Transfer | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Serving:
-    """One serve link: requests in line, and what is being sent."""
-
-    server: "Node"
-    fetcher: "Node"
-    queue: deque[Ask] = field(default_factory=deque)
-    sending: Sending | None = None
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """A client. `lies`: how many of its pieces are wrong. `asked`, `arriving`: by request."""
-
-    number: int
-    port: Port
-    have: bytearray
-    sent: list[int]
-    slots: UploadSlots[Serving]
-    joined_at_s: float
-    account: str
-    lies: float = 0.0
-    is_gone: bool = False
-    scheduler: Scheduler | None = None
-    finished_at_s: float | None = None
-    serving: dict[int, Serving] = field(default_factory=dict)
-    fetching_from: set[int] = field(default_factory=set)
-    banned: set[int] = field(default_factory=set)
-    asked: dict[int, Ask] = field(default_factory=dict)
-    arriving: dict[int, Sending] = field(default_factory=dict)
-    ready: dict[int, int] = field(default_factory=dict)
-    wasted_bytes: int = 0
-    verified_at_s: list[float] = field(default_factory=list)
-
-    @property
-    def is_complete(self) -> bool:
-        return self.scheduler is None or self.scheduler.is_complete
-
-
 class Swarm:
-    """One file. Rates in bytes/s. Arrange nodes and events, then `run`."""
+    """One file. Rates in bytes/s. Arrange nodes and events, then `run`.
 
-    def __init__(self, geometry: Geometry, seed: int, settings: Settings | None = None, chunks_per_piece: int = 4):
+    `scheduler`, `choose`: what decides, to be replaced where a rule is to be seen switched off. `on_all_out`: called
+    when some leecher has the last of the pieces that only the origin had.
+    """
+
+    def __init__(
+        self, geometry: Geometry, seed: int, settings: Settings | None = None, chunks_per_piece: int = 4,
+        scheduler: type[Scheduler] = Scheduler,
+        choose: Callable[[Sequence[int], bytearray, list[int]], int | None] = least_sent,
+    ) -> None:  # fmt: skip
         self.geometry, self.settings = geometry, settings or Settings()
+        self._scheduler, self._choose = scheduler, choose
+        self.on_all_out: Callable[[], None] | None = None
         self.rng = random.Random(seed)
         self.clock = Clock()
         self.nodes: list[Node] = []
@@ -99,18 +57,21 @@ class Swarm:
 
     # ------------------------------------------------------------ who is there
 
-    def add(self, up: float, down: float | None = None, latency_s: float = 0.0005, *, is_origin: bool = False) -> Node:
-        """A node that is there now; a leecher has no links yet."""
+    def add(
+        self, up: float, down: float | None = None, latency_s: float = 0.0005, *, is_origin: bool = False,
+        account: str = "",
+    ) -> Node:  # fmt: skip
+        """A node that is there now; a leecher has no links yet. `account`: one of its own if not said."""
         count = self.geometry.piece_count
         number = len(self.nodes)
         port = Port(self.clock, up, down or up, latency_s)
         slots: UploadSlots[Serving] = UploadSlots(self.settings.upload_slots)
         have = bytearray(b"\1" * count) if is_origin else bytearray(count)
-        node = Node(number, port, have, [0] * count, slots, self.clock.now_s, f"user{number}")
+        node = Node(number, port, have, [0] * count, slots, self.clock.now_s, account or f"user{number}")
         if not is_origin:
             flags = np.zeros(count, np.uint8)
             rng = random.Random(self.rng.getrandbits(64))
-            node.scheduler = Scheduler(self.geometry, flags, self.settings, rng, self._request_ids)
+            node.scheduler = self._scheduler(self.geometry, flags, self.settings, rng, self._request_ids)
             self._unfinished += 1
             self.clock.after(self.settings.tick_s * self.rng.random(), self._tick, node)
         self.nodes.append(node)
@@ -125,12 +86,16 @@ class Swarm:
         server.serving[fetcher.number] = Serving(server, fetcher)
         self._after_trip(server, fetcher, self._on_opened, fetcher, server, trips=3)
 
-    def leave(self, node: Node) -> None:
-        """It ends, and its connections say so."""
+    def fall_silent(self, node: Node) -> None:
+        """From now on nothing comes from it any more, and nobody is told."""
         node.is_gone = True
         node.port.stall()
         if not node.is_complete:
             self._unfinished -= 1
+
+    def leave(self, node: Node) -> None:
+        """It ends, and its connections say so."""
+        self.fall_silent(node)
         for serving in list(node.serving.values()):
             self._after_trip(node, serving.fetcher, self._on_lost, serving.fetcher, node)
         for server in node.fetching_from:
@@ -210,7 +175,7 @@ class Swarm:
         server, fetcher = serving.server, serving.fetcher
         while serving.queue:
             ask = serving.queue.popleft()
-            piece = least_sent(ask.candidates, server.have, server.sent)
+            piece = self._choose(ask.candidates, server.have, server.sent)
             if piece is None:
                 self._after_trip(server, fetcher, self._on_refused, fetcher, ask)
                 continue
@@ -223,7 +188,8 @@ class Swarm:
     def _send(self, serving: Serving, ask: Ask, piece: int) -> None:
         end = ask.begin + ask.length if ask.length else self.geometry.length_of(piece)
         sending = serving.sending = Sending(ask, piece, ask.begin, end)
-        serving.fetcher.arriving[ask.request_id] = sending
+        if ask.request_id in serving.fetcher.asked:  # else a cancellation is on its way, and what comes is wasted
+            serving.fetcher.arriving[ask.request_id] = sending
         sending.transfer = Transfer(
             serving.server.port, serving.fetcher.port, end - ask.begin, self.chunk_bytes,
             lambda count: self._on_chunk(serving, sending, count), lambda: self._sent(serving, sending),
@@ -262,6 +228,8 @@ class Swarm:
 
     def _on_chunk(self, serving: Serving, sending: Sending, count: int) -> None:
         fetcher, request_id = serving.fetcher, sending.ask.request_id
+        if fetcher.is_gone:
+            return
         if fetcher.arriving.get(request_id) is not sending:
             fetcher.wasted_bytes += count
             return
@@ -311,6 +279,8 @@ class Swarm:
             if not self._unseen:
                 self.all_out_at_s = now_s
                 self.origin_bytes_when_out = self.nodes[0].port.sent_bytes
+                if self.on_all_out is not None:
+                    self.on_all_out()
         self.clock.after(2 * fetcher.port.latency_s, self._on_have, fetcher, piece)
         if fetcher.is_complete:
             fetcher.finished_at_s = now_s

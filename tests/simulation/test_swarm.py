@@ -1,89 +1,60 @@
-"""Whole swarms in virtual time: how near the slowest comes to the bound, and what one bad peer costs the others.
+"""Small swarms in virtual time: how near the slowest comes to the bound, and what one bad peer costs the others.
 
-The bound for equal links: size / uplink · (1 + log2(N + 1) / pieces). The engine's own decisions drive every node.
+`python -m bench simulate` shows the same for large ones.
 """
 
 import math
 
 import pytest
 
-from engine.swarm.geometry import Geometry
-from tests.simulation.swarm import Node, Swarm
-
-PIECE_BYTES = 256 << 10
-RATE = 12.5e6
-
-
-def full_mesh(
-    leechers: int, pieces: int, seed: int, *, origins: int = 1, slow: int = 0
-) -> tuple[Swarm, list[Node], list[Node]]:
-    """Everybody has a link to everybody; the first `slow` leechers have a tenth of the rate."""
-    swarm = Swarm(Geometry(pieces * PIECE_BYTES, PIECE_BYTES), seed)
-    first = [swarm.add(RATE, is_origin=True) for _ in range(origins)]
-    others = [swarm.add(RATE / 10 if number < slow else RATE) for number in range(leechers)]
-    for fetcher in others:
-        for server in (*first, *others):
-            if server is not fetcher:
-                swarm.link(fetcher, server)
-    return swarm, first, others
-
-
-def bound_s(leechers: int, pieces: int) -> float:
-    return pieces * PIECE_BYTES / RATE * (1 + math.log2(leechers + 1) / pieces)
-
-
-def slowest_s(nodes: list[Node]) -> float:
-    finished = [node.finished_at_s for node in nodes]
-    return max(at_s if at_s is not None else math.inf for at_s in finished)
+from tests.simulation import scenarios
 
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_slowest_of_eight_is_close_to_the_bound_and_nothing_is_wasted(seed: int) -> None:
-    swarm, _, leechers = full_mesh(8, 256, seed)
-    assert swarm.run(600)
-    assert slowest_s(leechers) <= 1.06 * bound_s(8, 256)
-    assert swarm.origin_bytes_when_out <= 1.03 * swarm.geometry.size_bytes
-    assert sum(node.wasted_bytes for node in leechers) < 0.005 * 8 * swarm.geometry.size_bytes
+    outcome = scenarios.run_equal(8, 256, seed)
+    assert outcome.ratios[-1] <= 1.04
+    assert outcome.origin_share <= 1.03
+    assert outcome.wasted < 0.005
 
 
-def test_everybody_finishes_when_the_origin_leaves_once_every_piece_is_out() -> None:
-    swarm, (origin,), leechers = full_mesh(4, 64, seed=5)
-    while swarm.all_out_at_s is None:
-        swarm.run(swarm.clock.now_s + 0.02)
-    swarm.leave(origin)
-    assert swarm.run(600)
-    assert slowest_s(leechers) < math.inf
+@pytest.mark.parametrize("seed", range(3))
+def test_everybody_finishes_when_the_origin_leaves_once_every_piece_is_out(seed: int) -> None:
+    outcome = scenarios.run_without_origin(12, 48, seed)
+    assert outcome.swarm.nodes[0].is_gone
+    assert outcome.is_finished
 
 
-def test_a_seeder_that_falls_silent_holds_nobody_up_for_long() -> None:
-    swarm, (_, silent), leechers = full_mesh(4, 64, seed=6, origins=2)
-    swarm.run(0.5)
-    silent.port.stall()
-    assert swarm.run(60)
-    assert slowest_s(leechers) <= bound_s(4, 64) + 1.0
+@pytest.mark.parametrize("seed", range(3))
+def test_a_peer_that_falls_silent_with_the_last_pieces_holds_nobody_up_for_long(seed: int) -> None:
+    outcome = scenarios.run_with_silent(8, 96, seed)
+    assert outcome.is_finished
+    assert all(took_s <= 3 * share_s + 1.0 for took_s, share_s in scenarios.last_percent(outcome))
 
 
 def test_a_liar_is_found_out_and_the_honest_finish() -> None:
-    swarm, _, leechers = full_mesh(4, 64, seed=7)
-    leechers[1].lies = 0.3
-    assert swarm.run(60)
-    assert any(leechers[1].number in node.banned for node in leechers)
-    honest = {node.number for node in leechers} - {leechers[1].number}
-    assert not any(node.banned & honest for node in leechers)
+    outcome = scenarios.run_with_liar(6, 64, seed=7)
+    assert outcome.is_finished
+    liar = outcome.swarm.nodes[1].number
+    assert {number for node in outcome.leechers for number in node.banned} == {liar}
 
 
 def test_a_slow_leecher_costs_the_others_little() -> None:
-    swarm, _, leechers = full_mesh(8, 128, seed=8, slow=1)
-    alone, _, equals = full_mesh(8, 128, seed=8)
-    assert swarm.run(600)
-    assert alone.run(600)
-    assert slowest_s(leechers[1:]) <= 1.05 * slowest_s(equals)
+    slow, equals = scenarios.run_with_slow(8, 256, seed=8), scenarios.run_equal(8, 256, seed=8)
+    assert slow.ratios[-1] <= 1.05 * equals.ratios[-1]
+
+
+def test_who_joins_a_running_swarm_fills_his_own_link() -> None:
+    outcome = scenarios.run_newcomers(4, 12, 64, seed=9, within_s=2.0)
+    assert outcome.ratios[-1] <= 1.15
+
+
+def test_far_peers_waste_nothing_to_speak_of() -> None:
+    """What a cut calls off is on its way for a round trip already: then it is not worth it."""
+    assert scenarios.run_far(12, 96, seed=1).wasted < 0.005
 
 
 def test_one_seed_gives_one_course() -> None:
-    ends = []
-    for _ in range(2):
-        swarm, _, leechers = full_mesh(4, 64, seed=9)
-        swarm.run(600)
-        ends.append([node.finished_at_s for node in leechers])
-    assert ends[0] == ends[1]
+    one, other = (scenarios.run_equal(4, 64, seed=9).took_s for _ in range(2))
+    assert one == other
+    assert max(one) < math.inf
