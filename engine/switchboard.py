@@ -8,6 +8,7 @@ user is all it adds.
 import asyncio
 from collections.abc import Callable, Coroutine
 
+from engine.clocks import Clocks
 from engine.downloads import Downloads
 from engine.errors import ShoalError
 from engine.reports import DroppedShare, Notice
@@ -27,6 +28,7 @@ class Switchboard:
     def __init__(self, on_notice: Callable[[Notice], None]) -> None:
         self._on_notice = on_notice
         self._chores: set[asyncio.Task[None]] = set()
+        self._clocks = Clocks()
 
     def connect(
         self, session: Session, coordinator: Coordinator, shares: Shares, downloads: Downloads, host: str, port: int
@@ -101,6 +103,11 @@ class Switchboard:
         else:
             self.notice("session_ended", f"you are logged out: {reason}; log in again to go on sharing")
             self._soon(self.stop_transfers())
+
+    def on_clock(self, tracker_index: int, ahead_s: float) -> None:
+        said = self._clocks.heard(tracker_index, ahead_s)
+        if said is not None:
+            self.notice("clock", said)
 
     def on_event(self, event: protocol.Event) -> None:
         match event:

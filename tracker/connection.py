@@ -20,6 +20,8 @@ from tracker.protocol import Bulletin, Call, Event, Reply, Request, Result, Welc
 from tracker.settings import CALL_TIMEOUT_S
 
 _GONE = (OSError, EOFError, TimeoutError, ssl.SSLError, ProtocolError)
+_OF_ANOTHER_TIME = (9, 10)
+"""X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED: said only of a certificate of the authority that is trusted."""
 
 
 async def fetch_authority(address: TrackerAddress, timeout_s: float) -> bytes:
@@ -83,7 +85,12 @@ class TrackerConnection:
                 except BaseException:
                     streams[1].transport.abort()
                     raise
-        except ssl.SSLCertVerificationError:
+        except ssl.SSLCertVerificationError as error:
+            if error.verify_code in _OF_ANOTHER_TIME:
+                raise TrackerLost(
+                    f"the certificate of the tracker at {address} is not valid now by this machine's clock; that clock "
+                    "or the tracker's is wrong"
+                ) from None
             presented = await _presented_fingerprint(address, timeout_s)
             raise UntrustedTracker(address, fingerprint_of(authority_pem), presented) from None
         except _GONE as error:

@@ -8,6 +8,7 @@ Not here: choosing among trackers (client).
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from tracker.addresses import TrackerAddress
 from tracker.connection import TrackerConnection
 from tracker.errors import TrackerError, TrackerLost
 from tracker.protocol import (
+    Alive,
     Announce,
     Announced,
     Bulletin,
@@ -37,6 +39,10 @@ from tracker.settings import (
     RECONNECT_DELAY_MAX_S,
     RECONNECT_DELAY_MIN_S,
 )
+
+_FIRST_BEAT_S = 1.0
+"""A clock that is wrong is to be known before the user wonders why nothing comes."""
+_PROMPT_S = 5.0
 
 
 class Identity(Struct, frozen=True):
@@ -66,6 +72,9 @@ class Listener(Protocol):
 
     def on_identity(self, identity: Identity | None, reason: str) -> None:
         """The certificate was renewed, or (None) the session is over and somebody has to log in; `reason` says why."""
+
+    def on_clock(self, tracker_index: int, ahead_s: float) -> None:
+        """How far this machine's clock is ahead of that tracker's, to within seconds; told again and again."""
 
 
 class Link:
@@ -138,6 +147,7 @@ class Link:
         self.trouble = None
         if self._find_identity() is None:
             self._changed()
+        beat_in_s = _FIRST_BEAT_S
         while not connection.is_closed:
             self._woken.clear()
             identity = self._find_identity()
@@ -146,7 +156,8 @@ class Link:
                 await self._woken.wait()
             elif not self.has_session:
                 await self._resume(connection, identity)
-            elif not await self._is_woken_within(HEARTBEAT_S) and not connection.is_busy:
+            elif not await self._is_woken_within(beat_in_s) and not connection.is_busy:
+                beat_in_s = HEARTBEAT_S
                 await self._beat(connection)
 
     def _on_event(self, event: Event | Bulletin) -> None:
@@ -168,9 +179,13 @@ class Link:
             raise TrackerLost(f"the tracker at {self.address} did not resume the session")
 
     async def _beat(self, connection: TrackerConnection) -> None:
+        asked_at_s = time.time()
         answer = await connection.call(Heartbeat(), timeout_s=HEARTBEAT_S)
+        now_s = time.time()
         if isinstance(answer, Refused):
             self.has_session = False
+        elif isinstance(answer, Alive) and 0 <= now_s - asked_at_s < _PROMPT_S:  # not if either side slept meanwhile
+            self._listener.on_clock(self.index, now_s - answer.now_s)
 
     async def _is_woken_within(self, timeout_s: float) -> bool:
         try:

@@ -105,6 +105,8 @@ class Presence:
 
     def expire(self, now_s: float) -> list[int]:
         """Drops the silent and says which sessions they were."""
+        for online in self._online.values():
+            online.heard_at_s = min(online.heard_at_s, now_s)  # the clock may have been set back meanwhile
         silent = [s for s, online in self._online.items() if online.heard_at_s + PRESENCE_TTL_S <= now_s]
         for session in silent:
             self.drop(session)

@@ -200,7 +200,7 @@ class AnnounceChange(Message, frozen=True, tag="announce_change"):
 
 
 class Heartbeat(Message, frozen=True, tag="heartbeat"):
-    """Keeps every share of this client alive. One covers all its files."""
+    """Keeps every share of this client alive. One covers all its files. Answered with the time."""
 
 
 class FindPeers(Message, frozen=True, tag="find_peers"):
@@ -237,6 +237,12 @@ class Call(Message, frozen=True):
 
 class Done(Message, frozen=True, tag="done"):
     """It happened; there is nothing more to say."""
+
+
+class Alive(Message, frozen=True, tag="alive"):
+    """So is the tracker; and what its clock says, by which tickets and certificates begin and end."""
+
+    now_s: float
 
 
 class Refused(Message, frozen=True, tag="refused"):
@@ -332,7 +338,7 @@ class Ticket(Message, frozen=True, tag="ticket"):
 
 
 Result = (
-    Done | Refused | LoggedIn | Left | Invited | Audit | Requests | Groups | Files
+    Done | Alive | Refused | LoggedIn | Left | Invited | Audit | Requests | Groups | Files
     | Published | Manifest | Page | Withdrawn | Announced | Peers | Ticket
 )
 

@@ -20,6 +20,7 @@ from tracker.audit import Deed, write_deed
 from tracker.passwords import PasswordDesk
 from tracker.permissions import Refusal
 from tracker.protocol import (
+    Alive,
     Done,
     Heartbeat,
     LoggedIn,
@@ -115,9 +116,9 @@ async def logout(door: Door, caller: Caller, request: Logout, request_id: bytes,
     return Done()
 
 
-async def heartbeat(door: Door, caller: Caller, request: Heartbeat, request_id: bytes, now_s: float) -> Done:
+async def heartbeat(door: Door, caller: Caller, request: Heartbeat, request_id: bytes, now_s: float) -> Alive:
     """Any request of a session is a sign of life; this one is nothing else."""
-    return Done()
+    return Alive(now_s)
 
 
 async def renewed(desk: Desk, db: AsyncConnection, session: Session, now_s: float) -> LoggedIn:

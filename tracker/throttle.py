@@ -45,13 +45,22 @@ class _Counts:
         self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()
 
     def count(self, key: str, now_s: float) -> int:
-        count, last_s = self._tries.get(key, (0, now_s))
-        return count if now_s - last_s < FORGOTTEN_AFTER_S else 0
+        return self._recall(key, now_s)[0]
 
     def left_s(self, key: str, rule: _Rule, now_s: float) -> float:
         """Until the next try is taken."""
-        _, last_s = self._tries.get(key, (0, now_s))
-        return max(0.0, last_s + rule.delay_s(self.count(key, now_s)) - now_s) if key in self._tries else 0.0
+        count, last_s = self._recall(key, now_s)
+        return max(0.0, last_s + rule.delay_s(count) - now_s)
+
+    def _recall(self, key: str, now_s: float) -> tuple[int, float]:
+        """Tries, and when the last was; where the clock was set back since, a delay begins anew instead of lasting
+        until the clock is there again.
+        """
+        count, last_s = self._tries.get(key, (0, now_s))
+        if last_s > now_s:
+            last_s = now_s
+            self._tries[key] = (count, now_s)
+        return (count if now_s - last_s < FORGOTTEN_AFTER_S else 0), last_s
 
     def add(self, key: str, now_s: float) -> None:
         self._tries[key] = (self.count(key, now_s) + 1, now_s)

@@ -17,7 +17,7 @@ from engine.errors import RemoteProtocolError
 from engine.net.plain_transport import PlainTransport
 from engine.net.proof import Prover, thumbprint_of
 from engine.net.sealed_transport import SealedTransport, shake_hands
-from engine.net.tls import Identity, PeerIdentity, WrongPeer, check_expected, peer_of
+from engine.net.tls import Identity, NotValidNow, PeerIdentity, WrongPeer, check_expected, peer_of
 from engine.swarm.geometry import Geometry
 from engine.wire.codec import Decoder, encode
 from engine.wire.link_state import FetcherState, Slice
@@ -169,7 +169,7 @@ class FetchLink(asyncio.BufferedProtocol):
         try:
             peer = check_expected(peer_of(transport.get_extra_info("ssl_object")), self._thumbprint)
         except (RemoteProtocolError, WrongPeer) as error:
-            self.end(str(error), is_fault=isinstance(error, RemoteProtocolError))
+            self.end(str(error), is_fault=not isinstance(error, WrongPeer | NotValidNow))
             return
         self._send(Hello(PROTOCOL_VERSION, Role.FETCHER))
         self._listener.link_up(self, peer)
@@ -191,7 +191,7 @@ class FetchLink(asyncio.BufferedProtocol):
             for message in self._decoder.messages():
                 self._handle(message)
         except (RemoteProtocolError, WrongPeer) as error:
-            self.end(str(error), is_fault=isinstance(error, RemoteProtocolError))
+            self.end(str(error), is_fault=not isinstance(error, WrongPeer | NotValidNow))
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drop_sink()

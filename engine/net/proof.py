@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey,
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from engine.errors import RemoteProtocolError
-from engine.net.tls import UNREADABLE, Identity, PeerIdentity, check_expected, identity_in
+from engine.net.tls import UNREADABLE, Identity, NotValidNow, PeerIdentity, check_expected, identity_in
 from engine.wire.messages import NONCE_BYTES, Prove, Role
 
 _CONTEXT = b"shoal open link v1\0"
@@ -66,7 +66,7 @@ class Prover:
             raise RemoteProtocolError("a certificate for a key of another kind")
         now = dt.datetime.now(dt.UTC)
         if not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
-            raise RemoteProtocolError("a certificate that is not valid now")
+            raise NotValidNow("a certificate that is not valid now; are both clocks right?")
         return certificate
 
 

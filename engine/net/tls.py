@@ -44,6 +44,10 @@ class WrongPeer(Exception):
     """A member answers there, but not the one whose key the tracker named: most likely the address is out of date."""
 
 
+class NotValidNow(RemoteProtocolError):
+    """A certificate of another time than ours. It may be our clock that is wrong, so nobody is to blame."""
+
+
 def check_expected(peer: PeerIdentity, thumbprint: bytes) -> PeerIdentity:
     """The peer itself if it holds the expected key; raises WrongPeer."""
     if peer.thumbprint != thumbprint:

@@ -112,6 +112,7 @@ def swarm(world: World, source: Source) -> Iterator[Swarm]:
     leecher = world.begin_in_background(source.leecher, "leecher", source.group, "data.bin", target)
     swarm = Swarm(world, source.group, source.file, source.seeder, leecher, target)
     yield swarm
+    source.seeder = swarm.seeder
     source.seeder.run("logout")
     source.leecher = ready_again(world, swarm.leecher, "leecher")
     source.leecher.run(f"cancel_download {source.group} data.bin")
@@ -286,6 +287,15 @@ def test_a_download_that_was_torn_off_goes_on_after_a_restart(swarm: Swarm, leav
     second_part_bytes = fetched_bytes(swarm.finish())
     slack_bytes = 0 if leave == "exit" else IN_FLIGHT_MOST
     assert 0 < second_part_bytes <= SIZE - seen_bytes + slack_bytes
+
+
+def test_a_seeder_that_moved_to_another_address_is_found_there(swarm: Swarm) -> None:
+    swarm.part_way()
+    swarm.seeder.kill()
+    swarm.world.move("seeder")
+    swarm.seeder = swarm.world.start_client("seeder")
+    login(swarm.seeder, "seeder")
+    assert fetched_bytes(swarm.finish()) == SIZE
 
 
 def test_a_resumed_download_is_shared_when_it_is_complete_and_not_resumed_again(swarm: Swarm) -> None:

@@ -68,12 +68,13 @@ class World:
         self.trackers[number] = tracker
         return tracker
 
-    def start_client(self, name: str) -> ShellProcess:
+    def start_client(self, name: str, **environment: str) -> ShellProcess:
         """The client of this name: the same state and port each time."""
         with self.new_log(name).open("wb") as errors:
             client = ShellProcess(
-                self.tracker_info, self.port_of(name), self.state_of(name), errors=errors, environment=self.environment
-            )
+                self.tracker_info, self.port_of(name), self.state_of(name), errors=errors,
+                environment=self.environment | environment,
+            )  # fmt: skip
         self._clients.append(client)
         return client
 
@@ -113,6 +114,10 @@ class World:
 
     def state_of(self, name: str) -> Path:
         return self.folder / "states" / name
+
+    def move(self, name: str) -> None:
+        """Its next process serves at another port."""
+        self._ports[name] = free_ports(1)[0]
 
     def new_log(self, name: str) -> Path:
         """Read by `close` for tracebacks."""

@@ -178,6 +178,9 @@ class Ear:
     async def on_session(self, tracker_index: int, announced: Announced | None) -> None:
         self.sessions.put_nowait(tracker_index)
 
+    def on_clock(self, tracker_index: int, ahead_s: float) -> None:
+        self.ahead_s = ahead_s
+
     def on_identity(self, identity: Identity | None, reason: str) -> None:
         self.identities.put_nowait(identity)
 

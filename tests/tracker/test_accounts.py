@@ -51,6 +51,14 @@ def test_the_delay_of_a_guesser_grows_and_is_forgotten() -> None:
     assert throttle.refused_for_s("ann", HERE, 1000.0) == 0
 
 
+def test_a_clock_that_is_set_back_makes_nobody_wait_longer_than_the_rule() -> None:
+    throttle = Throttle()
+    wrong(throttle, 8, now_s=100_000.0)
+    assert throttle.refused_for_s("ann", HERE, 100.0) == 8
+    assert throttle.refused_for_s("ann", HERE, 104.0) == 4
+    assert throttle.refused_for_s("ann", HERE, 108.0) == 0
+
+
 def test_strangers_cannot_lock_an_owner_out() -> None:
     throttle = Throttle()
     for number in range(2000):
@@ -97,7 +105,7 @@ def test_what_is_remembered_of_guessers_is_bounded() -> None:
         assert len(counts._tries) == ENTRIES_MAX
 
 
-@given(st.lists(st.tuples(st.booleans(), st.floats(0, 100)), max_size=60))
+@given(st.lists(st.tuples(st.booleans(), st.floats(-500, 100)), max_size=60))
 def test_no_delay_is_ever_negative_or_beyond_the_longest(steps: list[tuple[bool, float]]) -> None:
     throttle, now_s = Throttle(), 0.0
     for is_right, pause_s in steps:

@@ -28,6 +28,14 @@ def test_the_silent_are_forgotten_after_thirty_seconds() -> None:
     assert [sharer.session for sharer in presence.list_sharers(FILE)] == [2]
 
 
+def test_the_silent_are_forgotten_as_soon_where_the_clock_was_set_back() -> None:
+    presence = present((1, "ann"))
+    presence.hear(1, 5000)
+    assert presence.expire(1000) == []
+    assert presence.expire(1029.9) == []
+    assert presence.expire(1030) == [1]
+
+
 def test_a_person_with_two_machines_counts_once() -> None:
     presence = present((1, "ann"), (2, "ann"), (3, "bob"))
     for session in (1, 2, 3):

@@ -79,7 +79,7 @@ async def test_a_session_ends_with_its_certificate_unless_renewed(office: "Offic
     clock.now_s += 20 * 3600
     assert isinstance(await ann.ask(protocol.Renew()), LoggedIn)
     clock.now_s += 5 * 3600
-    assert await ann.ask(protocol.Heartbeat()) == Done()
+    assert await ann.ask(protocol.Heartbeat()) == protocol.Alive(clock.now_s)
     assert await bob.code(protocol.Heartbeat()) == "session_ended"
     assert await bob.code(protocol.Heartbeat()) == "not_logged_in"
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from engine.errors import RemoteProtocolError
 from engine.net.proof import Prover, thumbprint_of
-from engine.net.tls import Identity, WrongPeer
+from engine.net.tls import Identity, NotValidNow, WrongPeer
 from engine.wire.messages import Prove, Role
 from tests.builders import in_pem
 from tests.fakes import Club, Member
@@ -110,7 +110,7 @@ def test_a_certificate_that_ended_is_refused() -> None:
     late = Prover(
         Identity(certificate, authority.private_pem(key), pair.club.pem), Role.FETCHER, pair.ben.thumbprint
     )
-    with pytest.raises(RemoteProtocolError, match="not valid now"):
+    with pytest.raises(NotValidNow, match="not valid now"):  # which is nobody's fault: see FetchLink
         pair.server.check(late.prove(pair.server.nonce), late.nonce, pair.ben.thumbprint)
 
 
