@@ -3,20 +3,20 @@
 Not for: many faults at random (fault_kills).
 """
 
-import json
 import os
+import shutil
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bench.fault_kills import workers_of
-from bench.measure import MIB, write_random
-from bench.processes import ROOT
+from bench.api_leecher import ApiLeecher
+from bench.fault_kills import count_good_bytes, part_of, workers_of
+from bench.measure import MIB, warm_memory, write_random
+from bench.processes import ShellProcess
 from bench.shoal import PASSWORD, Swarm
 
 _POLL_S = 0.01
@@ -44,40 +44,24 @@ class Resumed:
         and bytes that were read again.
         """
         swarm = self._swarm
-        shown = self._shown()
-        if shown is None:
+        if not _shown(swarm.leecher):
             swarm.leecher.send(f"download_file lab {self._source.name} '{self._folder / 'target'}'")
             self._wait_progress(share)
         else:
-            self._wait(lambda status: status["verified_bytes"] >= share * self._size_bytes)
+            _wait_shown(swarm.leecher, lambda status: bool(status["verified_bytes"] >= share * self._size_bytes))
         swarm.leecher.stop(with_signal)
         swarm.leecher = swarm.start_leecher()
         swarm.leecher.expect("help")
         begun_s = time.monotonic()
         swarm.leecher.expect(f"login leecher {PASSWORD}")
         login_s = time.monotonic() - begun_s
-        first = self._wait(lambda status: bool(status["bytes_by_peer"]))
+        first = _wait_shown(swarm.leecher, lambda status: bool(status["bytes_by_peer"]))
         return {
             "login_s": login_s,
             "first_byte_s": time.monotonic() - begun_s,
             "checked_bytes": first["checked_bytes"],
             "verified_bytes": first["verified_bytes"],
         }
-
-    def _shown(self) -> dict[str, Any] | None:
-        shown = self._swarm.leecher.expect("show_downloads")["downloads"]
-        return next(iter(shown), None)
-
-    def _wait(self, is_there: Any) -> dict[str, Any]:
-        deadline_s = time.monotonic() + _PATIENCE_S
-        while time.monotonic() < deadline_s:
-            status = self._shown()
-            if status is not None and is_there(status):
-                return status
-            if status is None or status["state"] in ("complete", "failed"):
-                raise RuntimeError(f"the download is over: {status}")
-            time.sleep(_POLL_S)
-        raise TimeoutError("the download does not get on")
 
     def _wait_progress(self, share: float) -> None:
         """Progress lines come once a second while the command runs."""
@@ -148,7 +132,11 @@ def limited_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
 
 
 def filled_disk(folder: Path, size_bytes: int, pause_s: float) -> dict[str, Any]:
-    """A download onto a disk that is full after a third of it, and has room again a while later. Raises OSError."""
+    """A download onto a disk that is full after a third of it, and has room again a while later. Raises OSError.
+
+    What is fetched again is counted from what was good on the disk when it began to wait: pieces that were written
+    just before the news of them came are found there, and are credited to nobody.
+    """
     room_bytes = 80 * MIB
     with limited_disk(folder, size_bytes + room_bytes + 48 * MIB) as disk:
         swarm = Swarm(folder, 1)
@@ -159,56 +147,87 @@ def filled_disk(folder: Path, size_bytes: int, pause_s: float) -> dict[str, Any]
             swarm.seeders[0].expect("logout")
             swarm.leecher.send(f"download_file lab {source.name} '{disk}'")
             swarm.leecher.wait_notice("download_waiting")
+            swarm.leecher.stop()  # a login goes on with it, and leaves the line free to ask how far it is
+            swarm.leecher = swarm.start_leecher()
+            swarm.leecher.expect(f"login leecher {PASSWORD}")
             space = os.statvfs(disk)
             filler = disk / "filler"
             with filler.open("wb") as file:
                 file.write(bytes(max(0, space.f_bavail * space.f_frsize - size_bytes // 3)))
             swarm.seeders[0].expect(f"login seeder0 {PASSWORD}")
             said = swarm.leecher.wait_notice("no_space", 60)["message"]
+            good_bytes = count_good_bytes(part_of(disk / source.name), source)
+            before = _shown(swarm.leecher)
             time.sleep(pause_s)
             filler.unlink()
             freed_s = time.monotonic()
-            final = swarm.leecher.result(120)
+            after = _wait_shown(swarm.leecher, lambda status: bool(status["state"] in ("complete", "failed")))
+            seconds = time.monotonic() - freed_s
+            fetched_bytes = sum(after["bytes_by_peer"].values()) - sum(before["bytes_by_peer"].values())
+            is_complete = after["state"] == "complete"
             return {
-                "is_complete": final["ok"] and (disk / source.name).read_bytes() == source.read_bytes(),
-                "seconds_after": time.monotonic() - freed_s,
-                "fetched_again_bytes": sum(final.get("bytes_by_peer", {}).values()) - size_bytes,
+                "is_complete": is_complete and (disk / source.name).read_bytes() == source.read_bytes(),
+                "seconds_after": seconds,
+                "good_bytes": good_bytes,
+                "fetched_again_bytes": good_bytes + fetched_bytes - size_bytes,
                 "said": said,
             }
         finally:
             swarm.close()
 
 
-def journal_cost(folder: Path, size_bytes: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds of whole downloads through the API, with checkpoints and without; both end with the last sync."""
+def journal_cost(folder: Path, size_bytes: int, pairs: int) -> dict[str, dict[str, list[float]]]:
+    """Seconds and CPU seconds of whole downloads through the API, with checkpoints and without; both end with the last
+    sync. Two leechers stay started and take turns; which of them is first in its pair alternates.
+    """
     swarm = Swarm(folder, 1)
     try:
         source = write_random(folder / "file.bin", size_bytes)
         swarm.make_group("lab", "open", 1)
         swarm.share(source, "lab", 1)
-        state = swarm.leave_leecher()
-        seconds: dict[str, list[float]] = {"journal": [], "no journal": []}
         without = {"checkpoint_interval_s": 1e9, "checkpoint_bytes": 1 << 60}
-        for number in range(rounds + 1):
-            for kind, settings in (("journal", {}), ("no journal", without)):
-                target = folder / "out"
-                target.mkdir()
-                taken_s = _fetch_with(swarm, state, source.name, target, settings)
-                (target / source.name).unlink()
-                target.rmdir()
-                if number:  # the first round warms up
-                    seconds[kind].append(taken_s)
-        return seconds
+        leechers = {
+            "journal": ApiLeecher(swarm.tracker_info, swarm.leave_leecher(), "leecher", PASSWORD),
+            "no journal": ApiLeecher(swarm.tracker_info, folder / "other", "leecher", PASSWORD, without),
+        }
+        found: dict[str, dict[str, list[float]]] = {kind: {"seconds": [], "cpu_s": []} for kind in leechers}
+        for number in range(pairs + 1):
+            for kind in sorted(leechers, reverse=number % 2 == 0):
+                report = _fetch_with(leechers[kind], source.name, folder / "out", size_bytes)
+                if number:  # the first pair warms up
+                    for what, value in report.items():
+                        found[kind][what].append(value)
+        for leecher in leechers.values():
+            leecher.close()
+        return found
     finally:
         swarm.close()
 
 
-def _fetch_with(swarm: Swarm, state: Path, name: str, target: Path, settings: dict[str, float]) -> float:
-    order = {
-        "tracker_info": str(swarm.tracker_info), "state": str(state), "user_id": "leecher", "password": PASSWORD,
-        "group_id": "lab", "names": [name], "folder": str(target), "at_a_time": 1, "settings": settings,
-    }  # fmt: skip
-    command = [sys.executable, "-m", "bench.small_leecher"]
-    result = subprocess.run(command, cwd=ROOT, input=json.dumps(order), stdout=subprocess.PIPE, text=True, check=True)
-    report: dict[str, float] = json.loads(result.stdout)
-    return report["seconds"]
+def _fetch_with(leecher: ApiLeecher, name: str, target: Path, size_bytes: int) -> dict[str, float]:
+    target.mkdir()
+    try:
+        warm_memory(target, size_bytes)
+        return leecher.fetch("lab", [name], target)
+    finally:
+        shutil.rmtree(target)
+
+
+# ---------------------------------------------------------------- asking a leecher
+
+
+def _shown(leecher: ShellProcess) -> dict[str, Any]:
+    """Its one download; {} while it has none."""
+    return next(iter(leecher.expect("show_downloads")["downloads"]), {})
+
+
+def _wait_shown(leecher: ShellProcess, is_there: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+    deadline_s = time.monotonic() + _PATIENCE_S
+    while time.monotonic() < deadline_s:
+        status = _shown(leecher)
+        if status and is_there(status):
+            return status
+        if status.get("state", "failed") in ("complete", "failed"):
+            raise RuntimeError(f"the download is over: {status}")
+        time.sleep(_POLL_S)
+    raise TimeoutError("the download does not get on")

@@ -26,6 +26,7 @@ import psutil
 
 from bench.measure import MIB, write_random
 from bench.processes import ShellProcess, TrackerProcess, free_ports, write_tracker_info
+from engine.storage.allocation import written_ranges
 
 GROUP = "lab"
 PASSWORD = "bench-password"
@@ -37,6 +38,8 @@ _PIECE_BYTES = 256 << 10
 _FILES = 3
 _DELAY_MAX_S = 0.3
 _KILLS_A_TRANSFER_MAX = 4
+_CLIENT_EVERY = 4
+"""In every so many-th transfer it is the client that is killed, once, and before the end for certain."""
 _PATIENCE_S = 90.0
 
 
@@ -60,7 +63,8 @@ class Battlefield:
         self.survey = Survey()
         self._folder, self._chance, self._size_bytes = folder, random.Random(seed), size_bytes
         self._temporary = Path(tempfile.mkdtemp(prefix="shoal-"))
-        self._environment = {**os.environ, "TMPDIR": str(self._temporary)}
+        # Compiled once, also where it is not usual to keep that: a kill is a start.
+        self._environment = {**os.environ, "TMPDIR": str(self._temporary), "PYTHONDONTWRITEBYTECODE": ""}
         self._info = write_tracker_info(folder)
         self._ports = dict(zip((*SEEDERS, LEECHER), free_ports(3), strict=True))
         self._clients: dict[str, ShellProcess] = {}
@@ -111,12 +115,26 @@ class Battlefield:
         survey = self.survey
         while survey.kills.total() < kills:
             self._begin(self._sources[survey.transfers % _FILES])
-            for _ in range(min(self._chance.randint(1, _KILLS_A_TRANSFER_MAX), kills - survey.kills.total())):
-                time.sleep(self._chance.uniform(0, _DELAY_MAX_S))
-                self._kill(self._chance.choices(list(VICTIMS), list(VICTIMS.values()))[0])
+            if survey.transfers % _CLIENT_EVERY == 0:
+                self._wait_part_way()
+                self._kill(LEECHER)
+            else:
+                self._kill_some(kills - survey.kills.total())
             self._finish()
             survey.transfers += 1
         return survey
+
+    def _wait_part_way(self) -> None:
+        """Until an eighth of the file is there."""
+        assert self._fetching is not None
+        part, deadline_s = part_of(self._target / self._fetching.name), time.monotonic() + _PATIENCE_S
+        while _written_bytes(part) < self._size_bytes // 8 and time.monotonic() < deadline_s:
+            time.sleep(0.001)
+
+    def _kill_some(self, most: int) -> None:
+        for _ in range(min(self._chance.randint(1, _KILLS_A_TRANSFER_MAX), most)):
+            time.sleep(self._chance.uniform(0, _DELAY_MAX_S))
+            self._kill(self._chance.choices(list(VICTIMS), list(VICTIMS.values()))[0])
 
     def _begin(self, source: Path) -> None:
         self._fetching, self._is_resumed, self._good_bytes = source, False, None
@@ -195,8 +213,8 @@ class Battlefield:
     def _kill_leecher(self) -> None:
         assert self._fetching is not None
         self._clients[LEECHER].kill()
-        part = self._target / f".{self._fetching.name}.part"
-        self._good_bytes = _good_bytes(part, self._fetching) if part.exists() else None
+        part = part_of(self._target / self._fetching.name)
+        self._good_bytes = count_good_bytes(part, self._fetching) if part.exists() else None
         report = self._start_client(LEECHER).expect(f"login {LEECHER} {PASSWORD}")
         copy = self._target / self._fetching.name
         if not report["downloads_resumed"] and not copy.exists():
@@ -249,7 +267,21 @@ def workers_of(pid: int) -> list[psutil.Process]:
         return []
 
 
-def _good_bytes(part: Path, source: Path) -> int:
+def part_of(target: Path) -> Path:
+    """Where a file is until it is whole."""
+    return target.with_name(f".{target.name}.part")
+
+
+def _written_bytes(part: Path) -> int:
+    """Space is allocated before the first byte comes; this is what came."""
+    try:
+        with part.open("rb") as file:
+            return sum(end - begin for begin, end in written_ranges(file.fileno(), os.fstat(file.fileno()).st_size))
+    except OSError:
+        return 0
+
+
+def count_good_bytes(part: Path, source: Path) -> int:
     """How much of a part file already is as it should be, in whole pieces."""
     good = 0
     with part.open("rb") as mine, source.open("rb") as theirs:

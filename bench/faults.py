@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import fault_cases
 from bench.fault_kills import Battlefield, Survey
-from bench.measure import MIB
+from bench.measure import MIB, confidence_of_median
 from bench.report import Figure, Section
 
 GIB = 1 << 30
@@ -25,7 +25,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, help="default: a new one, printed")
     parser.add_argument("--resume-gib", type=float, default=20.0, help="size of the download that is resumed")
     parser.add_argument("--size", type=int, default=2048, metavar="MIB", help="of downloads that are timed")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=3, help="of downloads with a worker killed and without")
+    parser.add_argument("--pairs", type=int, default=20, help="of downloads with journal and without")
     parser.add_argument("--only", choices=[*_CASES], help="one case alone")
     parser.add_argument("--folder", type=Path)
 
@@ -123,18 +124,24 @@ def _disk(folder: Path, options: argparse.Namespace, seed: int, section: Section
         return
     section.rows.append(["a disk that was full", f"“{found['said']}”"])
     again = found["fetched_again_bytes"] / MIB if found["is_complete"] else float("inf")
-    note = f"ext2; space came 10 s later, complete {found['seconds_after']:.1f} s after that"
+    note = (
+        f"of {found['good_bytes'] / MIB:.0f} MiB that were good when it began to wait; ext2; space came 10 s later, "
+        f"complete {found['seconds_after']:.1f} s after that"
+    )
     section.figures.append(Figure(title, 2.0, again, "MiB", "at most", note))
     section.data["filled_disk"] = found
 
 
 def _journal(folder: Path, options: argparse.Namespace, seed: int, section: Section) -> None:
-    seconds = fault_cases.journal_cost(folder, options.size * MIB, options.rounds)
-    ratios = [on / off for on, off in zip(seconds["journal"], seconds["no journal"], strict=True)]
-    cost = (statistics.median(ratios) - 1) * 100
-    note = f"{options.size} MiB, open, 1 → 1, {options.rounds} pairs"
-    section.figures.append(Figure("cost of journal and checkpoints", 5.0, cost, "%", "at most", note))
-    section.data["journal_s"] = seconds
+    found = fault_cases.journal_cost(folder, options.size * MIB, options.pairs)
+    note = f"{options.size} MiB, open, 1 → 1, {options.pairs} pairs"
+    for what, name, goal in (("seconds", "cost of journal and checkpoints", 5.0), ("cpu_s", "the same in CPU", None)):
+        pairs = zip(found["journal"][what], found["no journal"][what], strict=True)
+        costs = sorted((on / off - 1) * 100 for on, off in pairs)
+        low, high, confidence = confidence_of_median(costs)
+        spread = f"{note}; {low:.1f} to {high:.1f} % with {confidence:.0%} confidence"
+        section.figures.append(Figure(name, goal, statistics.median(costs), "%", "at most", spread))
+    section.data["journal"] = found
 
 
 _CASES = {"kills": _kills, "resume": _resume, "worker": _worker, "disk": _disk, "journal": _journal}

@@ -1,19 +1,16 @@
 """A thousand small files in one group, from one seeder to one leecher, through the API: files a second.
 
-The leecher is an engine.Client in a process of its own (`bench.small_leecher`), which has a bounded number of downloads
+The leecher is an engine.Client in a process of its own (`bench.api_leecher`), which has a bounded number of downloads
 under way at a time; the seeder is the program. Every file is verified, synced, named and announced.
 Not for: large files.
 """
 
 import argparse
-import json
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
+from bench.api_leecher import ApiLeecher
 from bench.measure import cpu_seconds, write_random
-from bench.processes import ROOT
 from bench.report import Figure, Section, cell
 from bench.shoal import PASSWORD, Swarm
 
@@ -37,11 +34,13 @@ def measure(options: argparse.Namespace) -> Section:
             for file_name in names:
                 path = write_random(folder / "source" / file_name, options.kib << 10)
                 uploads_s.append(swarm.share(path, "lab", 1)[0]["seconds"])
-            state = swarm.leave_leecher()
+            (folder / "out").mkdir()
+            leecher = ApiLeecher(swarm.tracker_info, swarm.leave_leecher(), "leecher", PASSWORD)
             seeder = swarm.seeders[0].process.pid
             before_s = cpu_seconds([seeder])
-            report = _fetch(folder, state, swarm, names, options.at_a_time)
+            report = leecher.fetch("lab", names, folder / "out", options.at_a_time)
             seeder_cpu_s = cpu_seconds([seeder]) - before_s
+            leecher.close()
         finally:
             swarm.close()
         for file_name in names:
@@ -64,14 +63,3 @@ def measure(options: argparse.Namespace) -> Section:
         data={**report, "uploads_s": uploads_s, "seeder_cpu_s": seeder_cpu_s},
     )
 
-
-def _fetch(folder: Path, state: Path, swarm: Swarm, names: list[str], at_a_time: int) -> dict[str, float]:
-    (folder / "out").mkdir()
-    order = {
-        "tracker_info": str(swarm.tracker_info), "state": str(state), "user_id": "leecher", "password": PASSWORD,
-        "group_id": "lab", "names": names, "folder": str(folder / "out"), "at_a_time": at_a_time,
-    }  # fmt: skip
-    command = [sys.executable, "-m", "bench.small_leecher"]
-    result = subprocess.run(command, cwd=ROOT, input=json.dumps(order), stdout=subprocess.PIPE, text=True, check=True)
-    report: dict[str, float] = json.loads(result.stdout)
-    return report
