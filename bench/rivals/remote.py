@@ -15,9 +15,11 @@ _LOOK_EVERY_S = 0.01
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
-def ask(address: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> bytes:
+def ask(
+    address: str, body: bytes | None = None, headers: Mapping[str, str] | None = None, method: str | None = None
+) -> bytes:
     """The answer's body; with a body of ours it is a POST. Raises RuntimeError with the refusal in words."""
-    request = urllib.request.Request(address, body, dict(headers or {}))
+    request = urllib.request.Request(address, body, dict(headers or {}), method=method)
     try:
         with _DIRECT.open(request, timeout=_REQUEST_S) as answer:
             received: bytes = answer.read()
@@ -27,9 +29,9 @@ def ask(address: str, body: bytes | None = None, headers: Mapping[str, str] | No
             raise RuntimeError(f"{address}: {error} {error.read()[:200]!r}") from error
 
 
-def ask_json(address: str) -> Any:
+def ask_json(address: str, headers: Mapping[str, str] | None = None) -> Any:
     """The same for an answer in JSON."""
-    return json.loads(ask(address))
+    return json.loads(ask(address, headers=headers))
 
 
 def wait_until(is_true: Callable[[], bool], what: str, timeout_s: float = 300.0) -> None:
