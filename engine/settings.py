@@ -38,6 +38,10 @@ class Settings:
     upload_slots: int = 8
     """Pieces a worker sends at the same time, sharing the uplink fairly."""
 
+    slot_patience_s: float = 0.25
+    """Whoever has not taken what it was sent for so long gives its slot to others until it has: links that never read
+    would hold all of them. A fast link pauses for milliseconds."""
+
     requests_queued_per_link: int = 512
     """A server refuses a link that queues more; an honest fetcher stays far below."""
 

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from engine.errors import RemoteProtocolError
 from engine.net.plain_transport import PlainTransport
 from engine.net.proof import Prover, thumbprint_of
+from engine.net.reader import Reader
 from engine.net.tls import Identity, PeerIdentity, peer_of
 from engine.settings import Settings
 from engine.swarm.bitfield import Flags, pack
@@ -139,8 +140,8 @@ class ServeLink(asyncio.BufferedProtocol):
         self._channels: dict[int, _Channel] = {}
         self._queue: deque[Request] = deque()
         self._sending: _Sending | None = None
-        self._is_paused = False
-        self._paused_at_s = 0.0
+        self._has_slot = False
+        self._reader = Reader(settings.slot_patience_s, self._release_slot)
         self._next_slice: asyncio.Handle | None = None
         self._transport: asyncio.Transport | None = None
         self._began_at_s = self._heard_at_s = time.monotonic()
@@ -168,8 +169,8 @@ class ServeLink(asyncio.BufferedProtocol):
         return not self._channels and now_s - self._heard_at_s > idle_timeout_s
 
     def is_stuck(self, timeout_s: float) -> bool:
-        """Whether the fetcher has not taken a byte for so long, while a slot is kept for it."""
-        return self._is_paused and time.monotonic() - self._paused_at_s > timeout_s
+        """Whether the fetcher has not taken what it was sent for so long."""
+        return self._reader.is_stuck(timeout_s)
 
     def end(self, reason: str) -> None:
         """Say why and close; bytes not yet handed to the kernel are dropped."""
@@ -213,15 +214,19 @@ class ServeLink(asyncio.BufferedProtocol):
         self._queue.clear()
         self._channels.clear()
         self._sending = None
+        self._reader.close()
         self._release_slot()
         self._gate.link_lost(self)
 
     def pause_writing(self) -> None:
-        self._is_paused, self._paused_at_s = True, time.monotonic()
+        self._reader.pause()
 
     def resume_writing(self) -> None:
-        self._is_paused = False
-        self._send_slice()
+        self._reader.resume()
+        if self._has_slot:
+            self._send_slice()
+        else:
+            self._seek_slot()
 
     # ------------------------------------------------------------ messages
 
@@ -303,11 +308,13 @@ class ServeLink(asyncio.BufferedProtocol):
     # ------------------------------------------------------------ pieces
 
     def _seek_slot(self) -> None:
-        if self._queue and self.peer is not None:
+        has_work = self._queue or self._sending is not None
+        if has_work and self.peer is not None and not self._reader.is_slow:
             for link in self._slots.want(self, self.peer.user_id, time.monotonic()):
                 link.start_piece()
 
     def _release_slot(self) -> None:
+        self._has_slot = False
         for link in self._slots.release(self, time.monotonic()):
             link.start_piece()
 
@@ -317,12 +324,12 @@ class ServeLink(asyncio.BufferedProtocol):
         self._seek_slot()
 
     def start_piece(self) -> None:
-        """The slot is ours: find the first request that can be answered."""
-        while self._queue:
-            request = self._queue.popleft()
-            sending = self._choose(request)
-            if sending is not None:
-                self._sending = sending
+        """The slot is ours: go on with a piece, or find the first request that can be answered."""
+        self._has_slot = True
+        while self._queue or self._sending is not None:
+            if self._sending is None:
+                self._sending = self._choose(self._queue.popleft())
+            if self._sending is not None:
                 # Not at once: many small pieces would nest, and a withdrawal that freed the slot may not be done yet.
                 self._next_slice = asyncio.get_running_loop().call_soon(self._send_slice)
                 return
@@ -352,7 +359,9 @@ class ServeLink(asyncio.BufferedProtocol):
             self._next_slice.cancel()
             self._next_slice = None
         sending = self._sending
-        if sending is None or self._is_paused or self._transport is None or self._transport.is_closing():
+        if sending is None or not self._has_slot or self._reader.is_paused:
+            return
+        if self._transport is None or self._transport.is_closing():
             return
         if sending.channel.valid_until_s <= time.time():
             self._close_channel(sending.request.channel, _TICKET_ENDED)
@@ -378,7 +387,7 @@ class ServeLink(asyncio.BufferedProtocol):
                 self._state.answered(sending.request.request_id)
             self._sending = None
             self._next_piece()
-        elif not self._is_paused:
+        elif not self._reader.is_paused:
             self._next_slice = asyncio.get_running_loop().call_soon(self._send_slice)
 
     def _put(self, header: bytes, file: ServedFile, offset: int, length: int) -> None:

@@ -307,6 +307,42 @@ async def test_a_paused_link_sends_nothing_until_it_may() -> None:
     assert pieces_in([*transport.take()]) == [0]
 
 
+async def test_a_link_that_does_not_read_gives_its_slot_away_and_goes_on_when_it_does() -> None:
+    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    gate = FakeGate()
+    (first, to_first), (second, to_second) = a_link(gate, slots), a_link(gate, slots)
+    say(first, Request(1, 1, 0, 0, (0,)))
+    say(second, Request(1, 1, 0, 0, (2,)), Request(2, 1, 0, 0, (3,)))
+    first.pause_writing()
+    say(first, Request(2, 1, 0, 0, (1,)))
+    await turns()
+    assert to_second.take() == []
+    await asyncio.sleep(2 * Settings().slot_patience_s)
+    await turns()
+    assert pieces_in([*to_second.take()]) == [2, 3]
+    assert pieces_in([*to_first.take()]) == []
+    first.resume_writing()
+    await turns()
+    assert pieces_in([*to_first.take()]) == [0, 1]
+
+
+async def test_a_link_that_waits_for_its_slot_again_sends_nothing_however_well_it_reads() -> None:
+    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    gate = FakeGate()
+    (first, to_first), (other, _) = a_link(gate, slots), a_link(gate, slots)
+    say(first, Request(1, 1, 0, 0, (0,)))
+    first.pause_writing()
+    await asyncio.sleep(2 * Settings().slot_patience_s)
+    assert slots.want(other, "zoe", time.monotonic()) == [other]
+    for _ in range(2):
+        first.resume_writing()
+        first.pause_writing()
+    first.resume_writing()
+    await turns()
+    assert to_first.take() == []
+    assert slots.release(other, time.monotonic()) == [first]
+
+
 async def test_a_long_queue_of_tiny_requests_is_worked_off_without_deep_recursion() -> None:
     link, transport = a_link(FakeGate())
     link.pause_writing()

@@ -1,0 +1,53 @@
+"""Whether the other side of a link takes what it is sent, and what becomes of it if it does not.
+
+A transport says pause and resume many times a second on a link that is as fast as its network, so there is one timer
+for a link and not one for each pause.
+
+Invariant: `on_slow` is called at most once between two resumes, and not before a pause has lasted `patience_s`.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+
+class Reader:
+    """The other side, as a sender sees it."""
+
+    def __init__(self, patience_s: float, on_slow: Callable[[], object]) -> None:
+        self.is_paused = False
+        self.is_slow = False
+        """It was told that it is; until the next resume."""
+        self._patience_s, self._on_slow = patience_s, on_slow
+        self._paused_at_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def pause(self) -> None:
+        self.is_paused, self._paused_at_s = True, time.monotonic()
+        if self._timer is None:
+            self._look_again_in(self._patience_s)
+
+    def resume(self) -> None:
+        self.is_paused = self.is_slow = False
+
+    def is_stuck(self, timeout_s: float) -> bool:
+        """Whether it has not taken what it was sent for so long."""
+        return self.is_paused and time.monotonic() - self._paused_at_s > timeout_s
+
+    def close(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _look_again_in(self, delay_s: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(delay_s, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self.is_paused or self.is_slow:
+            return
+        left_s = self._paused_at_s + self._patience_s - time.monotonic()
+        if left_s > 0:
+            self._look_again_in(left_s)
+        else:
+            self.is_slow = True
+            self._on_slow()
