@@ -260,16 +260,23 @@ class Client:
         withdrawn = await self._session.call(protocol.Withdraw(group_id, file_name), protocol.Withdrawn)
         return StopReport(group_id, file_name, withdrawn.is_removed)
 
-    async def download_file(self, group_id: str, file_name: str, destination: Path | str) -> DownloadStatus:
+    async def download_file(
+        self,
+        group_id: str,
+        file_name: str,
+        destination: Path | str,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> DownloadStatus:
         """Begin to fetch a file into a folder or to a path, or go on where it was left; returns at once.
 
-        A target that exists is refused, unless it already is this file: then it is verified and shared.
+        A target that exists is refused, unless it already is this file: then it is verified and shared; that takes as
+        long as reading it, and `on_progress(read, total)` hears of it.
         """
         self._require_login()
         key = (_group_id(group_id), _file_name(file_name))
         if self._downloads.is_downloading(key):
             raise LocalError(f"{file_name} is being downloaded already; show_downloads tells how far", "downloading")
-        return await self._downloads.begin(key, file_names.target_of(destination, file_name))
+        return await self._downloads.begin(key, file_names.target_of(destination, file_name), on_progress)
 
     async def wait_download(self, group_id: str, file_name: str) -> DownloadStatus:
         """Until it is complete, failed, cancelled or paused by a logout."""

@@ -94,11 +94,15 @@ class Downloads:
             else:
                 return self._notice("download_resumed", f"the download of {begun.name} goes on")
 
-    async def begin(self, key: Key, target: Path, *, is_resumed: bool = False) -> DownloadStatus:
-        """Fetch a file to `target`, or take what is there if it is this file. Returns its first status."""
+    async def begin(
+        self, key: Key, target: Path, on_progress: uploads.OnProgress | None = None, *, is_resumed: bool = False
+    ) -> DownloadStatus:
+        """Fetch a file to `target`, or take what is there if it is this file (`on_progress`: of reading that). Returns
+        its first status.
+        """
         manifest, peers = await manifests.fetch(self._session, *key)
         if os.path.lexists(target):
-            await self._take_existing(key, target, manifest)
+            await self._take_existing(key, target, manifest, on_progress)
             file_names.discard_part(file_names.part_path(target, manifest.root))
             self._ledger.drop_download(self._user_id, *key)
             size_bytes = manifest.geometry.size_bytes
@@ -207,11 +211,13 @@ class Downloads:
         except ShoalError as error:
             self._notice(error.code, str(error))
 
-    async def _take_existing(self, key: Key, target: Path, manifest: Manifest) -> None:
+    async def _take_existing(
+        self, key: Key, target: Path, manifest: Manifest, on_progress: uploads.OnProgress | None
+    ) -> None:
         """Something is where the file should go: share it if it is the file. Raises LocalError otherwise."""
         stamp: Stamp | None = None
         if not target.is_symlink():
-            stamp = await uploads.is_this_file(target, manifest, self._coordinator)
+            stamp = await uploads.is_this_file(target, manifest, self._coordinator, on_progress)
         if stamp is None:
             raise LocalError(
                 f"{target} exists and is not this file; move it away or choose another destination", "target_exists"

@@ -47,14 +47,16 @@ async def describe(
     return SharedFile(group_id, name, str(path), manifest.root, manifest.geometry, Stamp.of(before)), manifest
 
 
-async def is_this_file(path: Path, manifest: Manifest, coordinator: Coordinator) -> Stamp | None:
+async def is_this_file(
+    path: Path, manifest: Manifest, coordinator: Coordinator, on_progress: OnProgress | None
+) -> Stamp | None:
     """The marks of the file at `path` if its content is this, otherwise None. Raises StorageError if unreadable."""
     descriptor = _open_regular(path)
     try:
         before = os.fstat(descriptor)
         if before.st_size != manifest.geometry.size_bytes:
             return None
-        leaves = await coordinator.hash_file(descriptor, manifest.geometry)
+        leaves = await coordinator.hash_file(descriptor, manifest.geometry, on_progress)
         is_same = leaves == manifest.leaves.tobytes() and Stamp.of(os.fstat(descriptor)) == Stamp.of(before)
         return Stamp.of(before) if is_same else None
     finally:

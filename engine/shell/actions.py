@@ -180,23 +180,22 @@ async def list_files(context: Context, group_id: str) -> Result:
 
 async def upload_file(context: Context, file_path: str, group_id: str) -> Result:
     path = Path(os.path.expanduser(file_path))
-    start_s = monotonic()
-    progress = Progress("upload_file", group_id, path.name, "hashing", 0, 0, 0.0)
-
-    def on_progress(done_bytes: int, size_bytes: int) -> None:
-        rate = done_bytes / max(monotonic() - start_s, 1e-3)
-        context.output.progress(Progress("upload_file", group_id, path.name, "hashing", done_bytes, size_bytes, rate))
-
+    on_progress, end_progress = _reading(context, "upload_file", group_id, path.name, "hashing")
     try:
         report = await context.client.upload_file(path, group_id, on_progress)
     finally:
-        context.output.end_progress(progress)
+        end_progress()
     return Result(sentences.uploaded(report), to_builtins(report))
 
 
 async def download_file(context: Context, group_id: str, file_name: str, destination_path: str) -> Result:
-    # As text, since a path object forgets the slash at its end, by which a user says "a folder".
-    status = await context.client.download_file(group_id, file_name, os.path.expanduser(destination_path))
+    on_progress, end_progress = _reading(context, "download_file", group_id, file_name, "checking")
+    try:
+        # As text, since a path object forgets the slash at its end, by which a user says "a folder".
+        destination = os.path.expanduser(destination_path)
+        status = await context.client.download_file(group_id, file_name, destination, on_progress)
+    finally:
+        end_progress()
     if status.state == "complete":
         return Result(sentences.already_there(status), to_builtins(status))
     return await finish_download(context.client, context.output, status)
@@ -236,6 +235,22 @@ async def show_help(context: Context, command_name: str | None = None) -> Result
 
 async def leave(context: Context) -> Result:
     return Result("")
+
+
+def _reading(
+    context: Context, command: str, group_id: str, file_name: str, state: str
+) -> tuple[Callable[[int, int], None], Callable[[], None]]:
+    """What to call while a file of this disk is read, and when that is over."""
+    start_s = monotonic()
+
+    def on_progress(done_bytes: int, size_bytes: int) -> None:
+        rate = done_bytes / max(monotonic() - start_s, 1e-3)
+        context.output.progress(Progress(command, group_id, file_name, state, done_bytes, size_bytes, rate))
+
+    def end_progress() -> None:
+        context.output.end_progress(Progress(command, group_id, file_name, state, 0, 0, 0.0))
+
+    return on_progress, end_progress
 
 
 async def _new_password(context: Context, question: str) -> str:

@@ -46,7 +46,7 @@ async def _watch(client: "Client", output: Output, status: DownloadStatus) -> Do
             if status.state != said:
                 said = status.state
                 _say_state(output, status)
-            if status.state not in OVER:
+            if status.state not in OVER and (status.state != "checking" or status.check_bytes):
                 output.progress(_progress(status))
             await asyncio.wait({over}, timeout=_LOOK_EVERY_S)
             status = _now(client, status)
@@ -83,5 +83,5 @@ def _progress(status: DownloadStatus) -> Progress:
         status.checked_bytes if is_checking else status.verified_bytes,
         status.check_bytes if is_checking else status.size_bytes,
         status.rate_bytes_per_s,
-        status.peers_connected,
+        None if is_checking else status.peers_connected,
     )

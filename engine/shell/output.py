@@ -32,7 +32,7 @@ Fields of the results (bytes and seconds are plain numbers, `root` is the BLAKE3
     logout, serve, exit               none
     progress                          group_id, name, state (of an upload: "hashing"), done_bytes, size_bytes (while
                                       "checking": of what is read again),
-                                      rate_bytes_per_s, peers_connected (of an upload: null)
+                                      rate_bytes_per_s, peers_connected (null where a file of this disk is read)
 
 Invariant: no control character of a name or a message reaches a stream as such, and nothing waits in a buffer.
 Not for: what a result says (sentences).
@@ -185,7 +185,7 @@ def progress_line(progress: Progress) -> str:
         f"{figures.bar(done, whole)} {figures.percent(done, whole):3} %",
         f"{figures.size(done)} of {figures.size(whole)}",
     ]
-    if progress.state in ("downloading", "hashing"):
+    if progress.state in ("downloading", "hashing") or (progress.state == "checking" and progress.rate_bytes_per_s):
         parts.append(figures.rate(progress.rate_bytes_per_s))
         if progress.rate_bytes_per_s >= 1:
             parts.append(f"{figures.duration((whole - done) / progress.rate_bytes_per_s)} left")

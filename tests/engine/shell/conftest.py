@@ -136,11 +136,20 @@ class FakeClient:
                 on_progress(done * SIZE_BYTES // 4, SIZE_BYTES)
         return UploadReport(group_id, path.name, str(path), SIZE_BYTES, "00" * 32, path.name == "known.bin", 0.5)
 
-    async def download_file(self, group_id: str, file_name: str, destination: Path | str) -> DownloadStatus:
+    async def download_file(
+        self,
+        group_id: str,
+        file_name: str,
+        destination: Path | str,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> DownloadStatus:
         self._require_login()
         if file_name not in COURSES:
             raise RefusedByTracker(f"there is no file {file_name!r} in {group_id}", "no_such_file")
         self.destinations.append(destination)
+        if file_name == "there.bin" and on_progress is not None:
+            for done in range(5):
+                on_progress(done * SIZE_BYTES // 4, SIZE_BYTES)
         self._downloads[group_id, file_name] = list(COURSES[file_name])
         return self._status(group_id, file_name)
 

@@ -85,6 +85,14 @@ async def test_a_download_that_waits_or_fails_says_so(bench: "Bench") -> None:
     assert bench.out.getvalue().endswith(failed)
 
 
+async def test_a_target_that_is_there_already_is_checked_in_sight(bench: "Bench") -> None:
+    await bench.run(*LOGIN, "download_file lab there.bin /data")
+    shown = bench.err.getvalue().splitlines()
+    assert [line.split("%")[0].split()[-1] for line in shown] == ["25", "50", "75", "100"]
+    assert all("checking" in line and "there.bin" in line for line in shown)
+    assert "already is there.bin" in bench.out.getvalue()
+
+
 async def test_json_has_the_fields_that_are_documented(json_bench: "Bench") -> None:
     await json_bench.run(*LOGIN, "create_group lab", "list_groups", "list_files lab", "download_file lab there.bin .")
     created, logged_in, _made, groups, files, downloaded = json_bench.records
