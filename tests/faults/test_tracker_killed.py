@@ -20,7 +20,7 @@ from sqlalchemy import event
 from tests.tracker.conftest import START_S, Clock, Office, Person
 from tracker import protocol
 from tracker.keyring import load_keyring
-from tracker.service import HANDLERS
+from tracker.service import HANDLERS, SESSION_HANDLERS
 from tracker.store import open_store
 
 GROUP = "lab"
@@ -41,6 +41,9 @@ CHANGES: dict[type, tuple[str, protocol.Request]] = {
     protocol.Withdraw: ("ann", protocol.Withdraw(GROUP, "old.bin")),
 }
 """Who asks for what, in a group of ann and bob that cyd wants to join and eve does not know."""
+
+_OF_THE_SESSION_ALONE = {protocol.Login, protocol.Resume, protocol.Renew, protocol.Logout, protocol.Heartbeat}
+"""A login writes a line into the log, nothing that a retry could do twice."""
 
 _CHANGES_EVERY_TIME = ("at_s", "origin", "fact", "password_hash", "asked_at_s", "joined_at_s", "expires_at_s", "number")
 
@@ -166,5 +169,18 @@ async def test_the_same_holds_for_making_an_account(state: Path, tmp_path: Path)
     await check_every_point(state, tmp_path / "copies", strange, request)
 
 
+async def test_the_same_holds_for_another_password(state: Path, tmp_path: Path) -> None:
+    async def with_either(office: Office) -> Person:
+        person = office.stranger()
+        if isinstance(await person.login("ann", "pw ann"), protocol.Refused):
+            assert isinstance(await person.login("ann", "another"), protocol.LoggedIn)
+        return person
+
+    await check_every_point(state, tmp_path / "copies", with_either, protocol.ChangePassword("pw ann", "another"))
+
+
 def test_no_request_that_changes_something_is_left_out() -> None:
-    assert {kind for kind, handler in HANDLERS.items() if handler.is_change} == set(CHANGES)
+    """Together they are all that may be asked (tests/tracker/test_permissions)."""
+    changing = {kind for kind, handler in HANDLERS.items() if handler.is_change}
+    of_accounts = set(SESSION_HANDLERS) - _OF_THE_SESSION_ALONE
+    assert changing | of_accounts == {*CHANGES, protocol.CreateUser, protocol.ChangePassword}
