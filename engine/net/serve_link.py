@@ -15,19 +15,15 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
-from numpy.typing import NDArray
 
 from engine.errors import RemoteProtocolError
+from engine.net.admission import Gate, Grant, Refusal, ServedFile
 from engine.net.plain_transport import PlainTransport
 from engine.net.proof import Prover, thumbprint_of
 from engine.net.reader import Reader
 from engine.net.tls import Identity, PeerIdentity, peer_of
 from engine.settings import Settings
-from engine.swarm.bitfield import Flags, pack
-from engine.swarm.geometry import Geometry
+from engine.swarm.bitfield import pack
 from engine.swarm.sender_choice import least_sent
 from engine.swarm.upload_slots import UploadSlots
 from engine.wire.codec import Decoder, encode
@@ -62,54 +58,11 @@ _TICKET_ENDED = "your ticket ended"
 _WRITE_BUFFER_BYTES = 2 * SLICE_BYTES
 
 
-class ServedFile(Protocol):
-    """A file as the serving side sees it."""
-
-    @property
-    def geometry(self) -> Geometry: ...
-    @property
-    def have(self) -> Flags: ...
-    @property
-    def sent(self) -> NDArray[np.uint32]:
-        """How often each piece was sent, shape (piece_count,); shared by all workers."""
-
-    def read(self, offset: int, length: int) -> memoryview | bytes:
-        """Raises OSError when the file is not what was shared any more."""
-
-    def descriptor(self) -> int:
-        """For sendfile; raises OSError likewise."""
-
-
-class Refusal(Exception):
-    """The gate says no; `code` for programs, `str()` for people."""
-
-    def __init__(self, code: str, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-
-
-class Gate(Protocol):
-    """Decides who may have what; told what was sent."""
-
-    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, float]:
-        """The file, and until when (time.time()) the ticket lasts. Raises Refusal."""
-
-    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> float:
-        """Until when the new ticket lasts. Raises Refusal."""
-
-    def proven(self, link: "ServeLink", peer: PeerIdentity) -> bool:
-        """Who is at the other end was shown; False if it may have no more links."""
-
-    def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None: ...
-    def unreadable(self, file: ServedFile, error: OSError) -> None: ...
-    def link_lost(self, link: "ServeLink") -> None: ...
-
-
 @dataclass(slots=True)
 class _Channel:
     group_id: str
     file: ServedFile
-    valid_until_s: float
+    grant: Grant
 
 
 @dataclass(slots=True)
@@ -156,11 +109,13 @@ class ServeLink(asyncio.BufferedProtocol):
                 for start in range(0, len(pieces), HAVES_MAX):
                     self._send(Have(number, pieces[start : start + HAVES_MAX]))
 
-    def withdraw(self, should_close: Callable[[str, ServedFile], bool], reason: str) -> None:
-        """Close every channel for which `should_close(group_id, file)`; not one more slice of it is sent."""
-        for number, channel in list(self._channels.items()):
-            if should_close(channel.group_id, channel.file):
-                self._close_channel(number, reason)
+    def withdraw(self, file: ServedFile, reason: str) -> None:
+        """Close every channel of this file; not one more slice of it is sent."""
+        self._close_channels(lambda channel: channel.file is file, reason)
+
+    def put_out(self, group_id: str, epoch: int, reason: str) -> None:
+        """Likewise those of this group that tickets from before `epoch` have opened."""
+        self._close_channels(lambda channel: channel.group_id == group_id and channel.grant.epoch < epoch, reason)
 
     def is_idle(self, now_s: float, greeting_timeout_s: float, idle_timeout_s: float) -> bool:
         """Whether the fetcher takes too long to say who it is, or has nothing open and says nothing."""
@@ -259,24 +214,29 @@ class ServeLink(asyncio.BufferedProtocol):
     def _open(self, message: Open) -> None:
         assert self.peer is not None
         try:
-            file, valid_until_s = self._gate.admit(self.peer, message, is_open=self._is_open)
+            file, grant = self._gate.admit(self.peer, message, is_open=self._is_open)
         except Refusal as refusal:
             self._state.closed(message.channel)
             self._send(Refused(message.channel, refusal.code, str(refusal)[:REASON_LENGTH_MAX]))
             return
-        self._channels[message.channel] = _Channel(message.group_id, file, valid_until_s)
+        self._channels[message.channel] = _Channel(message.group_id, file, grant)
         self._state.opened(message.channel, file.geometry)
         self._send(Opened(message.channel, pack(file.have)))
 
     def _renew(self, message: Renew) -> None:
         assert self.peer is not None
         try:
-            valid_until_s = self._gate.renewed(self.peer, message, is_open=self._is_open)
+            grant = self._gate.renewed(self.peer, message, is_open=self._is_open)
         except Refusal:
             return  # the ticket in force goes on until it ends
         for channel in self._channels.values():
             if channel.group_id == message.group_id:
-                channel.valid_until_s = valid_until_s
+                channel.grant = grant
+
+    def _close_channels(self, is_meant: Callable[[_Channel], bool], reason: str) -> None:
+        for number, channel in list(self._channels.items()):
+            if is_meant(channel):
+                self._close_channel(number, reason)
 
     def _close_channel(self, number: int, reason: str) -> None:
         del self._channels[number]
@@ -340,7 +300,7 @@ class ServeLink(asyncio.BufferedProtocol):
         if channel is None:
             self._reject(request, RejectReason.NO_SUCH_CHANNEL)
             return None
-        if channel.valid_until_s <= time.time():
+        if channel.grant.valid_until_s <= time.time():
             self._reject(request, RejectReason.CANCELLED)
             self._close_channel(request.channel, _TICKET_ENDED)
             return None
@@ -363,7 +323,7 @@ class ServeLink(asyncio.BufferedProtocol):
             return
         if self._transport is None or self._transport.is_closing():
             return
-        if sending.channel.valid_until_s <= time.time():
+        if sending.channel.grant.valid_until_s <= time.time():
             self._close_channel(sending.request.channel, _TICKET_ENDED)
             return
         length = min(SLICE_BYTES, sending.end - sending.begin)

@@ -88,8 +88,10 @@ class Coordinator:
 
     def raise_epoch(self, group_id: str, epoch: int, removed: str, spared: bytes = b"") -> None:
         """A member is out, but for the `spared` key: nothing more for him, and nothing new for tickets from before."""
-        self._epochs[group_id] = events.SetEpoch(group_id, epoch, removed, spared)
-        self._pool.send_all(self._epochs[group_id])
+        order = events.SetEpoch(group_id, epoch, removed, spared)
+        self._pool.send_all(order)
+        # Kept for workers to come, which have no links to cut. News may come late: the highest epoch counts.
+        self._epochs[group_id] = max(order, self._epochs.get(group_id, order), key=lambda each: each.epoch)
 
     async def stop(self) -> None:
         """Serve and fetch nothing more. Downloads are paused where they are, durably."""

@@ -55,7 +55,7 @@ class RemoveFile(Order, tag="remove_file", frozen=True):
 
 
 class SetEpoch(Order, tag="set_epoch", frozen=True):
-    """Tickets of this group older than `epoch` open nothing any more, and those of `removed` nothing at all.
+    """Tickets of this group older than `epoch` open nothing any more, and what such of `removed` have opened is closed.
 
     `spared`: thumbprint of the one key of that account that stays; empty if none does.
     """

@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from engine.net.serve_link import Refusal
+from engine.net.admission import Grant, Refusal
 from engine.net.tls import PeerIdentity
 from engine.transfer.open_file import OpenFile
 from engine.wire.messages import Open
@@ -78,8 +78,8 @@ class TicketGate:
         if not same:
             self._files.pop((file.group_id, file.root), None)
 
-    def judge(self, peer: PeerIdentity, group_id: str, ticket: str, *, is_open: bool) -> float:
-        """Until when this ticket lets this peer into this group, in time.time(); raises Refusal."""
+    def judge(self, peer: PeerIdentity, group_id: str, ticket: str, *, is_open: bool) -> Grant:
+        """What this ticket gives this peer in this group; raises Refusal."""
         claims = self._claims_of(ticket)
         if claims.group_id != group_id:
             raise Refusal("bad_ticket", "the ticket is for another group")
@@ -90,15 +90,15 @@ class TicketGate:
         if claims.epoch < self._epochs.get(group_id, 0):
             raise Refusal("old_ticket", "the ticket is from before the group's members changed")
         self.raise_epoch(group_id, claims.epoch)
-        return claims.expires_at_s
+        return Grant(claims.epoch, claims.expires_at_s)
 
-    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[OpenFile, float]:
-        """The file, and until when; raises Refusal. `is_open`: the link is not encrypted."""
-        valid_until_s = self.judge(peer, message.group_id, message.ticket, is_open=is_open)
+    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[OpenFile, Grant]:
+        """The file, and what the ticket gives; raises Refusal. `is_open`: the link is not encrypted."""
+        grant = self.judge(peer, message.group_id, message.ticket, is_open=is_open)
         files = self._files.get((message.group_id, message.root))
         if not files:
             raise Refusal("not_shared", "this file is not shared here")
-        return files[0], valid_until_s
+        return files[0], grant
 
     def _claims_of(self, ticket: str) -> TicketClaims:
         """A signature is checked once: the same ticket comes with every file of a group. Raises Refusal."""

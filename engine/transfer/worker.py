@@ -23,12 +23,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import singledispatchmethod
 from pathlib import Path
 
+from engine.net.admission import Grant, ServedFile
 from engine.net.callers import Caller, Callers
 from engine.net.fetch_link import FetchLink
 from engine.net.listener import first_byte
 from engine.net.plain_transport import PlainTransport
 from engine.net.sealed_transport import SealedTransport, shake_hands
-from engine.net.serve_link import ServedFile, ServeLink
+from engine.net.serve_link import ServeLink
 from engine.net.tls import Identity, PeerIdentity, fetching_context, serving_context
 from engine.settings import Settings
 from engine.swarm.upload_slots import UploadSlots
@@ -148,7 +149,7 @@ class Worker:
             return
         self._gate.stop_serving(file)
         for link in self._serve_links:
-            link.withdraw(lambda _, served: served is file, order.reason)
+            link.withdraw(file, order.reason)
         file.close()
 
     @_carry_out.register
@@ -157,7 +158,7 @@ class Worker:
         for link in self._serve_links:
             peer = link.peer
             if peer is not None and peer.user_id == order.removed and peer.thumbprint != order.spared:
-                link.withdraw(lambda group_id, _: group_id == order.group_id, "you are not a member any more")
+                link.put_out(order.group_id, order.epoch, "you are not a member any more")
 
     @_carry_out.register
     def _announce(self, order: events.AnnouncePieces) -> None:
@@ -212,9 +213,7 @@ class Worker:
             self._spawn(self._connect(order, self._identity))
 
     async def _connect(self, order: events.Dial, identity: Identity) -> None:
-        link = FetchLink(
-            self, identity, order.thumbprint, self._settings.block_bytes, is_open=order.is_open
-        )
+        link = FetchLink(self, identity, order.thumbprint, self._settings.block_bytes, is_open=order.is_open)
         self._fetch_links[order.link_id], self._link_ids[link] = link, order.link_id
         try:
             await link.dial(order.host, order.port, self._fetching_tls, self._settings.dial_timeout_s)
@@ -353,10 +352,10 @@ class Worker:
 
     # ------------------------------------------------------------ the gate of serve links
 
-    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, float]:
+    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, Grant]:
         return self._gate.admit(peer, message, is_open=is_open)
 
-    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> float:
+    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> Grant:
         return self._gate.judge(peer, message.group_id, message.ticket, is_open=is_open)
 
     def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None:

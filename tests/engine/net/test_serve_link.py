@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from engine.net.serve_link import Refusal, ServedFile, ServeLink
+from engine.net.admission import Grant, Refusal, ServedFile
+from engine.net.serve_link import ServeLink
 from engine.net.tls import Identity, PeerIdentity
 from engine.settings import Settings
 from engine.swarm.geometry import Geometry
@@ -60,16 +61,20 @@ class FakeGate:
 
     files: dict[str, FakeFile] = field(default_factory=lambda: {"lab": FakeFile(), "team": FakeFile()})
     life_s: float = 600.0
+    epoch: int = 1
     broken: list[ServedFile] = field(default_factory=list)
     has_room: bool = True
 
-    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, float]:
+    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, Grant]:
         if message.group_id not in self.files:
             raise Refusal("no_such_file", "not shared here")
-        return self.files[message.group_id], time.time() + self.life_s
+        return self.files[message.group_id], self._grant()
 
-    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> float:
-        return time.time() + self.life_s
+    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> Grant:
+        return self._grant()
+
+    def _grant(self) -> Grant:
+        return Grant(self.epoch, time.time() + self.life_s)
 
     def proven(self, link: ServeLink, peer: PeerIdentity) -> bool:
         return self.has_room
@@ -223,7 +228,7 @@ async def test_after_a_withdrawal_not_one_more_slice_is_sent() -> None:
         say(link, Request(channel, channel, 0, 0, (0,)))
     await turns(2)
     transport.take()
-    link.withdraw(lambda group_id, _: group_id == "lab", "you are not a member any more")
+    link.put_out("lab", 2, "you are not a member any more")
     await turns()
     said = transport.take()
     assert [each for each in said if isinstance(each, PieceHeader)] == []
@@ -239,9 +244,31 @@ async def test_a_withdrawal_lets_nothing_out_through_another_link_of_the_same_me
         say(link, Request(1, 1, 0, 0, (0,)))
     await turns(2)
     for link in (first, second):
-        link.withdraw(lambda group_id, _: group_id == "lab", "you are not a member any more")
+        link.put_out("lab", 2, "you are not a member any more")
     await turns()
     assert [each for each in to_second.take() if isinstance(each, PieceHeader)] == []
+
+
+async def test_news_of_a_removal_that_comes_late_leaves_alone_what_a_newer_ticket_has_opened() -> None:
+    gate = FakeGate(epoch=2)
+    link, transport = a_link(gate)
+    link.put_out("lab", 2, "you are not a member any more")
+    say(link, Request(5, 1, 0, 0, (0,)))
+    await turns()
+    assert pieces_in([*transport.take()]) == [0]
+    gate.epoch = 3
+    say(link, Renew("lab", "ticket"))
+    link.put_out("lab", 3, "you are not a member any more")
+    assert not transport.take()
+    link.put_out("lab", 4, "you are not a member any more")
+    assert [type(each) for each in transport.take()] == [Closed]
+
+
+async def test_a_file_that_is_not_served_any_more_is_closed_in_its_group_alone() -> None:
+    gate = FakeGate()
+    link, transport = a_link(gate, groups="lab team")
+    link.withdraw(gate.files["lab"], "not shared any more")
+    assert [each.channel for each in transport.take() if isinstance(each, Closed)] == [1]
 
 
 async def test_other_channels_go_on_after_a_withdrawal() -> None:
@@ -249,7 +276,7 @@ async def test_other_channels_go_on_after_a_withdrawal() -> None:
     say(link, Request(1, 1, 0, 0, (0,)), Request(2, 2, 0, 0, (3,)))
     await turns(2)
     transport.take()
-    link.withdraw(lambda group_id, _: group_id == "lab", "no more")
+    link.put_out("lab", 2, "no more")
     await turns()
     assert pieces_in([*transport.take()]) == [3]
 

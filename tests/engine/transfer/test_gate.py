@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from engine.net.serve_link import Refusal
+from engine.net.admission import Refusal
 from engine.net.tls import PeerIdentity
 from engine.transfer.gate import Keys, TicketGate
 from tests.fakes import Club

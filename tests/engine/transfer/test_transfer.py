@@ -220,6 +220,23 @@ async def test_a_spared_key_goes_on_when_the_other_sessions_of_its_account_are_r
     assert not downloads[1][1].done()
 
 
+async def test_late_news_of_a_removal_does_not_let_an_old_ticket_in_at_a_worker_that_was_replaced(
+    world: World,
+) -> None:
+    seeder = await world.node("seeder", Settings(workers=1))
+    path, manifest = await world.file("data.bin", MIB, seeder)
+    seeder.serve(path, manifest)
+    seeder.coordinator.raise_epoch(GROUP, 5, "somebody")
+    seeder.coordinator.raise_epoch(GROUP, 1, "somebody else")
+    os.kill(seeder.coordinator.worker_pids()[0], signal.SIGKILL)
+    await until(lambda: bool(seeder.directory.notices))
+    leecher = await world.node("leecher")
+    leecher.knows(seeder)
+    leecher.fetch(world.folder / "copy.bin", manifest)
+    await until(lambda: bool(leecher.refusals))
+    assert leecher.refusals[0] == "old_ticket"
+
+
 async def test_a_killed_worker_costs_only_its_pieces_in_flight(world: World) -> None:
     seeder, leecher = await world.node("seeder"), await world.node("leecher")
     path, manifest = await world.file("data.bin", 128 * MIB, seeder)
