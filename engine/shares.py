@@ -1,7 +1,8 @@
 """The complete files this client shares: begun, resumed at login, ended, announced.
 
 Each is in three places, kept in step here: the ledger (so that it resumes), the coordinator (so that it is served)
-and the trackers (so that others come). A file whose marks changed since it was shared is dropped, and said.
+and the trackers (so that others come). A file whose marks changed since it was shared is dropped, and said; one that
+cannot be opened just now stays in the ledger.
 """
 
 import asyncio
@@ -20,6 +21,9 @@ from engine.transfer.coordinator import Coordinator
 from tracker import protocol
 
 _CHANGED = "it was changed since it was shared; upload it again"
+_PASSING = frozenset({"descriptors", "permission", "disk_failed", "unreadable"})
+"""Codes of what says nothing about the file itself: such a share stays known."""
+_NEXT_LOGIN = "it is tried again at the next login"
 _UNKNOWN = "the group does not list it any more, or you are not a member"
 
 
@@ -52,11 +56,10 @@ class Shares:
             try:
                 self._live[file.group_id, file.name] = _Live(self._coordinator.serve(file), file)
             except StorageError as error:
-                if _has_size(file):
+                if error.code not in _PASSING and _has_size(file):
                     self._doubtful.append(file)
                     continue
-                self._ledger.drop_share(user_id, file.group_id, file.name)
-                dropped.append(DroppedShare(file.group_id, file.name, file.path, str(error)))
+                dropped.append(self._given_up(file, error))
         return dropped
 
     async def recheck(self) -> tuple[list[SharedFile], list[DroppedShare]]:
@@ -74,9 +77,15 @@ class Shares:
                 await self.add(replace(file, stamp=stamp))
                 back.append(file)
             except StorageError as error:
-                self._ledger.drop_share(self._user_id, file.group_id, file.name)
-                dropped.append(DroppedShare(file.group_id, file.name, file.path, str(error)))
+                dropped.append(self._given_up(file, error))
         return back, dropped
+
+    def _given_up(self, file: SharedFile, error: StorageError) -> DroppedShare:
+        """For good if it is the file's fault, or else until the next login."""
+        if error.code in _PASSING:
+            return DroppedShare(file.group_id, file.name, file.path, f"{error}; {_NEXT_LOGIN}")
+        self._ledger.drop_share(self._user_id, file.group_id, file.name)
+        return DroppedShare(file.group_id, file.name, file.path, str(error))
 
     async def find_broken(self) -> list[tuple[str, str, str]]:
         """(group, name, why) of those whose path does not lead to what is shared any more."""

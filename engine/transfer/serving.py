@@ -4,7 +4,9 @@ Invariant: a file is opened once, here; what is served is that very file, whatev
 Not here: what is still being fetched (download), whether a file is still what it was (open_file, shares).
 """
 
+import errno
 import os
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,10 @@ from engine.storage.shared_state import SharedState
 from engine.storage.stamp import Stamp
 from engine.transfer import events
 from engine.transfer.pool import Pool
+
+_DESCRIPTORS_A_FILE = 2
+_DESCRIPTORS_KEPT_FREE = 128
+"""For links, downloads, the ledger and the trackers: shares alone must not use them up, here or in a worker."""
 
 
 @dataclass(slots=True)
@@ -40,6 +46,7 @@ class Serving:
     def begin(self, share: SharedFile) -> int:
         """Serve a complete file; returns its number here. Raises StorageError if it is not what it was."""
         try:
+            self._require_descriptors()
             descriptor = os.open(share.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise explained(error, "read", share.path) from error
@@ -55,6 +62,12 @@ class Serving:
         )  # fmt: skip
         self.take_over(order, shared_descriptor, descriptor)
         return file_id
+
+    def _require_descriptors(self) -> None:
+        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _DESCRIPTORS_A_FILE * (len(self._served) + 1) + _DESCRIPTORS_KEPT_FREE
+        if limit != resource.RLIM_INFINITY and wanted > limit:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     def take_over(self, order: events.AddFile, shared_descriptor: int, descriptor: int) -> None:
         """A file that was just fetched; the descriptors are ours from now on."""
