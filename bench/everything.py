@@ -34,6 +34,7 @@ LONG_PLAN = (
     ("memory", "--size", "20"),
     ("faults", "--kills", "500"),
     ("simulate",),
+    ("rules",),
 )
 QUICK_PLAN = (
     ("compare", "--size", "64", "--rounds", "1"),
@@ -50,6 +51,7 @@ QUICK_PLAN = (
     ("revocation", "--rounds", "1"),
     ("faults", "--kills", "5", "--resume-gib", "4", "--size", "256", "--rounds", "1"),
     ("simulate", "--leechers", "4", "8", "--pieces", "60", "--troubled", "6", "--newcomers", "12", "--seeds", "1"),
+    ("rules", "--leechers", "16", "--pieces", "40", "--seeds", "1"),
 )
 
 

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--degree", type=int, default=scenarios.DEGREE, help="links of a client, an even number")
     parser.add_argument("--troubled", type=int, default=32, metavar="N", help="leechers where something goes wrong")
     parser.add_argument("--newcomers", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=5, help="of the swarms in which something goes wrong")
+    parser.add_argument("--seeds", type=int, default=3, help="of the swarms in which something goes wrong")
 
 
 def measure(options: argparse.Namespace) -> Section:

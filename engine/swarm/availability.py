@@ -59,10 +59,6 @@ class Availability:
         """How many connected peers have every piece."""
         return self._everyone
 
-    def is_unique(self, piece: int) -> bool:
-        """Whether only complete peers have it."""
-        return self._counts[piece] == 0
-
     def count_of(self, piece: int) -> int:
         """How many connected peers have this piece."""
         return self._counts[piece] + self._everyone

@@ -9,7 +9,7 @@ Rules, in the order they apply (ARCHITECTURE.md, "Scheduling", has the reasons a
    bound and all have something to offer; a request that waits in a server's queue keeps its candidates from others.
 2. A link beyond that only while it has less in flight than twice its rate × round trip.
 3. A request names a few of the rarest free pieces, no piece twice over all links, fewer near the end. To a complete
-   peer it names pieces that nobody else has, as long as there are any, and more of them.
+   peer it names more of them, as long as some piece is had by nobody else.
 4. Incomplete peers are asked before complete ones when they have all that is missing.
 5. Endgame: a link that finds nothing free takes over what another would finish much later (endgame).
 
@@ -229,13 +229,12 @@ class Scheduler:
         """Rules 1 to 4."""
         if not self._picker.free_count:
             return
-        is_common = self._availability.is_common
         queue: list[tuple[bool, int, bool, float, LinkId]] = []
         for link in (self._links.keys() if self._share_of_link() > 1 else self._roomy) - self._dry:
             each, in_flight = self._links[link], self.in_flight_of(link)
             if self._has_room(link, in_flight):
-                is_spare = is_common and each.pieces.is_complete
-                queue.append((each.silent_until_s > now_s, in_flight, is_spare, self._rng.random(), link))
+                is_silent, chance = each.silent_until_s > now_s, self._rng.random()
+                queue.append((is_silent, in_flight, self._is_spared(each), chance, link))
             else:
                 self._roomy.discard(link)
         heapq.heapify(queue)
@@ -264,6 +263,10 @@ class Scheduler:
         """How many requests a link may have by rule 1: one, if there is a link that has nothing for us."""
         return 1 if self._dry else -(-self._settings.pieces_in_flight // len(self._links))
 
+    def _is_spared(self, source: Source) -> bool:
+        """Rule 4."""
+        return source.pieces.is_complete and self._availability.is_common
+
     def _is_anyone_awake(self, now_s: float) -> bool:
         return any(each.silent_until_s <= now_s and link not in self._dry for link, each in self._links.items())
 
@@ -279,8 +282,6 @@ class Scheduler:
         offered = self._picker.rarest(source.pieces, count + len(source.not_before_s))
         if source.not_before_s:
             offered = [piece for piece in offered if self._may_ask(source, piece, now_s)]
-        if is_needed and offered and availability.is_unique(offered[0]):
-            offered = [piece for piece in offered if availability.is_unique(piece)]
         return tuple(offered[:count])
 
     def _may_ask(self, source: Source, piece: int, now_s: float) -> bool:

@@ -93,10 +93,13 @@ class Port:
 
 
 class Transfer:
-    """A run of bytes from one port to another. `on_sent` when the last chunk left, `on_chunk` at each arrival."""
+    """A run of bytes from one port to another. `on_sent` when the last chunk left, `on_chunk` at each arrival.
+
+    `left`: bytes that were not sent yet.
+    """
 
     __slots__ = (
-        "_chunk_bytes", "_credit", "_left", "_on_chunk", "_on_sent", "is_ready", "receiver", "sender",
+        "_chunk_bytes", "_credit", "_on_chunk", "_on_sent", "is_ready", "left", "receiver", "sender",
     )  # fmt: skip
 
     def __init__(
@@ -104,7 +107,7 @@ class Transfer:
         on_chunk: Callable[[int], None], on_sent: Callable[[], None],
     ) -> None:  # fmt: skip
         self.sender, self.receiver = sender, receiver
-        self._left, self._chunk_bytes = size, chunk_bytes
+        self.left, self._chunk_bytes = size, chunk_bytes
         round_trip_s = 2 * (sender.latency_s + receiver.latency_s)
         self._credit = 2 + int(min(sender.up, receiver.down) * round_trip_s / chunk_bytes)
         self._on_chunk, self._on_sent = on_chunk, on_sent
@@ -113,24 +116,24 @@ class Transfer:
 
     def next_chunk(self) -> int:
         """Bytes to send now; 0 if it was stopped."""
-        size = min(self._chunk_bytes, self._left)
-        self._left -= size
+        size = min(self._chunk_bytes, self.left)
+        self.left -= size
         self._credit -= 1
         return size
 
     def stop(self) -> int:
         """Send no more; returns the bytes that were not sent."""
-        left, self._left = self._left, 0
+        left, self.left = self.left, 0
         return left
 
     def shorten(self, by: int) -> None:
         """Leave out the last bytes, as far as they were not sent yet."""
-        was_left, self._left = self._left, max(0, self._left - by)
-        if was_left and not self._left:
+        was_left, self.left = self.left, max(0, self.left - by)
+        if was_left and not self.left:
             self._on_sent()
 
     def chunk_sent(self) -> None:
-        if not self._left:
+        if not self.left:
             self._on_sent()
         elif self._credit > 0 and not self.is_ready:
             self.is_ready = True
@@ -138,7 +141,7 @@ class Transfer:
 
     def chunk_arrived(self, size: int) -> None:
         self._credit += 1
-        if self._left and not self.is_ready and self._credit == 1:
+        if self.left and not self.is_ready and self._credit == 1:
             self.is_ready = True
             self.sender.enqueue(self)
         self._on_chunk(size)

@@ -11,13 +11,14 @@ from tests.simulation.network import Port, Transfer
 
 @dataclass(slots=True, eq=False)
 class Sending:
-    """Bytes [begin, end) of a piece on their way; `came` of them are there."""
+    """Bytes [begin, end) of a piece on their way; `came` are there. `left`: not sent when somebody last looked."""
 
     ask: Ask
     piece: int
     begin: int
     end: int
     came: int = 0
+    left: int = -1
     transfer: Transfer | None = None
 
 

@@ -24,7 +24,7 @@ LAN_RATE = 125e6
 LAN_LATENCY_S = 0.0001
 DEGREE = 10
 """Links of a client: Settings.links_per_download, which is where the handout leaves it."""
-FOREVER_S = 1e6
+FOREVER_S = 1e3
 
 MakeSwarm = Callable[[Geometry, int], Swarm]
 """Of a file and a seed: the swarm as it is, or one with a rule switched off (switched_off)."""
@@ -81,6 +81,10 @@ def equal_bound_s(leechers: int, pieces: int, rate: float = LAN_RATE) -> float:
 def finish(swarm: Swarm, leechers: list[Node], bounds_s: list[float]) -> Outcome:
     """Run to the end."""
     swarm.run(FOREVER_S)
+    return _outcome(swarm, leechers, bounds_s)
+
+
+def _outcome(swarm: Swarm, leechers: list[Node], bounds_s: list[float]) -> Outcome:
     took = [math.inf if node.finished_at_s is None else node.finished_at_s - node.joined_at_s for node in leechers]
     return Outcome(swarm, leechers, took, bounds_s)
 
@@ -211,3 +215,23 @@ def run_with_stalls(leechers: int, pieces: int, seed: int) -> Outcome:
         swarm.clock.after(begin_s, node.port.stall)
         swarm.clock.after(begin_s + 1.0, node.port.resume)
     return finish(swarm, nodes, [equal_bound_s(leechers, pieces)] * leechers)
+
+
+def run_star(
+    quick: int, others: int, other_rate: float, pieces: int, seed: int, *, account: str = "", make: MakeSwarm = Swarm
+) -> Outcome:
+    """A seeder, and leechers without a link to each other; the `others` came first. The outcome of the quick ones.
+
+    Their bound: the uplink, shared by them and one more. `account`: of all the others.
+    """
+    swarm = make(geometry(pieces), seed)
+    origin = swarm.add(LAN_RATE, latency_s=LAN_LATENCY_S, is_origin=True)
+    for _ in range(others):
+        swarm.link(swarm.add(LAN_RATE, other_rate, LAN_LATENCY_S, account=account), origin)
+    swarm.run(0.1)
+    nodes = [swarm.add(LAN_RATE, latency_s=LAN_LATENCY_S) for _ in range(quick)]
+    for node in nodes:
+        swarm.link(node, origin)
+    while any(node.finished_at_s is None for node in nodes):
+        swarm.run(swarm.clock.now_s + 0.1)
+    return _outcome(swarm, nodes, [(quick + 1) * swarm.geometry.size_bytes / LAN_RATE] * quick)

@@ -75,6 +75,7 @@ class Swarm:
             self._unfinished += 1
             self.clock.after(self.settings.tick_s * self.rng.random(), self._tick, node)
         self.nodes.append(node)
+        self.clock.after(self.settings.slot_patience_s, self._look_around, node)
         return node
 
     def link(self, fetcher: Node, server: Node) -> None:
@@ -154,7 +155,8 @@ class Swarm:
         if server.port.is_stalled or server.serving.get(serving.fetcher.number) is not serving:
             return
         serving.queue.append(ask)
-        self._start_all(server.slots.want(serving, serving.fetcher.account, self.clock.now_s))
+        if serving.sending is None:
+            self._start_all(server.slots.want(serving, serving.fetcher.account, self.clock.now_s))
 
     def _on_cancel(self, serving: Serving, request_id: int) -> None:
         for ask in [each for each in serving.queue if each.request_id == request_id]:
@@ -204,6 +206,17 @@ class Swarm:
         self._start_all(slots.release(serving, now_s))
         if serving.queue:
             self._start_all(slots.want(serving, serving.fetcher.account, now_s))
+
+    def _look_around(self, server: Node) -> None:
+        """Who took nothing since the last look gives his slot away. What he is sent goes on, here without one."""
+        for serving in list(server.serving.values()):
+            sending = serving.sending
+            if sending is not None and sending.transfer is not None:
+                if sending.left == sending.transfer.left:
+                    self._start_all(server.slots.release(serving, self.clock.now_s))
+                sending.left = sending.transfer.left
+        if not server.is_gone:
+            self.clock.after(self.settings.slot_patience_s, self._look_around, server)
 
     # ------------------------------------------------------------ the fetching side
 
