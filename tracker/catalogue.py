@@ -1,6 +1,7 @@
 """The files of each group and their manifests, as SQL.
 
-Invariant: a manifest, with its pages, is kept exactly as long as a file refers to it, once however many files do.
+Invariants. A manifest, with its pages, is kept exactly as long as a file refers to it, once however many files do. The
+account of a publisher says how many files there are by it, and how large their manifests are.
 
 Not here: who has a file right now (presence), whether the caller may (permissions).
 """
@@ -8,12 +9,14 @@ Not here: who has a file right now (presence), whether the caller may (permissio
 import hashlib
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, delete, exists, select
+from sqlalchemy import ColumnElement, bindparam, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.manifest_pages import find_page, settle
 from tracker.protocol import FileEntry, Manifest, Publish
-from tracker.schema import files, manifests
+from tracker.quotas import Published
+from tracker.schema import accounts, files, manifests
+from tracker.vocabulary import LEAF_BYTES
 
 _ROOTS_IN_ONE_QUERY = 500
 """Databases bound the number of values in one statement; with more it is cheaper to read all."""
@@ -26,6 +29,17 @@ _MANIFEST = (
 )
 _ROOTS = select(files.c.root).where(files.c.group_id == bindparam("of_group")).distinct()
 _ROOTS_AMONG = _ROOTS.where(files.c.root.in_(bindparam("roots", expanding=True)))
+
+_LEAVES_BYTES = (files.c.size_bytes + files.c.piece_bytes - 1) // files.c.piece_bytes * LEAF_BYTES
+_COUNT_UP = (
+    update(accounts)
+    .where(accounts.c.user_id == bindparam("of_user"))
+    .values(
+        files_published=accounts.c.files_published + bindparam("more_files"),
+        manifest_bytes=accounts.c.manifest_bytes + bindparam("more_bytes"),
+    )
+    .returning(accounts.c.files_published, accounts.c.manifest_bytes)
+)
 
 
 class KnownFile(NamedTuple):
@@ -79,7 +93,8 @@ async def find_manifest(db: AsyncConnection, group_id: str, name: str) -> Manife
     return Manifest(row.name, row.size_bytes, row.piece_bytes, row.root, leaves, row.publisher)
 
 
-async def add_file(db: AsyncConnection, request: Publish, publisher: str) -> None:
+async def add_file(db: AsyncConnection, request: Publish, publisher: str) -> Published:
+    """What this account has published now."""
     digest = digest_of(request)
     if await db.scalar(select(manifests.c.digest).where(manifests.c.digest == digest)) is None:
         await db.execute(manifests.insert().values(digest=digest, leaves=request.leaves))
@@ -95,13 +110,28 @@ async def add_file(db: AsyncConnection, request: Publish, publisher: str) -> Non
             digest=digest,
         )
     )
+    return await _count_up(db, publisher, Published(1, -(-request.size_bytes // request.piece_bytes) * LEAF_BYTES))
 
 
 async def remove_file(db: AsyncConnection, group_id: str, name: str) -> None:
-    await db.execute(delete(files).where(files.c.group_id == group_id, files.c.name == name))
-    await remove_unused_manifests(db)
+    await _remove(db, files.c.group_id == group_id, files.c.name == name)
 
 
-async def remove_unused_manifests(db: AsyncConnection) -> None:
+async def remove_files_of(db: AsyncConnection, group_id: str) -> None:
+    """All files of a group that is about to end."""
+    await _remove(db, files.c.group_id == group_id)
+
+
+async def _remove(db: AsyncConnection, *which: ColumnElement[bool]) -> None:
+    lost = select(files.c.publisher, func.count(), func.sum(_LEAVES_BYTES)).where(*which).group_by(files.c.publisher)
+    for publisher, count, leaves_bytes in (await db.execute(lost)).all():
+        await _count_up(db, publisher, Published(-count, -int(leaves_bytes)))
+    await db.execute(delete(files).where(*which))
     in_use = exists().where(files.c.digest == manifests.c.digest)
     await db.execute(delete(manifests).where(~in_use))
+
+
+async def _count_up(db: AsyncConnection, publisher: str, more: Published) -> Published:
+    change = {"of_user": publisher, "more_files": more.files, "more_bytes": more.manifest_bytes}
+    row = (await db.execute(_COUNT_UP, change)).one()
+    return Published(row.files_published, row.manifest_bytes)

@@ -14,6 +14,7 @@ from tracker.settings import (
     HANDSHAKES_AT_ONCE_PER_ADDRESS,
     HANDSHAKES_PER_S_PER_ADDRESS,
 )
+from tracker.token_buckets import TokenBuckets
 
 
 @dataclass(eq=False, slots=True)
@@ -30,11 +31,13 @@ class Doorkeeper:
         self._of_host: Counter[str] = Counter()
         self._strangers: OrderedDict[Guest, None] = OrderedDict()
         self._strangers_of: dict[str, OrderedDict[Guest, None]] = {}
-        self._knocks: OrderedDict[str, tuple[float, float]] = OrderedDict()
+        self._knocks = TokenBuckets(
+            HANDSHAKES_PER_S_PER_ADDRESS, HANDSHAKES_AT_ONCE_PER_ADDRESS, keys_max=2 * CONNECTIONS_MAX
+        )
 
     def enter(self, guest: Guest, now_s: float) -> bool:
         """False if there is no room, or this address knocks too often."""
-        if not self._may_knock(guest.host, now_s):
+        if self._knocks.take(guest.host, now_s) is None:
             return False
         if self._of_host[guest.host] >= CONNECTIONS_PER_ADDRESS_MAX:
             if not self._put_out_oldest(self._strangers_of.get(guest.host)):
@@ -73,13 +76,3 @@ class Doorkeeper:
         self.leave(oldest)
         oldest.cut()
         return True
-
-    def _may_knock(self, host: str, now_s: float) -> bool:
-        """A bucket of tokens by address."""
-        tokens, at_s = self._knocks.pop(host, (float(HANDSHAKES_AT_ONCE_PER_ADDRESS), now_s))
-        tokens = min(tokens + (now_s - at_s) * HANDSHAKES_PER_S_PER_ADDRESS, float(HANDSHAKES_AT_ONCE_PER_ADDRESS))
-        is_allowed = tokens >= 1
-        self._knocks[host] = (tokens - is_allowed, now_s)
-        if len(self._knocks) > 2 * CONNECTIONS_MAX:
-            self._knocks.popitem(last=False)
-        return is_allowed

@@ -58,7 +58,8 @@ async def add_account(db: AsyncConnection, user_id: str, password_hash: str, now
     try:
         await db.execute(
             accounts.insert().values(
-                user_id=user_id, password_hash=password_hash, generation=0, created_at_s=now_s
+                user_id=user_id, password_hash=password_hash, generation=0, files_published=0, manifest_bytes=0,
+                created_at_s=now_s,
             )
         )
     except IntegrityError:
@@ -113,6 +114,10 @@ async def remove_group(db: AsyncConnection, group_id: str) -> int:
     """With its members, requests and files. The epoch its end counts as."""
     await db.execute(delete(groups).where(groups.c.group_id == group_id))
     return await _next_epoch(db)
+
+
+async def count_groups_owned(db: AsyncConnection, user_id: str) -> int:
+    return await db.scalar(select(func.count()).select_from(groups).where(groups.c.owner == user_id)) or 0
 
 
 async def change_owner(db: AsyncConnection, group_id: str, owner: str) -> None:
@@ -186,6 +191,11 @@ async def members_among(db: AsyncConnection, group_id: str, user_ids: set[str]) 
 
 async def add_request(db: AsyncConnection, group_id: str, user_id: str, now_s: float) -> None:
     await db.execute(requests.insert().values(group_id=group_id, user_id=user_id, asked_at_s=now_s))
+
+
+async def count_requests(db: AsyncConnection, user_id: str) -> int:
+    """Of this account, unanswered."""
+    return await db.scalar(select(func.count()).select_from(requests).where(requests.c.user_id == user_id)) or 0
 
 
 async def remove_request(db: AsyncConnection, group_id: str, user_id: str) -> bool:

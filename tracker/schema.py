@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0006"
+REVISION = "0007"
 """The last step in `migrations.versions`, which has to say every change of what stands here."""
 
 metadata = MetaData()
@@ -52,6 +52,9 @@ accounts = Table(
     Column("password_hash", Text, nullable=False),
     # Raised when the account's sessions are revoked; a certificate names the one it was issued under.
     Column("generation", BigInteger, nullable=False),
+    # By this account, as `files` says too; kept up so that a quota costs no count.
+    Column("files_published", BigInteger, nullable=False),
+    Column("manifest_bytes", BigInteger, nullable=False),
     Column("created_at_s", Double, nullable=False),
 )
 
@@ -62,6 +65,7 @@ groups = Table(
     Column("owner", ForeignKey("accounts.user_id"), nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("is_open", Boolean, nullable=False),
+    Index("groups_by_owner", "owner"),
 )
 
 members = Table(
@@ -79,6 +83,7 @@ requests = Table(
     Column("group_id", ForeignKey("groups.group_id", ondelete="CASCADE"), primary_key=True),
     Column("user_id", ForeignKey("accounts.user_id"), primary_key=True),
     Column("asked_at_s", Double, nullable=False),
+    Index("requests_by_user", "user_id"),
 )
 
 manifests = Table(

@@ -45,9 +45,16 @@ from tracker.passwords import DeskBusy, PasswordDesk, Passwords
 from tracker.permissions import Refusal
 from tracker.presence import Presence
 from tracker.protocol import Call, Refused, Result
-from tracker.settings import NEWS_POLL_S, Policy
+from tracker.settings import (
+    NEWS_POLL_S,
+    REQUEST_WAIT_MAX_S,
+    REQUESTS_AT_ONCE_PER_ACCOUNT,
+    REQUESTS_PER_S_PER_ACCOUNT,
+    Policy,
+)
 from tracker.store import Store
-from tracker.throttle import Throttle
+from tracker.throttle import ENTRIES_MAX, Throttle
+from tracker.token_buckets import TokenBuckets
 from tracker.turn import Audience, Caller, Desk, Session, Turn
 
 _log = logging.getLogger("tracker")
@@ -109,6 +116,9 @@ class Service:
         origin = secrets.token_bytes(8)
         self._desk = Desk(authority, Presence(), Handout(), Audience(), chance, policy or Policy(), origin)
         self._last_news = 0
+        self._paces = TokenBuckets(
+            REQUESTS_PER_S_PER_ACCOUNT, REQUESTS_AT_ONCE_PER_ACCOUNT, ENTRIES_MAX, REQUEST_WAIT_MAX_S
+        )
         self._door = sessions.Door(self._desk, store, PasswordDesk(passwords), Throttle())
 
     async def answer(self, caller: Caller, call: Call) -> Result:
@@ -161,6 +171,7 @@ class Service:
         self._desk.handout.sweep(self._desk.presence.is_shared)
 
     async def _answer(self, caller: Caller, call: Call) -> Result:
+        await self._wait_for_turn(caller)
         request, now_s = call.request, self._clock()
         session = self._live_session(caller, now_s)
         permissions.check_session(type(request), session is not None)
@@ -175,6 +186,20 @@ class Service:
             await turn.write_down()
         turn.finish()
         return result
+
+    async def _wait_for_turn(self, caller: Caller) -> None:
+        """Before anything is looked up, since much may change meanwhile. Raises Refusal."""
+        # No account has a name with a space in it.
+        asker = f"stranger {caller.observed_host}" if caller.session is None else caller.session.user_id
+        wait_s = self._paces.take(asker, self._clock())
+        if wait_s is None:
+            raise Refusal(
+                "throttled",
+                f"more than {REQUESTS_PER_S_PER_ACCOUNT} requests a second, which is the limit of an account; make "
+                "fewer, or wait a second",
+            )
+        if wait_s:
+            await asyncio.sleep(wait_s)
 
     async def _take(self, turn: Turn, call: Call) -> Result:
         """One turn inside its transaction."""

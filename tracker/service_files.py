@@ -6,7 +6,7 @@ the sentence says whose the first is.
 
 from msgspec.structs import replace
 
-from tracker import catalogue, manifest_pages
+from tracker import catalogue, manifest_pages, quotas
 from tracker.names import check_file_name
 from tracker.permissions import Refusal
 from tracker.protocol import (
@@ -45,7 +45,7 @@ async def publish(turn: Turn, request: Publish) -> Published:
         wanted = await manifest_pages.list_wanted(turn.db, turn.user_id, request.pages, leaves_bytes, turn.now_s)
         if wanted:
             return Published(False, wanted)
-        await catalogue.add_file(turn.db, request, turn.user_id)
+        quotas.check_publisher(await catalogue.add_file(turn.db, request, turn.user_id))
         return Published(False)
     if known.root != request.root or known.digest != catalogue.digest_of(request):
         raise Refusal(

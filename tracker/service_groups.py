@@ -4,9 +4,9 @@ Invariants. A group always has an owner who is its member, and ends with its las
 epoch, and every member that is online hears of it at once.
 """
 
-from tracker import people
+from tracker import people, quotas
 from tracker.audit import read_deeds
-from tracker.catalogue import remove_unused_manifests
+from tracker.catalogue import remove_files_of
 from tracker.names import check_id
 from tracker.permissions import Refusal
 from tracker.protocol import (
@@ -35,6 +35,7 @@ from tracker.turn import Turn
 
 async def create_group(turn: Turn, request: CreateGroup) -> Done:
     group_id = check_id("group id", request.group_id)
+    quotas.check_owner(turn.user_id, await people.count_groups_owned(turn.db, turn.user_id), is_asking=True)
     if not await people.add_group(turn.db, group_id, turn.user_id, request.is_open, turn.now_s):
         raise Refusal("group_taken", f"there is a group {group_id} already")
     turn.note("group_created", group_id)
@@ -47,6 +48,7 @@ async def join_group(turn: Turn, request: JoinGroup) -> Done:
         raise Refusal("already_member", f"you are a member of {group.group_id} already")
     if group.standing == "requested":
         raise Refusal("already_requested", f"you have asked already; {group.owner} has to let you in")
+    quotas.check_asker(await people.count_requests(turn.db, turn.user_id))
     await people.add_request(turn.db, group.group_id, turn.user_id, turn.now_s)
     turn.note("join_requested", group.group_id)
     turn.tell([group.owner], RequestArrived(group.group_id, turn.user_id))
@@ -58,8 +60,8 @@ async def leave_group(turn: Turn, request: LeaveGroup) -> Left:
     members_before = await people.list_members(turn.db, group_id)
     if members_before == [leaver]:
         askers = await people.list_requests(turn.db, group_id)
+        await remove_files_of(turn.db, group_id)
         epoch = await people.remove_group(turn.db, group_id)
-        await remove_unused_manifests(turn.db)
         turn.note("group_removed", group_id)
         turn.tell(askers, RequestAnswered(group_id, False))
         turn.tell([leaver], GroupEpoch(group_id, epoch, leaver))
@@ -94,6 +96,8 @@ async def transfer_ownership(turn: Turn, request: TransferOwnership) -> Done:
         raise Refusal("bad_request", f"you own {group_id} already")
     if request.user_id not in members:
         raise Refusal("no_such_member", f"{request.user_id} is not a member of {group_id}")
+    owned = await people.count_groups_owned(turn.db, request.user_id)
+    quotas.check_owner(request.user_id, owned, is_asking=False)
     await people.change_owner(turn.db, group_id, request.user_id)
     turn.note("ownership_transferred", group_id, request.user_id)
     turn.tell(members, OwnerChanged(group_id, request.user_id))

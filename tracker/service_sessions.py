@@ -15,7 +15,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracker import authority, people
+from tracker import authority, people, quotas
 from tracker.audit import Deed, write_deed
 from tracker.passwords import PasswordDesk
 from tracker.permissions import Refusal
@@ -147,6 +147,7 @@ def _begin(
     now_s: float,
 ) -> LoggedIn:
     door.desk.end_session(caller)
+    quotas.check_sessions(len(door.desk.audience.callers_of(member.user_id)))
     session = Session(
         next(_numbers),
         member.user_id,

@@ -36,6 +36,21 @@ NEWS_POLL_S = 0.25
 OUTCOME_LIFE_S = 24 * 3600.0
 """How long a retry is recognised. A client gives up within seconds."""
 
+REQUESTS_PER_S_PER_ACCOUNT = 500
+REQUESTS_AT_ONCE_PER_ACCOUNT = 5000
+"""Of one account, on all its connections to a tracker, and of all strangers of one address. A file takes one or two."""
+REQUEST_WAIT_MAX_S = 0.25
+"""Whoever asks faster waits for his turn; an account on so many connections that this is not enough is refused."""
+SESSIONS_PER_ACCOUNT_MAX = 128
+GROUPS_PER_ACCOUNT_MAX = 250
+"""Owned ones."""
+FILES_PER_ACCOUNT_MAX = 100_000
+"""Published, in all groups: as many as one client can share."""
+MANIFEST_BYTES_PER_ACCOUNT_MAX = 1 << 30
+"""Of 32 bytes a piece: 8 TiB in the smallest pieces, 512 TiB in the largest."""
+JOIN_REQUESTS_PER_ACCOUNT_MAX = 100
+"""Unanswered ones."""
+
 STAGED_PAGES_PER_ACCOUNT_MAX = 64
 """Two manifests of the largest kind, 64 MiB; with one page more the oldest is dropped, and asked for again."""
 STAGED_PAGES_MAX = 1024

@@ -57,6 +57,7 @@ ErrorCode = Literal[
     "no_such_file",
     "file_conflict",
     "too_large",
+    "over_quota",
     "busy",
     "internal",
 ]

@@ -97,6 +97,8 @@ async def test_a_manifest_of_more_than_a_page_is_cut_into_pages(tmp_path: Path) 
         second = await manifest_pages.find_page(db, known.digest, 1)
     await store.close()
     assert first.leaves + (second or b"") == leaves
+    counted = ask(tmp_path / "tracker.db", "SELECT files_published, manifest_bytes FROM accounts")
+    assert counted == [(1, len(leaves))]
     assert ask(tmp_path / "tracker.db", "SELECT count(*) FROM manifests") == [(1,)]
 
 
