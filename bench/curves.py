@@ -1,4 +1,5 @@
-"""Two pictures of swarms: how each leecher comes along, and how near the slowest comes to the bound, as SVG text.
+"""Three pictures of swarms, as SVG text: how each leecher comes along, alone and beside another program's, and how near
+the slowest comes to the bound.
 
 Needs matplotlib, which is in the bench extra: raises ModuleNotFoundError without. Not for: throughput of one file
 (plot).
@@ -10,6 +11,7 @@ from typing import Any
 
 _LINES_MAX = 60
 _POINTS_MAX = 100
+_MIB = 1 << 20
 _OURS, _SLOWEST, _GOAL = "#0b7285", "#c92a2a", "#868e96"
 
 
@@ -26,6 +28,23 @@ def completion(leechers: Sequence[tuple[Sequence[float], float]], title: str) ->
     axes.set_ylabel("pieces it has, %")
     axes.set_xlim(left=0)
     axes.set_ylim(0, 100)
+    return _svg(figure)
+
+
+def side_by_side(sides: Mapping[str, Sequence[Sequence[tuple[float, int]]]], bound_s: float, title: str) -> str:
+    """Who, ours first → for each of its leechers (seconds, bytes)."""
+    figure, axes = _axes()
+    for (who, leechers), color in zip(sides.items(), (_OURS, _GOAL), strict=False):
+        for number, points in enumerate(leechers):
+            axes.plot([at_s for at_s, _ in points], [count / _MIB for _, count in points], color=color, linewidth=0.8,
+                      label=None if number else who)  # fmt: skip
+    axes.axvline(bound_s, color=_SLOWEST, linewidth=0.8, linestyle="--", label="bound")
+    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_xlabel("seconds since all began; a line for each leecher")
+    axes.set_ylabel("MiB there and verified")
+    axes.set_xlim(left=0)
+    axes.set_ylim(bottom=0)
+    axes.legend(loc="lower right", fontsize=8, frameon=False)
     return _svg(figure)
 
 

@@ -35,6 +35,7 @@ LONG_PLAN = (
     ("faults", "--kills", "500"),
     ("simulate",),
     ("rules",),
+    ("swarm",),
 )
 QUICK_PLAN = (
     ("compare", "--size", "64", "--rounds", "1"),
@@ -52,6 +53,7 @@ QUICK_PLAN = (
     ("faults", "--kills", "5", "--resume-gib", "4", "--size", "256", "--rounds", "1"),
     ("simulate", "--leechers", "4", "8", "--pieces", "60", "--troubled", "6", "--newcomers", "12", "--seeds", "1"),
     ("rules", "--leechers", "16", "--pieces", "40", "--seeds", "1"),
+    ("swarm", "--quick", "--rounds", "1"),
 )
 
 

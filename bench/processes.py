@@ -49,11 +49,12 @@ class TrackerProcess:
         environment: Mapping[str, str] | None = None,
         options: Sequence[str] = (),
         module: str = "tracker",
+        before: Sequence[str] = (),
     ) -> None:
-        """`errors`: where its stderr goes; otherwise where ours does."""
+        """`errors`: where its stderr goes; otherwise where ours does. `before`: words to put before the command."""
         command = [sys.executable, "-m", module, str(tracker_info), str(number), "--state", str(state), *options]
         self.process = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
+            [*before, *command], cwd=ROOT, stdout=subprocess.PIPE, stderr=errors, text=True, env=environment
         )
         assert self.process.stdout is not None
         self.ready_line = self.process.stdout.readline().strip()

@@ -21,11 +21,11 @@ import libtorrent as lt
 LOOPBACK = "127.0.0.1"
 
 
-def settings(port: int) -> Any:
+def settings(port: int, host: str) -> Any:
     """Tuned for one fast transfer in plaintext."""
     chosen: dict[str, Any] = dict(lt.high_performance_seed())
     chosen |= {
-        "listen_interfaces": f"{LOOPBACK}:{port}", "enable_dht": False, "enable_lsd": False, "enable_upnp": False,
+        "listen_interfaces": f"{host}:{port}", "enable_dht": False, "enable_lsd": False, "enable_upnp": False,
         "enable_natpmp": False, "enable_outgoing_utp": False, "enable_incoming_utp": False, "in_enc_policy": 2,
         "out_enc_policy": 2, "allow_multiple_connections_per_ip": True, "unchoke_slots_limit": -1,
         "max_out_request_queue": 3000, "max_allowed_in_request_queue": 5000, "send_buffer_watermark": 10 << 20,
@@ -35,9 +35,11 @@ def settings(port: int) -> Any:
     return chosen
 
 
-def start(port: int, torrent: Path, folder: str, is_seed: bool) -> tuple[lt.session, lt.add_torrent_params]:
+def start(
+    port: int, torrent: Path, folder: str, is_seed: bool, host: str = LOOPBACK
+) -> tuple[lt.session, lt.add_torrent_params]:
     """A session, and what to add to it."""
-    session = lt.session(settings(port))
+    session = lt.session(settings(port, host))
     parameters = lt.add_torrent_params()
     parameters.ti = lt.torrent_info(str(torrent))
     parameters.save_path = folder
