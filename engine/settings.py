@@ -20,6 +20,12 @@ class Settings:
     """At most. The tracker names ten peers in a swarm of a hundred, twenty in one of a thousand, and whoever is drawn
     into a link with this client later."""
 
+    links_sought: int = 10
+    """With fewer peers than that, a download also follows hints of the peers it has (transfer.hearsay)."""
+
+    gossip_interval_s: float = 10.0
+    """How often a client tells those who fetch a file from it from whom it fetches that file itself."""
+
     peers_wanted: int = 20
     """How many peers to ask the tracker for at a time."""
 

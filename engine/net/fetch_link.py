@@ -27,9 +27,11 @@ from engine.wire.messages import (
     Cancel,
     Close,
     Closed,
+    Gossip,
     Have,
     Hello,
     Message,
+    Neighbour,
     Open,
     Opened,
     PieceHeader,
@@ -62,6 +64,9 @@ class FetchListener(Protocol):
     def opened(self, link: "FetchLink", channel: int, bitfield: bytes) -> None: ...
     def refused(self, link: "FetchLink", channel: int, code: str, reason: str) -> None: ...
     def has(self, link: "FetchLink", channel: int, pieces: tuple[int, ...]) -> None: ...
+    def named(self, link: "FetchLink", channel: int, peers: tuple[Neighbour, ...]) -> None:
+        """The server says that these serve the file too."""
+
     def sink_for(self, link: "FetchLink", request_id: int, channel: int, piece: int, begin: int) -> PieceSink | None:
         """None if the file is gone meanwhile: the bytes are read and dropped."""
 
@@ -224,6 +229,8 @@ class FetchLink(asyncio.BufferedProtocol):
                 self._listener.refused(self, message.channel, "closed", message.reason)
             case Have():
                 self._listener.has(self, message.channel, message.pieces)
+            case Gossip() if self._state.is_open(message.channel):
+                self._listener.named(self, message.channel, message.peers)
             case Reject():
                 if self._sink_request == message.request_id:
                     self._drop_sink()

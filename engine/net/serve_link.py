@@ -29,6 +29,7 @@ from engine.swarm.upload_slots import UploadSlots
 from engine.wire.codec import Decoder, encode
 from engine.wire.link_state import ServerState
 from engine.wire.messages import (
+    GOSSIP_PEERS_MAX,
     HAVES_MAX,
     PROTOCOL_VERSION,
     REASON_LENGTH_MAX,
@@ -36,9 +37,11 @@ from engine.wire.messages import (
     Cancel,
     Close,
     Closed,
+    Gossip,
     Have,
     Hello,
     Message,
+    Neighbour,
     Open,
     Opened,
     PieceHeader,
@@ -108,6 +111,13 @@ class ServeLink(asyncio.BufferedProtocol):
             if channel.file is file:
                 for start in range(0, len(pieces), HAVES_MAX):
                     self._send(Have(number, pieces[start : start + HAVES_MAX]))
+
+    def gossip(self, file: ServedFile, peers: tuple[Neighbour, ...]) -> None:
+        """This client fetches the file from these: tell the fetcher, but not of itself, if it may have the file now."""
+        others = tuple(each for each in peers if self.peer is not None and each.thumbprint != self.peer.thumbprint)
+        for number, channel in self._channels.items():
+            if channel.file is file and others and channel.grant.valid_until_s > time.time():
+                self._send(Gossip(number, others[:GOSSIP_PEERS_MAX]))
 
     def withdraw(self, file: ServedFile, reason: str) -> None:
         """Close every channel of this file; not one more slice of it is sent."""

@@ -37,7 +37,7 @@ from engine.transfer.serving import Serving
 
 OfLinkAndFile = (
     events.FileOpened | events.FileRefused | events.PeerHas
-    | events.PieceGranted | events.PieceVerified | events.PieceRejected
+    | events.PeersNamed | events.PieceGranted | events.PieceVerified | events.PieceRejected
 )  # fmt: skip
 Fetching = asyncio.Task[Stamp | None]
 
@@ -194,7 +194,12 @@ class Coordinator:
     @_handle.register
     def _link_up(self, news: events.LinkUp, slot: int) -> None:
         link = self._links.find(news.link_id)
-        if link is not None:
+        if link is None:
+            return
+        if news.user_id != link.peer.user_id:  # pieces would be credited to, and blamed on, somebody else
+            why = f"{news.user_id} answers there, not {link.peer.user_id}"
+            self._pool.send(slot, events.EndLink(news.link_id, why))
+        else:
             self._links.up(link)
             for file_id in link.files:
                 self._runs[file_id].open_on(link)
@@ -238,6 +243,12 @@ class Coordinator:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.download.has(link, news.pieces)
+
+    @_handle.register
+    def _peers_named(self, news: events.PeersNamed, slot: int) -> None:
+        link, run = self._find(news)
+        if link is not None and run is not None:
+            run.download.hearsay.heard(link.peer, news.peers, time.monotonic())
 
     @_handle.register
     def _granted(self, news: events.PieceGranted, slot: int) -> None:

@@ -37,6 +37,7 @@ from engine.swarm.scheduler import Scheduler
 from engine.transfer import endgame_events, events
 from engine.transfer.checkpoints import Checkpoints
 from engine.transfer.hash_jobs import HashJobs
+from engine.transfer.hearsay import Hearsay
 from engine.transfer.links import Link, PeerAddress
 from engine.transfer.recheck import recheck
 
@@ -64,6 +65,7 @@ class Download:
         self.file_id, self.group_id, self.name, self.target = file_id, group_id, name, target
         self.manifest = manifest
         self.peers: dict[bytes, PeerAddress] = {}
+        self.hearsay = Hearsay()
         self.has_looked = False  # whether the trackers were asked for peers yet
         self.banned_until_s: dict[str, float] = {}
         self.refused_until_s: dict[bytes, float] = {}
@@ -226,6 +228,12 @@ class Download:
         self.scheduler.link_opened(link.link_id, Bitfield(self.manifest.geometry.piece_count, bitfield))
         self._open_on[link.link_id] = link.peer.thumbprint
         self._users[link.link_id] = link.peer.user_id
+        if self.hearsay.proved(link.peer):
+            self.peers[link.peer.thumbprint] = link.peer
+
+    def is_open_on(self, link: Link) -> bool:
+        """Whether the peer at the other end has proven itself and serves this file."""
+        return link.link_id in self._open_on
 
     def has(self, link: Link, pieces: tuple[int, ...]) -> None:
         self.scheduler.link_has(link.link_id, list(pieces))
@@ -234,6 +242,7 @@ class Download:
         """Also when the peer closed just this file."""
         self.scheduler.link_lost(link.link_id)
         self._open_on.pop(link.link_id, None)
+        self.hearsay.failed(link.peer, time.monotonic())
 
     def granted(self, news: events.PieceGranted) -> None:
         self.scheduler.granted(news.request_id, news.piece, news.at_s)

@@ -6,6 +6,7 @@ completion, failure or pause, leaves no link with the file open and the state sa
 
 import asyncio
 import contextlib
+import random
 import time
 from dataclasses import dataclass
 
@@ -17,8 +18,9 @@ from engine.transfer import endgame_events, events
 from engine.transfer.directory import Directory
 from engine.transfer.download import Download
 from engine.transfer.hash_jobs import HashJobs
-from engine.transfer.links import Link, Links
+from engine.transfer.links import Link, Links, PeerAddress
 from engine.transfer.pool import Pool
+from engine.wire.messages import GOSSIP_PEERS_MAX, Neighbour
 
 _LOOK_S = 1.0
 _TICKET_LOOK_S = 5.0
@@ -96,6 +98,7 @@ class DownloadRun:
         download, checkpoints = self.download, self.download.checkpoints
         looked_at_ticket_s = -float("inf")
         looked_for_peers_s = time.monotonic() if download.peers else -float("inf")
+        gossiped_at_s = time.monotonic()
         while not download.scheduler.is_complete:
             now_s = time.monotonic()
             if download.error is not None:
@@ -107,6 +110,9 @@ class DownloadRun:
                 looked_for_peers_s = now_s
                 await self._find_peers()
             self.connect()
+            if now_s - gossiped_at_s > self._parts.settings.gossip_interval_s:
+                gossiped_at_s = now_s
+                self._gossip()
             if checkpoints.is_due(now_s):
                 await checkpoints.save(now_s)
             await self._next_look()
@@ -159,14 +165,32 @@ class DownloadRun:
             peers, parts.pool.slots, now_s, is_open=is_open, file_id=download.file_id, missing=missing
         )
         for peer, slot in wanted:
-            link, is_new = parts.links.link_to(peer, slot, is_open=is_open)
-            if is_new:
-                order = events.Dial(link.link_id, peer.host, peer.port, peer.thumbprint, is_open)
-                parts.pool.send(slot, order)
-            if download.file_id not in link.files:
-                link.files.add(download.file_id)
-                if link.is_up:
-                    self.open_on(link)
+            self._link(peer, slot)
+        if len(peers) < parts.settings.links_sought and parts.pool.slots:
+            known = download.peers.keys() | {link.peer.thumbprint for link in parts.links}
+            for hint in download.hearsay.next_to_try(known, now_s):
+                self._link(hint, random.choice(parts.pool.slots), is_hint=True)
+
+    def _link(self, peer: PeerAddress, slot: int, *, is_hint: bool = False) -> None:
+        download, pool = self.download, self._parts.pool
+        link, is_new = self._parts.links.link_to(peer, slot, is_open=download.is_open, is_hint=is_hint)
+        if is_new:
+            order = events.Dial(link.link_id, peer.host, peer.port, peer.thumbprint, link.is_open)
+            pool.send(slot, order)
+        if download.file_id not in link.files:
+            link.files.add(download.file_id)
+            if link.is_up:
+                self.open_on(link)
+
+    def _gossip(self) -> None:
+        """Tell those who fetch this file from us from whom we fetch it."""
+        download, parts = self.download, self._parts
+        proven = {link.peer.thumbprint: link.peer for link in parts.links if download.is_open_on(link)}
+        # One more than a message holds, since whoever is told is not told of itself.
+        chosen = random.sample(list(proven.values()), min(len(proven), GOSSIP_PEERS_MAX + 1))
+        if chosen:
+            named = tuple(Neighbour(each.user_id, each.host, each.port, each.thumbprint) for each in chosen)
+            parts.pool.send_all(events.SpreadPeers(download.file_id, named))
 
     def open_on(self, link: Link) -> None:
         """The link is up: ask for the file on it."""

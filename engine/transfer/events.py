@@ -8,6 +8,7 @@ from typing import ClassVar
 from engine.transfer import endgame_events
 from engine.transfer.message import News as News
 from engine.transfer.message import Order as Order
+from engine.wire.messages import Neighbour
 
 # ---------------------------------------------------------------- orders, coordinator → worker
 
@@ -135,6 +136,13 @@ class AnnouncePieces(Order, tag="announce_pieces", frozen=True):
     pieces: tuple[int, ...]
 
 
+class SpreadPeers(Order, tag="spread_peers", frozen=True):
+    """For those who fetch this file from us: we fetch it from these."""
+
+    file_id: int
+    peers: tuple[Neighbour, ...]
+
+
 class HashPieces(Order, tag="hash_pieces", frozen=True):
     """Descriptor: the file. Hash `count` pieces from `first` on."""
 
@@ -176,6 +184,7 @@ AnyOrder = (
     | endgame_events.HashRanges
     | RevokeRequest
     | AnnouncePieces
+    | SpreadPeers
     | HashPieces
     | Ping
     | Farewell
@@ -215,6 +224,14 @@ class PeerHas(News, tag="peer_has", frozen=True):
     link_id: int
     file_id: int
     pieces: tuple[int, ...]
+
+
+class PeersNamed(News, tag="peers_named", frozen=True):
+    """A peer says that these serve the file too."""
+
+    link_id: int
+    file_id: int
+    peers: tuple[Neighbour, ...]
 
 
 class PieceGranted(News, tag="piece_granted", frozen=True):
@@ -302,6 +319,7 @@ AnyNews = (
     | FileOpened
     | FileRefused
     | PeerHas
+    | PeersNamed
     | PieceGranted
     | PieceVerified
     | PieceRejected

@@ -28,12 +28,15 @@ class PeerAddress:
 
 @dataclass(slots=True)
 class Link:
-    """`files`: the ids that were opened on it, or are being opened. `is_open`: not encrypted."""
+    """`files`: the ids that were opened on it, or are being opened. `is_open`: not encrypted. `is_hint`: dialled on
+    another peer's word.
+    """
 
     link_id: int
     slot: int
     peer: PeerAddress
     is_open: bool
+    is_hint: bool = False
     is_up: bool = False
     files: set[int] = field(default_factory=set)
     used_at_s: float = 0.0
@@ -95,12 +98,14 @@ class Links:
 
         return sorted(slots, key=load)
 
-    def link_to(self, peer: PeerAddress, slot: int, *, is_open: bool) -> tuple[Link, bool]:
-        """The link of this pair and kind, and whether it is new and must be dialled."""
+    def link_to(self, peer: PeerAddress, slot: int, *, is_open: bool, is_hint: bool = False) -> tuple[Link, bool]:
+        """The link of this pair and kind, and whether it is new and must be dialled. One that is being made on
+        hearsay is in nobody's way.
+        """
         known = self._by_peer.get((peer.thumbprint, slot, is_open))
-        if known is not None:
+        if known is not None and (known.is_up or not known.is_hint):
             return known, False
-        link = Link(self._next_id, slot, peer, is_open)
+        link = Link(self._next_id, slot, peer, is_open, is_hint)
         self._next_id += 1
         self._links[link.link_id] = self._by_peer[peer.thumbprint, slot, is_open] = link
         return link, True
@@ -112,6 +117,8 @@ class Links:
     def down(self, link: Link, now_s: float) -> None:
         """It ended; its peer is left alone for a while, longer each time in a row."""
         self.forget(link)
+        if link.is_hint and not link.is_up:
+            return  # that says nothing about the peer
         settings, before = self._settings, self._absent.get(link.peer.thumbprint)
         if before is not None and before.until_s > now_s:
             return  # its other links went down for the same reason
@@ -122,7 +129,9 @@ class Links:
     def forget(self, link: Link) -> None:
         """We end it ourselves: a new one may be made at once, and nothing is held against the peer."""
         self._links.pop(link.link_id, None)
-        self._by_peer.pop((link.peer.thumbprint, link.slot, link.is_open), None)
+        key = link.peer.thumbprint, link.slot, link.is_open
+        if self._by_peer.get(key) is link:
+            del self._by_peer[key]
 
     def idle(self, now_s: float) -> list[Link]:
         """Links that carried no file for a while."""

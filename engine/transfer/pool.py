@@ -30,7 +30,7 @@ from engine.transfer import events, fork_folder
 from engine.transfer.channel import Channel
 from engine.transfer.gate import CheckTicket
 from engine.transfer.shared_slots import create_board
-from engine.transfer.worker import main
+from engine.transfer.worker_process import main
 
 _WORKERS_MIN, _WORKERS_MAX = 2, 8
 _END_GRACE_S = 2.0
@@ -72,7 +72,7 @@ class Pool:
         self._check_ticket = check_ticket
         self._on_news, self._on_death, self._on_birth = on_news, on_death, on_birth
         self._context = multiprocessing.get_context("forkserver")
-        self._context.set_forkserver_preload(["engine.transfer.worker", check_ticket.__module__])
+        self._context.set_forkserver_preload(["engine.transfer.worker_process", check_ticket.__module__])
         self._workers: list[_Worker | None] = []
         self._tasks: set[asyncio.Task[None]] = set()
         self._fences: dict[int, tuple[set[int], asyncio.Future[None]]] = {}

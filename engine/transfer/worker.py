@@ -1,39 +1,33 @@
-"""One process of the pool: moves bytes for the coordinator, and decides nothing.
+"""One worker of the pool: moves bytes for the coordinator, and decides nothing.
 
 It owns the sockets of its links and its own descriptors of the files. Orders come in, news go out; between the two the
 links do their work on one event loop. Hashing of whole files runs in one thread beside it, so that serving goes on.
 
-Invariant: when the coordinator's end of the channel closes, the process ends; it never outlives its client.
-Not here: which piece, which peer, who may (swarm, coordinator, gate).
+Not here: the process around it (worker_process); which piece, which peer, who may (swarm, coordinator, gate).
 """
 
 import asyncio
-import contextlib
 import functools
-import gc
 import os
-import resource
-import shutil
-import signal
 import socket
 import ssl
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from functools import singledispatchmethod
-from pathlib import Path
 
 from engine.net.admission import Grant, ServedFile
 from engine.net.callers import Caller, Callers
 from engine.net.fetch_link import FetchLink
 from engine.net.listener import first_byte
 from engine.net.plain_transport import PlainTransport
+from engine.net.proof import thumbprint_of
 from engine.net.sealed_transport import SealedTransport, shake_hands
 from engine.net.serve_link import ServeLink
 from engine.net.tls import Identity, PeerIdentity, fetching_context, serving_context
 from engine.settings import Settings
 from engine.swarm.upload_slots import UploadSlots
-from engine.transfer import endgame_events, events, fork_folder
+from engine.transfer import endgame_events, events
 from engine.transfer.channel import Channel
 from engine.transfer.finish_piece import finish_piece
 from engine.transfer.gate import CheckTicket, TicketGate
@@ -42,36 +36,10 @@ from engine.transfer.open_file import OpenFile, Sink
 from engine.transfer.scratch import Scratch
 from engine.transfer.shared_slots import SharedSlots, slot_board
 from engine.wire.codec import HELLO_TYPE
-from engine.wire.messages import Open, Renew
+from engine.wire.messages import Neighbour, Open, Renew
 
 _LOOK_AROUND_S = 1.0
 """How often silent and stuck links are looked for, and served bytes reported."""
-
-
-def main(channel: socket.socket, settings: Settings, check_ticket: CheckTicket, client_pid: int, folder: Path) -> None:
-    """The process: runs until the channel closes. `folder`: see fork_folder."""
-    try:
-        client = os.pidfd_open(client_pid)
-    except ProcessLookupError:  # it was killed while this process came into being
-        shutil.rmtree(folder, ignore_errors=True)
-        return
-    # A signal to the whole group, as from Ctrl-C, is for the coordinator, which then ends its workers in order.
-    for asked_to_end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(asked_to_end, signal.SIG_IGN)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # every file and every link is a descriptor
-    gc.freeze()  # what was imported is there to stay: no need to look at it again
-    with contextlib.suppress(KeyboardInterrupt):
-        if not asyncio.run(_run(channel, settings, check_ticket)):
-            fork_folder.remove_after(client, folder)
-    os._exit(0)  # a hashing thread may be deep in a read; nothing here needs an orderly interpreter shutdown
-
-
-async def _run(channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> bool:
-    """Whether the client ended the worker, and did not just disappear."""
-    worker = Worker(channel, settings, check_ticket)
-    await worker.wait_closed()
-    return worker.is_dismissed
 
 
 class Worker:
@@ -123,6 +91,7 @@ class Worker:
         self._fetching_tls = fetching_context(self._identity)
         self._serving_tls = serving_context(self._identity)
         self._gate.trust(order.ticket_keys)
+        self._own_thumbprint = thumbprint_of(self._identity)
 
     @_carry_out.register
     def _add_file(self, order: events.AddFile, state: int, data: int) -> None:
@@ -166,6 +135,13 @@ class Worker:
         if file is not None:
             for link in self._serve_links:
                 link.announce(file, order.pieces)
+
+    @_carry_out.register
+    def _spread(self, order: events.SpreadPeers) -> None:
+        file = self._files.get(order.file_id)
+        if file is not None:
+            for link in self._serve_links:
+                link.gossip(file, order.peers)
 
     @_carry_out.register
     def _accept(self, order: events.AcceptLink, descriptor: int) -> None:
@@ -215,6 +191,9 @@ class Worker:
     async def _connect(self, order: events.Dial, identity: Identity) -> None:
         link = FetchLink(self, identity, order.thumbprint, self._settings.block_bytes, is_open=order.is_open)
         self._fetch_links[order.link_id], self._link_ids[link] = link, order.link_id
+        if order.thumbprint == self._own_thumbprint:
+            self.link_down(link, "that is this client itself", is_fault=False)
+            return
         try:
             await link.dial(order.host, order.port, self._fetching_tls, self._settings.dial_timeout_s)
         except (OSError, TimeoutError) as error:
@@ -318,6 +297,9 @@ class Worker:
 
     def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
         self._channel.send(events.PeerHas(self._link_ids[link], channel, pieces))
+
+    def named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
+        self._channel.send(events.PeersNamed(self._link_ids[link], channel, peers))
 
     def sink_for(self, link: FetchLink, request_id: int, channel: int, piece: int, begin: int) -> Sink | None:
         file = self._files.get(channel)

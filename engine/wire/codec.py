@@ -25,6 +25,7 @@ from engine.wire.messages import (
     Cancel,
     Close,
     Closed,
+    Gossip,
     Have,
     Hello,
     Message,
@@ -55,7 +56,7 @@ HELLO_TYPE = 1
 """The first byte of an open link; a sealed one begins with TLS's handshake record, 22."""
 _PIECE_TYPE = 20
 _MSGPACK: dict[int, type[Any]] = {
-    HELLO_TYPE: Hello, 2: Open, 3: Renew, 4: Opened, 5: Refused, 6: Closed, 7: Bye, 8: Prove
+    HELLO_TYPE: Hello, 2: Open, 3: Renew, 4: Opened, 5: Refused, 6: Closed, 7: Bye, 8: Prove, 9: Gossip
 }  # fmt: skip
 _TYPE_OF: dict[type[Any], int] = {kind: number for number, kind in _MSGPACK.items()}
 _TYPE_OF |= {Have: 16, Request: 17, Cancel: 18, Close: 19, PieceHeader: _PIECE_TYPE, Reject: 21}

@@ -9,6 +9,7 @@ without bound.
 Not here: tickets, files, sockets.
 """
 
+import ipaddress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
@@ -21,6 +22,7 @@ from engine.wire.messages import (
     Cancel,
     Close,
     Closed,
+    Gossip,
     Have,
     Hello,
     Message,
@@ -53,7 +55,9 @@ MAY_SAY: dict[tuple[Role, Phase], frozenset[type]] = {
     (Role.FETCHER, Phase.ENDED): frozenset(),
     (Role.SERVER, Phase.GREETING): frozenset({Hello, Bye}),
     (Role.SERVER, Phase.PROVING): frozenset({Prove, Bye}),
-    (Role.SERVER, Phase.TALKING): frozenset({Opened, Refused, Closed, Have, PieceHeader, Reject, Bye}),
+    (Role.SERVER, Phase.TALKING): frozenset(
+        {Opened, Refused, Closed, Have, PieceHeader, Reject, Gossip, Bye}
+    ),
     (Role.SERVER, Phase.ENDED): frozenset(),
 }
 
@@ -200,6 +204,8 @@ class FetcherState(_PeerState):
                 geometry = self._known_channel(message.channel)
                 if max(message.pieces) >= geometry.piece_count:
                     raise RemoteProtocolError("a HAVE of a piece the file does not have")
+            case Gossip():
+                self._check_gossip(message)
             case Reject():
                 self._ended(message.request_id)
         return None
@@ -214,6 +220,14 @@ class FetcherState(_PeerState):
         if len(message.bitfield) != (geometry.piece_count + 7) // 8:
             raise RemoteProtocolError(f"a bitfield of {len(message.bitfield)} bytes for {geometry.piece_count} pieces")
         self._opened.add(message.channel)
+
+    def _check_gossip(self, message: Gossip) -> None:
+        self._known_channel(message.channel)
+        for peer in message.peers:
+            try:
+                ipaddress.ip_address(peer.host)
+            except ValueError as error:
+                raise RemoteProtocolError("gossip of a peer without a numeric address") from error
 
     def _known_channel(self, channel: int) -> Geometry:
         geometry = self._channels.get(channel)

@@ -4,7 +4,7 @@ A link carries data one way. The *fetcher* opens channels, one per file, and ask
 in HELLO and do not depend on who dialled.
 
     fetcher → server   HELLO  PROVE  OPEN  RENEW  REQUEST  CANCEL  CLOSE
-    server → fetcher   HELLO  PROVE  OPENED  REFUSED  HAVE  PIECE  REJECT  CLOSED  BYE
+    server → fetcher   HELLO  PROVE  OPENED  REFUSED  HAVE  PIECE  REJECT  GOSSIP  CLOSED  BYE
 
 On a sealed link TLS has shown who is who; on an open link (plain TCP) each side proves it by PROVE before anything
 else.
@@ -34,6 +34,9 @@ SLICE_BYTES_MAX = 1 << 20
 BITFIELD_BYTES_MAX = 1 << 17
 """One bit for each of 2**20 pieces."""
 HAVES_MAX = 1 << 14
+GOSSIP_PEERS_MAX = 8
+HOST_LENGTH_MAX = 45
+"""The longest IPv6 address in figures; names are not gossiped."""
 
 Text = Annotated[str, Meta(max_length=REASON_LENGTH_MAX)]
 U32 = Annotated[int, Meta(ge=0, le=U32_MAX)]
@@ -118,6 +121,22 @@ class Have(Struct, frozen=True):
     pieces: tuple[int, ...]
 
 
+class Neighbour(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """Somebody who serves a file: the account, where, and SHA-256 of the public key that it has to prove."""
+
+    user_id: Annotated[str, Meta(min_length=1, max_length=64)]
+    host: Annotated[str, Meta(min_length=1, max_length=HOST_LENGTH_MAX)]
+    port: Annotated[int, Meta(ge=1, le=65535)]
+    thumbprint: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+class Gossip(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The server itself fetches this file from these: for a swarm that no tracker answers. Hints, no more."""
+
+    channel: U32
+    peers: Annotated[tuple[Neighbour, ...], Meta(min_length=1, max_length=GOSSIP_PEERS_MAX)]
+
+
 class Request(Struct, frozen=True):
     """Send one of these pieces, from `begin` on, `length` bytes or to its end (0)."""
 
@@ -169,6 +188,7 @@ Message = (
     | Closed
     | Bye
     | Have
+    | Gossip
     | Request
     | Cancel
     | Close

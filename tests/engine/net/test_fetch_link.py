@@ -18,6 +18,7 @@ from engine.wire.messages import (
     Close,
     Closed,
     Hello,
+    Neighbour,
     Opened,
     PieceHeader,
     Refused,
@@ -77,6 +78,9 @@ class FakeListener:
 
     def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
         self.news.append(("has", channel, pieces))
+
+    def named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
+        self.news.append(("named", channel, peers))
 
     def sink_for(self, link: FetchLink, request_id: int, channel: int, piece: int, begin: int) -> FakeSink:
         self.sinks[piece], self.next_sink = self.next_sink, FakeSink()

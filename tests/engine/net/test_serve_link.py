@@ -19,7 +19,9 @@ from engine.wire.messages import (
     Cancel,
     Close,
     Closed,
+    Gossip,
     Hello,
+    Neighbour,
     Open,
     Opened,
     PieceHeader,
@@ -172,6 +174,22 @@ async def test_a_ticket_for_another_group_renews_nothing() -> None:
     say(link, Renew("team", "ticket"), Request(5, 1, 0, 0, (0,)))
     await turns()
     assert pieces_in([*transport.take()]) == []
+
+
+async def test_gossip_names_eight_at_most_and_never_the_fetcher_itself() -> None:
+    gate = FakeGate()
+    link, transport = a_link(gate, groups="lab team")
+    others = tuple(Neighbour(f"user{number}", "192.0.2.7", 7001, bytes([number]) * 32) for number in range(9))
+    link.gossip(gate.files["lab"], (Neighbour("ann", "192.0.2.1", 7001, ANN.thumbprint), *others))
+    link.gossip(gate.files["team"], (Neighbour("ann", "192.0.2.1", 7001, ANN.thumbprint),))
+    assert transport.take() == [Gossip(1, others[:8])]
+
+
+async def test_gossip_ends_with_the_ticket() -> None:
+    gate = FakeGate(life_s=-1.0)
+    link, transport = a_link(gate)
+    link.gossip(gate.files["lab"], (Neighbour("cy", "192.0.2.7", 7001, bytes(32)),))
+    assert transport.take() == []
 
 
 async def test_a_cancel_takes_effect_at_the_next_slice() -> None:

@@ -13,6 +13,17 @@ def _carry(links: Links, file_id: int, slot: int) -> None:
     links.link_to(ANN, slot, is_open=False)[0].files.add(file_id)
 
 
+def test_a_link_made_on_hearsay_is_in_nobodys_way() -> None:
+    """Somebody says that ann is elsewhere; the tracker names her place meanwhile."""
+    links, elsewhere = Links(Settings()), PeerAddress("ann", "198.51.100.9", 1, ANN.thumbprint)
+    hinted, _ = links.link_to(elsewhere, 0, is_open=False, is_hint=True)
+    named, is_new = links.link_to(ANN, 0, is_open=False)
+    assert is_new
+    links.down(hinted, 0.0)
+    assert links.link_to(ANN, 0, is_open=False) == (named, False)
+    assert _wanted(links, 1, 100, ANN) != []
+
+
 def test_one_peer_is_linked_to_every_worker() -> None:
     assert sorted(slot for _, slot in _wanted(Links(Settings()), 1, 100, ANN)) == SLOTS
 

@@ -8,7 +8,9 @@ from engine.wire.messages import (
     BITFIELD_BYTES_MAX,
     CANDIDATES_MAX,
     CERTIFICATE_BYTES_MAX,
+    GOSSIP_PEERS_MAX,
     HAVES_MAX,
+    HOST_LENGTH_MAX,
     NONCE_BYTES,
     PROTOCOL_VERSION,
     REASON_LENGTH_MAX,
@@ -19,9 +21,11 @@ from engine.wire.messages import (
     Cancel,
     Close,
     Closed,
+    Gossip,
     Have,
     Hello,
     Message,
+    Neighbour,
     Open,
     Opened,
     PieceHeader,
@@ -39,6 +43,8 @@ texts = st.one_of(st.text(max_size=40), st.just("é" * REASON_LENGTH_MAX))
 groups = st.text(min_size=1, max_size=64)
 tickets = st.one_of(st.text(max_size=40), st.just("t" * TICKET_LENGTH_MAX))
 bitfields = st.one_of(st.binary(max_size=40), st.just(bytes(BITFIELD_BYTES_MAX)))
+hosts = st.text(min_size=1, max_size=HOST_LENGTH_MAX)
+neighbours = st.builds(Neighbour, groups, hosts, st.integers(1, 65535), st.binary(min_size=32, max_size=32))
 some_pieces = st.lists(u32, min_size=1, max_size=8).map(tuple)
 
 KINDS: dict[type[Any], st.SearchStrategy[Message]] = {
@@ -50,6 +56,7 @@ KINDS: dict[type[Any], st.SearchStrategy[Message]] = {
     Refused: st.builds(Refused, u32, texts, texts),
     Closed: st.builds(Closed, u32, texts),
     Bye: st.builds(Bye, texts),
+    Gossip: st.builds(Gossip, u32, st.lists(neighbours, min_size=1, max_size=GOSSIP_PEERS_MAX).map(tuple)),
     Have: st.builds(Have, u32, st.one_of(some_pieces, st.just((7,) * HAVES_MAX))),
     Request: st.builds(Request, u32, u32, u32, u32, st.one_of(some_pieces, st.just((7,) * CANDIDATES_MAX))),
     Cancel: st.builds(Cancel, u32, u32),
@@ -68,6 +75,7 @@ EXAMPLES: dict[type[Any], Message] = {
     Closed: Closed(1, "not shared here any more"),
     Bye: Bye("logged out"),
     Have: Have(1, (2,)),
+    Gossip: Gossip(1, (Neighbour("bob", "192.0.2.7", 7001, bytes(32)),)),
     Request: Request(5, 1, 0, 0, (0, 1)),
     Cancel: Cancel(5, 262144),
     Close: Close(1),

@@ -33,7 +33,7 @@ from tests.engine.wire.feeding import feed
 from tests.engine.wire.samples import EXAMPLES, KINDS
 
 PIECE_TYPE = 20
-ALL_TYPES = [1, 2, 3, 4, 5, 6, 7, 8, 16, 17, 18, 19, 20, 21]
+ALL_TYPES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 18, 19, 20, 21]
 any_message = st.one_of(*KINDS.values())
 small_message = any_message.filter(lambda message: len(encode(message)) < 2000)
 tiny_message = any_message.filter(lambda message: HEADER.unpack_from(encode(message))[3] < 300)

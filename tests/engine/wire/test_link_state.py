@@ -15,9 +15,11 @@ from engine.wire.messages import (
     Cancel,
     Close,
     Closed,
+    Gossip,
     Have,
     Hello,
     Message,
+    Neighbour,
     Open,
     Opened,
     PieceHeader,
@@ -64,6 +66,10 @@ def slice_of(state: FetcherState, request_id: int, piece: int, begin: int, lengt
     return arriving
 
 
+def gossip(channel: int, *hosts: str) -> Gossip:
+    return Gossip(channel, tuple(Neighbour("bob", host, 7001, bytes(32)) for host in hosts))
+
+
 def refuses(state: FetcherState | ServerState, message: Message) -> str:
     with pytest.raises(RemoteProtocolError) as refusal:
         state.received(message)
@@ -73,7 +79,7 @@ def refuses(state: FetcherState | ServerState, message: Message) -> str:
 # ---------------------------------------------------------------- who may say what when
 
 FROM_FETCHER: set[type[Any]] = {Open, Renew, Request, Cancel, Close}
-FROM_SERVER: set[type[Any]] = {Opened, Refused, Closed, Have, PieceHeader, Reject, Bye}
+FROM_SERVER: set[type[Any]] = {Opened, Refused, Closed, Have, PieceHeader, Reject, Gossip, Bye}
 ALLOWED: dict[tuple[Role, Phase], set[type[Any]]] = {
     (Role.FETCHER, Phase.GREETING): {Hello},
     (Role.FETCHER, Phase.PROVING): {Prove},
@@ -150,7 +156,7 @@ def test_a_greeting_of_another_version_role_or_kind_of_link_is_refused(
 
 def test_news_of_a_channel_we_never_opened_is_refused() -> None:
     state = opened_fetcher()
-    for message in (Opened(2, b"\xe0"), Refused(2, "x", "x"), Closed(2, "x"), Have(2, (0,))):
+    for message in (Opened(2, b"\xe0"), Refused(2, "x", "x"), Closed(2, "x"), Have(2, (0,)), gossip(2, "192.0.2.7")):
         assert "never opened" in refuses(state, message)
 
 
@@ -171,6 +177,12 @@ def test_a_have_out_of_range_is_refused_wherever_in_the_list_it_stands() -> None
     opened_fetcher().received(Have(1, (0, 2, 1)))
     for pieces in [(3,), (0, 3, 1), (2**32 - 1, 0)]:
         assert "HAVE" in refuses(opened_fetcher(), Have(1, pieces))
+
+
+@pytest.mark.parametrize("host", ["example.org", "192.0.2", "192.0.2.7:80", "fe80::1%eth0/64", " 192.0.2.7"])
+def test_gossip_of_anything_but_a_numeric_address_is_refused(host: str) -> None:
+    opened_fetcher().received(gossip(1, "192.0.2.7", "2001:db8::7"))
+    assert "numeric address" in refuses(opened_fetcher(), gossip(1, "192.0.2.7", host))
 
 
 @pytest.mark.parametrize("message", [Refused(1, "x", "x"), Closed(1, "x")])
