@@ -1,8 +1,9 @@
-"""Single faults with a clock: resuming a large download, a worker lost on the way, a disk that fills up, the journal.
+"""Single faults with a clock: a large download resumed, a worker lost, a disk that fills up, a long sleep, the journal.
 
 Not for: many faults at random (fault_kills).
 """
 
+import filecmp
 import os
 import shutil
 import subprocess
@@ -15,12 +16,13 @@ from typing import Any
 
 from bench.api_leecher import ApiLeecher
 from bench.fault_kills import count_good_bytes, part_of, workers_of
-from bench.measure import MIB, warm_memory, write_random
+from bench.measure import MIB, tree, warm_memory, write_random
 from bench.processes import ShellProcess
 from bench.shoal import PASSWORD, Swarm
 
 _POLL_S = 0.01
 _PATIENCE_S = 600.0
+_IN_SOCKETS_BYTES = 64 * MIB
 
 
 class Resumed:
@@ -48,7 +50,7 @@ class Resumed:
             swarm.leecher.send(f"download_file lab {self._source.name} '{self._folder / 'target'}'")
             self._wait_progress(share)
         else:
-            _wait_shown(swarm.leecher, lambda status: bool(status["verified_bytes"] >= share * self._size_bytes))
+            _wait_shown(swarm.leecher, _has_come(int(share * self._size_bytes)))
         swarm.leecher.stop(with_signal)
         swarm.leecher = swarm.start_leecher()
         swarm.leecher.expect("help")
@@ -144,12 +146,7 @@ def filled_disk(folder: Path, size_bytes: int, pause_s: float) -> dict[str, Any]
             source = write_random(folder / "file.bin", size_bytes)
             swarm.make_group("lab", "open", 1)
             swarm.share(source, "lab", 1)
-            swarm.seeders[0].expect("logout")
-            swarm.leecher.send(f"download_file lab {source.name} '{disk}'")
-            swarm.leecher.wait_notice("download_waiting")
-            swarm.leecher.stop()  # a login goes on with it, and leaves the line free to ask how far it is
-            swarm.leecher = swarm.start_leecher()
-            swarm.leecher.expect(f"login leecher {PASSWORD}")
+            _begin_in_background(swarm, source, disk)
             space = os.statvfs(disk)
             filler = disk / "filler"
             with filler.open("wb") as file:
@@ -161,7 +158,7 @@ def filled_disk(folder: Path, size_bytes: int, pause_s: float) -> dict[str, Any]
             time.sleep(pause_s)
             filler.unlink()
             freed_s = time.monotonic()
-            after = _wait_shown(swarm.leecher, lambda status: bool(status["state"] in ("complete", "failed")))
+            after = _wait_shown(swarm.leecher, _is_over)
             seconds = time.monotonic() - freed_s
             fetched_bytes = sum(after["bytes_by_peer"].values()) - sum(before["bytes_by_peer"].values())
             is_complete = after["state"] == "complete"
@@ -174,6 +171,53 @@ def filled_disk(folder: Path, size_bytes: int, pause_s: float) -> dict[str, Any]
             }
         finally:
             swarm.close()
+
+
+def slept(folder: Path, size_bytes: int, sleep_s: float) -> dict[str, Any]:
+    """A leecher and then its only seeder are stopped whole in the middle of a download, for longer than every timeout,
+    as by a machine that sleeps. Seconds from waking until more came than waited in sockets, and what was said.
+    """
+    swarm = Swarm(folder, 1)
+    try:
+        source, target = folder / "large.bin", folder / "target"
+        with source.open("wb") as file:
+            file.truncate(size_bytes)
+        target.mkdir()
+        swarm.make_group("lab", "sealed", 1)
+        swarm.share(source, "lab", 1)
+        _begin_in_background(swarm, source, target)
+        swarm.seeders[0].expect(f"login seeder0 {PASSWORD}")
+        found: dict[str, Any] = {}
+        for who, share in (("leecher", 0.2), ("seeder", 0.5)):
+            least_bytes = int(share * size_bytes)
+            reached = _wait_shown(swarm.leecher, _has_come(least_bytes))["verified_bytes"]
+            sleeper = swarm.leecher if who == "leecher" else swarm.seeders[0]
+            with _asleep(sleeper):
+                time.sleep(sleep_s)
+                if who == "seeder":
+                    reached = _shown(swarm.leecher)["verified_bytes"]
+            woken_s = time.monotonic()
+            _wait_shown(swarm.leecher, _has_come(reached + _IN_SOCKETS_BYTES))
+            found[f"{who}_s"] = time.monotonic() - woken_s
+        final = _wait_shown(swarm.leecher, _is_over)
+        is_right = final["state"] == "complete" and filecmp.cmp(source, target / source.name, shallow=False)
+        clients = (swarm.leecher, swarm.seeders[0])
+        heard = [notice["message"] for client in clients for notice in client.notices]
+        return {**found, "is_right": is_right, "heard": heard}
+    finally:
+        swarm.close()
+
+
+@contextmanager
+def _asleep(client: ShellProcess) -> Iterator[None]:
+    family = tree(client.process.pid)
+    for process in family:
+        process.suspend()
+    try:
+        yield
+    finally:
+        for process in family:
+            process.resume()
 
 
 def journal_cost(folder: Path, size_bytes: int, pairs: int) -> dict[str, dict[str, list[float]]]:
@@ -216,6 +260,24 @@ def _fetch_with(leecher: ApiLeecher, name: str, target: Path, size_bytes: int) -
 # ---------------------------------------------------------------- asking a leecher
 
 
+def _begin_in_background(swarm: Swarm, source: Path, target: Path) -> None:
+    """The leecher waits for the file, logged in, and reads further commands; no seeder is logged in."""
+    swarm.seeders[0].expect("logout")
+    swarm.leecher.send(f"download_file lab {source.name} '{target}'")
+    swarm.leecher.wait_notice("download_waiting")
+    swarm.leecher.stop()  # a login goes on with it, and leaves the line free
+    swarm.leecher = swarm.start_leecher()
+    swarm.leecher.expect(f"login leecher {PASSWORD}")
+
+
+def _has_come(least_bytes: int) -> Callable[[dict[str, Any]], bool]:
+    return lambda status: bool(status["verified_bytes"] >= least_bytes)
+
+
+def _is_over(status: dict[str, Any]) -> bool:
+    return status["state"] in ("complete", "failed")
+
+
 def _shown(leecher: ShellProcess) -> dict[str, Any]:
     """Its one download; {} while it has none."""
     return next(iter(leecher.expect("show_downloads")["downloads"]), {})
@@ -227,7 +289,7 @@ def _wait_shown(leecher: ShellProcess, is_there: Callable[[dict[str, Any]], bool
         status = _shown(leecher)
         if status and is_there(status):
             return status
-        if status.get("state", "failed") in ("complete", "failed"):
+        if not status or _is_over(status):
             raise RuntimeError(f"the download is over: {status}")
         time.sleep(_POLL_S)
     raise TimeoutError("the download does not get on")

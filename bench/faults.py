@@ -18,6 +18,7 @@ from bench.measure import MIB, confidence_of_median
 from bench.report import Figure, Section
 
 GIB = 1 << 30
+_JOURNAL_MIB = 1024
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,15 +28,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=2048, metavar="MIB", help="of downloads that are timed")
     parser.add_argument("--rounds", type=int, default=3, help="of downloads with a worker killed and without")
     parser.add_argument("--pairs", type=int, default=20, help="of downloads with journal and without")
+    parser.add_argument(
+        "--sleep", type=float, default=40.0, metavar="S",
+        help="a tracker forgets who is silent for 30 s, a link gives up one that owes it bytes after 10",
+    )  # fmt: skip
     parser.add_argument("--only", choices=[*_CASES], help="one case alone")
     parser.add_argument("--folder", type=Path)
 
 
 def measure(options: argparse.Namespace) -> Section:
     seed = secrets.randbelow(1 << 32) if options.seed is None else options.seed
+    is_war = options.only in (None, "kills")
     section = Section(
         "faults",
-        f"Faults: {options.kills} processes killed at random, seed {seed}",
+        f"Faults: {options.kills} processes killed at random, seed {seed}" if is_war else f"Faults: {options.only}",
         "A tracker, two seeders and a leecher, all the program itself, on loopback. Whatever was killed is started "
         "again, as its user would; then the single cases, each in a swarm of its own.",
         ["what", "result"],
@@ -132,9 +138,20 @@ def _disk(folder: Path, options: argparse.Namespace, seed: int, section: Section
     section.data["filled_disk"] = found
 
 
+def _sleep(folder: Path, options: argparse.Namespace, seed: int, section: Section) -> None:
+    found = fault_cases.slept(folder, 2 * options.size * MIB, options.sleep)
+    for who in ("leecher", "seeder"):
+        value = found[f"{who}_s"] if found["is_right"] else float("inf")
+        title = f"until bytes come again after the {who} slept"
+        note = f"stopped whole for {options.sleep:g} s in the middle of a download; the file was right"
+        section.figures.append(Figure(title, None, value, "s", "at most", note))
+    section.data["slept"] = found
+
+
 def _journal(folder: Path, options: argparse.Namespace, seed: int, section: Section) -> None:
-    found = fault_cases.journal_cost(folder, options.size * MIB, options.pairs)
-    note = f"{options.size} MiB, open, 1 → 1, {options.pairs} pairs"
+    size_mib = min(options.size, _JOURNAL_MIB)  # a second or two: there is a checkpoint each second
+    found = fault_cases.journal_cost(folder, size_mib * MIB, options.pairs)
+    note = f"{size_mib} MiB, open, 1 → 1, {options.pairs} pairs"
     for what, name, goal in (("seconds", "cost of journal and checkpoints", 5.0), ("cpu_s", "the same in CPU", None)):
         pairs = zip(found["journal"][what], found["no journal"][what], strict=True)
         costs = sorted((on / off - 1) * 100 for on, off in pairs)
@@ -144,4 +161,6 @@ def _journal(folder: Path, options: argparse.Namespace, seed: int, section: Sect
     section.data["journal"] = found
 
 
-_CASES = {"kills": _kills, "resume": _resume, "worker": _worker, "disk": _disk, "journal": _journal}
+_CASES = {
+    "kills": _kills, "resume": _resume, "worker": _worker, "disk": _disk, "sleep": _sleep, "journal": _journal,
+}  # fmt: skip
