@@ -14,6 +14,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.storage.disk_errors import explained
 from engine.storage.manifest import LEAF_BYTES, Leaves
 from engine.swarm.bitfield import Flags
 
@@ -38,10 +39,17 @@ class SharedState:
 
     @classmethod
     def create(cls, piece_count: int) -> tuple["SharedState", int]:
-        """Fresh, all zero, and the descriptor to pass on to workers; the caller closes it."""
-        descriptor = os.memfd_create("shoal-file", os.MFD_CLOEXEC)
-        os.ftruncate(descriptor, _size_bytes(piece_count))
-        return cls(descriptor, piece_count), descriptor
+        """Fresh, all zero, and the descriptor to pass on to workers; the caller closes it. Raises StorageError."""
+        try:
+            descriptor = os.memfd_create("shoal-file", os.MFD_CLOEXEC)
+        except OSError as error:
+            raise explained(error, "make", "the memory that workers share") from error
+        try:
+            os.ftruncate(descriptor, _size_bytes(piece_count))
+            return cls(descriptor, piece_count), descriptor
+        except OSError as error:
+            os.close(descriptor)
+            raise explained(error, "make", "the memory that workers share") from error
 
 
 def _size_bytes(piece_count: int) -> int:

@@ -86,7 +86,11 @@ class Download:
             with contextlib.suppress(OSError):  # it is not believed in any case: another part file's marks are in it
                 self._journal_path.unlink()  # of data that is gone
         self._backend = backend_for(target.parent)
-        self.shared, self.shared_descriptor = SharedState.create(geometry.piece_count)
+        try:
+            self.shared, self.shared_descriptor = SharedState.create(geometry.piece_count)
+        except StorageError:
+            part_files.close(self.descriptor)
+            raise
         self.shared.leaves[:] = manifest.leaves
         self.goes_on = False
         self.checked_bytes = self.check_bytes = 0

@@ -53,7 +53,11 @@ class Serving:
         if Stamp.of(os.fstat(descriptor)) != share.stamp:
             os.close(descriptor)
             raise StorageError(f"{share.path} was changed since it was shared; upload it again", "file_changed")
-        shared, shared_descriptor = SharedState.create(share.geometry.piece_count)
+        try:
+            shared, shared_descriptor = SharedState.create(share.geometry.piece_count)
+        except StorageError:
+            os.close(descriptor)
+            raise
         shared.have[:] = 1
         file_id = next(self._file_ids)
         order = events.AddFile(
