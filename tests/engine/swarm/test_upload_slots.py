@@ -2,12 +2,14 @@
 served, also over several workers that see nothing of each other but the board."""
 
 import itertools
+import random
 
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from engine.swarm.upload_slots import SlotBoard, UploadSlots
-from tests.builders import stepped
+from tests.builders import bounded, stepped
 
 links = st.integers(1, 9)
 
@@ -60,6 +62,22 @@ def test_ten_connections_get_no_more_than_one() -> None:
     assert abs(sent["g"] - sent["m"]) <= 10
     assert "m" not in sending  # four pieces of the greedy one were on their way when it came …
     assert slots.release(sending[0], 50.0) == ["m"]  # … and the first slot that became free was its own
+
+
+@given(slot_count=st.integers(1, 4), owners=st.lists(st.integers(0, 3), min_size=1, max_size=12), rng=st.randoms())
+@bounded(25)
+def test_nobody_starves_however_many_links_others_have(slot_count: int, owners: list[int], rng: random.Random) -> None:
+    """Whoever was sent a piece wants the next at once; pieces end in any order."""
+    slots: UploadSlots[int] = UploadSlots(slot_count)
+    running = [started for link, owner in enumerate(owners) for started in slots.want(link, f"{owner}", 0.0)]
+    waits_since = dict.fromkeys(range(len(owners)), 0)
+    for turn in range(1, 200):
+        link = running.pop(rng.randrange(len(running)))
+        waits_since[link] = turn
+        started = slots.release(link, float(turn)) + slots.want(link, f"{owners[link]}", float(turn))
+        running += started
+        for waiting in set(waits_since) - set(running):
+            assert turn - waits_since[waiting] <= (slot_count + len(set(owners))) * len(owners)
 
 
 def test_an_account_alone_may_use_every_slot() -> None:
