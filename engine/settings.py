@@ -17,8 +17,7 @@ class Settings:
     """Unit of receiving, hashing and writing: stays in a core's L2 cache."""
 
     links_per_download: int = 20
-    """At most. The tracker names ten peers in a swarm of a hundred, twenty in one of a thousand, and whoever is drawn
-    into a link with this client later."""
+    """At most. The tracker names ten peers, and whoever is drawn into a link with this client later."""
 
     links_sought: int = 10
     """With fewer peers than that, a download also follows hints of the peers it has (transfer.hearsay)."""

@@ -1,18 +1,18 @@
 """Which peers somebody hears about: the neighbours it has in a random regular graph of the swarm. Pure.
 
-A swarm spreads fastest when everybody has about the same number of links, drawn at random: ten keep a hundred peers as
-close as a full mesh would, twenty a thousand. So the tracker draws the links, per file, and hands out neighbours; both
-ends of a link are told. A newcomer takes places that are free; when there are none it goes between two that are linked,
+A swarm spreads fastest when everybody has the same small number of links, drawn at random: ten keep a thousand peers
+within five per cent of the bound, and more make it worse, because a piece then comes over one of more links at a time
+(ARCHITECTURE.md, scheduling). So the tracker draws the links, per file, and hands out neighbours; both ends of a link
+are told. A newcomer takes places that are free; when there are none it goes between two that are linked,
 and everybody has as many links as before. Who leaves takes its links along, and its neighbours get others when they
 ask again. Two complete peers have nothing to say to each other: they are never linked, and no longer linked once both
 are complete.
 
 Invariant: links are mutual, never to oneself, never between two complete peers; whoever asks has a neighbour if there
-is anybody who could be one; nobody has more than `degree_for` links because of others, but for one that a newcomer
+is anybody who could be one; nobody has more than DEGREE links because of others, but for one that a newcomer
 would otherwise be without.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -21,14 +21,8 @@ from tracker.presence import Sharer, Swarm
 if TYPE_CHECKING:
     import random
 
-DEGREE, DEGREE_MAX = 10, 20
-_SMALL_SWARM, _LARGE_SWARM = 100, 1000
-
-
-def degree_for(count: int) -> int:
-    """How many links each of `count` peers should have."""
-    growth = math.log(max(count, 1) / _SMALL_SWARM) / math.log(_LARGE_SWARM / _SMALL_SWARM)
-    return DEGREE + round((DEGREE_MAX - DEGREE) * min(1.0, max(0.0, growth)))
+DEGREE = 10
+"""How many links each peer should have."""
 
 
 class Handed(NamedTuple):
@@ -89,27 +83,27 @@ class _Graph:
 
     def join(self, node: int, others: Sequence[int], chance: "random.Random") -> None:
         """Links from `node` to some of `others`, where it has too few."""
-        own, degree = self._links.setdefault(node, set()), degree_for(len(others) + 1)
-        if len(own) >= degree:
+        own = self._links.setdefault(node, set())
+        if len(own) >= DEGREE:
             return
         able = [other for other in others if other not in own and not self._are_complete(node, other)]
         chance.shuffle(able)
         able.sort(key=self._degree_of)
         for other in able:
-            if len(own) < degree and self._degree_of(other) < degree:
+            if len(own) < DEGREE and self._degree_of(other) < DEGREE:
                 self._link(node, other)
-        self._go_between(node, able, degree, chance)
+        self._go_between(node, able, chance)
         if able and not own:
             self._link(node, able[0])
 
     def lose_patience(self) -> None:
         self._expected = {node: True for node, is_old in self._expected.items() if not is_old}
 
-    def _go_between(self, node: int, able: Sequence[int], degree: int, chance: "random.Random") -> None:
+    def _go_between(self, node: int, able: Sequence[int], chance: "random.Random") -> None:
         """In place of a link between two others, one to each of them."""
         own, free = self._links[node], set(able)
         for one in able:
-            if len(own) > degree - 2:
+            if len(own) > DEGREE - 2:
                 return
             linked = self._links.get(one, set()) & free - own if one not in own else set()
             if linked:
