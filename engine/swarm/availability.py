@@ -15,6 +15,7 @@ Not here: which pieces are free to ask for (picker).
 """
 
 import random
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from numpy.typing import NDArray
 from engine.swarm.bitfield import Bitfield
 
 _RETIRED_IN_ORDER_MIN = 64
+_SEGMENT = 1 << 15
 
 
 class Availability:
@@ -31,20 +33,23 @@ class Availability:
         self._count = np.zeros(piece_count, np.uint16)
         # A plain buffer beside each array: reading one element of a numpy array costs five times as much.
         self._counts = self._count.data
-        shuffled = np.random.Generator(np.random.PCG64(rng.getrandbits(64))).permutation(piece_count)
-        self._shuffled: NDArray[np.int32] = shuffled.astype(np.int32)
+        ranked = np.arange(piece_count, dtype=np.int32)
+        np.random.Generator(np.random.PCG64(rng.getrandbits(64))).shuffle(ranked)
         self._wanted = np.ones(piece_count, np.bool_)
         self._is_wanted = self._wanted.data
+        self._positions = np.zeros(piece_count, np.int32)
         self._everyone = 0  # complete peers raise every count alike, so they are kept apart: O(1) to add or lose one
         self._is_stale = True
-        self._index(self._shuffled)
+        self._ranked: NDArray[np.int32] = ranked
+        self._start = 0
+        self._index(ranked)
 
     @property
     def order(self) -> NDArray[np.int32]:
         """From rarest to commonest; shape (pieces not retired + few,). Valid until the next change."""
         if self._is_stale:
-            wanted = self._shuffled[self._wanted[self._shuffled]]
-            self._index(wanted[np.argsort(self._count[wanted], kind="stable")])
+            self._ranked = _those(self._ranked, self._wanted)
+            self._index(_sorted(self._ranked, self._count))
             self._is_stale = False
         return self._ranked[self._start :]
 
@@ -106,7 +111,7 @@ class Availability:
             self._start += 1
             self._retired_in_order -= 1
         if not self._is_stale and self._retired_in_order > _RETIRED_IN_ORDER_MIN + len(self._rank) // 256:
-            self._index(self._ranked[self._wanted[self._ranked]])
+            self._index(_those(self._ranked, self._wanted))
 
     def retire_all(self, pieces: NDArray[np.int64]) -> None:
         """The same for many at once: what a resumed download had before."""
@@ -116,7 +121,37 @@ class Availability:
     def _index(self, ranked: NDArray[np.int32]) -> None:
         self._ranked = ranked
         self._start = self._retired_in_order = 0
-        positions = np.full(len(self._count), -1, np.int32)
-        positions[ranked] = np.arange(len(ranked), dtype=np.int32)
-        self._rank, self._position = ranked.data, positions.data
-        self._bucket_end: list[int] = np.cumsum(np.bincount(self._count[ranked], minlength=1)).tolist()
+        sizes = np.zeros(int(self._count.max(initial=0)) + 1, np.int64)
+        for start, segment in _segments(ranked):
+            self._positions[segment] = np.arange(start, start + len(segment), dtype=np.int32)
+            sizes += np.bincount(self._count[segment], minlength=len(sizes))
+        self._rank, self._position = ranked.data, self._positions.data
+        self._bucket_end: list[int] = np.cumsum(sizes).tolist()
+
+
+def _segments(pieces: NDArray[np.int32]) -> Iterator[tuple[int, NDArray[np.int32]]]:
+    """numpy makes 8 bytes of every index of an array of indices, and the allocator keeps that memory: a part at a time,
+    it is little.
+    """
+    return ((start, pieces[start : start + _SEGMENT]) for start in range(0, len(pieces), _SEGMENT))
+
+
+def _those(pieces: NDArray[np.int32], flags: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """The pieces that have their flag set, in their order."""
+    if flags.all():
+        return pieces
+    return np.concatenate([pieces[:0], *(segment[flags[segment]] for _, segment in _segments(pieces))])
+
+
+def _sorted(pieces: NDArray[np.int32], count: NDArray[np.uint16]) -> NDArray[np.int32]:
+    """By `count[piece]`, ties as they were: a counting sort, each segment into its places of every bucket."""
+    bucket_count = int(count.max(initial=0)) + 1
+    sizes = [np.bincount(count[segment], minlength=bucket_count) for _, segment in _segments(pieces)]
+    begins = np.cumsum(total := sum(sizes, np.zeros(bucket_count, np.int64))) - total
+    ranked = np.empty_like(pieces)
+    for (_, segment), size in zip(_segments(pieces), sizes, strict=True):
+        in_segment = np.cumsum(size) - size
+        places = np.repeat(begins - in_segment, size) + np.arange(len(segment))
+        ranked[places] = segment[np.argsort(count[segment], kind="stable")]
+        begins += size
+    return ranked

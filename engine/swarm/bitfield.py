@@ -50,8 +50,7 @@ class Bitfield:
 
     def has_each(self, pieces: NDArray[np.int32]) -> NDArray[np.bool_]:
         """For an array of valid indices, whether each is set; same shape."""
-        is_set: NDArray[np.bool_] = (self.packed.take(pieces >> 3) & _MASKS.take(pieces & 7)) != 0
-        return is_set
+        return (self.packed.take(pieces >> 3) & _MASKS.take(pieces & 7)).astype(np.bool_)
 
     def add(self, piece: int) -> bool:
         """Set one bit; False if it was set already."""

@@ -12,7 +12,8 @@ import numpy as np
 from engine.swarm.availability import Availability
 from engine.swarm.bitfield import Bitfield, Flags
 
-_CHUNK_FIRST = 64
+_RESERVED = 96
+"""The rare end is where the reserved pieces are: so many of them are looked over at once."""
 _CHUNK_GROWTH = 4
 
 
@@ -53,7 +54,8 @@ class Picker:
         found: list[int] = []
         if not self.free_count or not pieces.count:
             return found
-        order, start, chunk_length = self._availability.order, 0, _CHUNK_FIRST
+        order, start = self._availability.order, 0
+        chunk_length = _RESERVED + 2 * count * pieces.piece_count // pieces.count  # enough, nearly always
         while start < len(order) and len(found) < count:
             chunk = order[start : start + chunk_length]
             chunk = chunk[self._free.take(chunk)]
