@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from engine.net.proof import Prover
 from engine.net.tls import MEMBER_NAME, Identity, fetching_context
 from engine.wire.codec import Decoder, encode
-from engine.wire.messages import PROTOCOL_VERSION, Bye, Hello, Message, PieceHeader, Role
+from engine.wire.messages import PROTOCOL_VERSION, Bye, Hello, Message, PieceHeader, Prove, Role
 from tracker import framing, protocol
 from tracker.addresses import TrackerAddress
 from tracker.authority import private_pem
@@ -88,24 +89,47 @@ class RawMember:
 
 
 class RawLink:
-    """The fetching end of a sealed link, past both greetings unless told otherwise."""
+    """The fetching end of a link, past both greetings unless told otherwise."""
 
-    def __init__(self, identity: Identity, host: str, port: int, *, greets: bool = True, source: str = "127.0.0.1"):
-        """Raises OSError, of which ssl.SSLError is one."""
-        plain = socket.create_connection((host, port), _TIMEOUT_S, (source, 0))
-        self.socket = fetching_context(identity).wrap_socket(plain, server_hostname=MEMBER_NAME)
+    def __init__(
+        self,
+        identity: Identity,
+        host: str,
+        port: int,
+        *,
+        greets: bool = True,
+        source: str = "127.0.0.1",
+        open_to: bytes | None = None,
+    ) -> None:
+        """`open_to`: not a sealed but an open link, to who has the key of this thumbprint.
+
+        Raises OSError, of which ssl.SSLError is one.
+        """
+        self.socket = socket.create_connection((host, port), _TIMEOUT_S, (source, 0))
+        if open_to is None:
+            self.socket = fetching_context(identity).wrap_socket(self.socket, server_hostname=MEMBER_NAME)
+        self._prover = None if open_to is None else Prover(identity, Role.FETCHER, open_to)
         self._decoder = Decoder()
         self._messages: Iterator[Message] = iter(())
         self.body_bytes = 0
         """Bytes of pieces received so far."""
         if greets:
             try:
-                self.send(Hello(PROTOCOL_VERSION, Role.FETCHER))
-                greeting = self.receive()
-                assert isinstance(greeting, Hello), greeting
+                greeting = self.greet()
+                if self._prover is not None:
+                    self.send(self._prover.prove(greeting.nonce))
+                    proof = self.receive()
+                    assert isinstance(proof, Prove), proof
             except BaseException:
                 self.close()
                 raise
+
+    def greet(self) -> Hello:
+        """The other side's greeting. On an open link nothing is proven yet."""
+        self.send(Hello(PROTOCOL_VERSION, Role.FETCHER, self._prover.nonce if self._prover is not None else b""))
+        greeting = self.receive()
+        assert isinstance(greeting, Hello), greeting
+        return greeting
 
     def send(self, message: Message) -> None:
         self.socket.sendall(encode(message))

@@ -22,13 +22,13 @@ from tests.end_to_end.world import MIB, PASSWORD, World, download, login, upload
 from tracker import protocol
 from tracker.addresses import TrackerAddress
 
-GROUP, FILE = "lab", "data.bin"
+GROUP, OPEN_GROUP, FILE = "lab", "plain", "data.bin"
 SIZE_BYTES = 8 * MIB
 _MEMORY_KEPT_MAX_BYTES = 64 * MIB
 
 
 class Arena:
-    """ann owns the group and shares the file, bob is a member; mallory too, without a client."""
+    """ann owns the groups and shares the file; bob is a member of the sealed one, and mallory, who has no client."""
 
     def __init__(self, folder: Path) -> None:
         self.world = World(folder)
@@ -37,6 +37,8 @@ class Arena:
         self.ann.expect(f"create_group {GROUP}")
         self.file = self.world.new_file(FILE, SIZE_BYTES)
         upload(self.ann, self.file, GROUP)
+        self.ann.expect(f"create_group {OPEN_GROUP} --open")
+        upload(self.ann, self.file, OPEN_GROUP)
         self._content = self.file.read_bytes()
         self._new_members = 0
         self.bob.expect(f"join_group {GROUP}")
@@ -59,13 +61,16 @@ class Arena:
         outsider.enter(PASSWORD)
         return outsider
 
-    def new_member(self, user_id: str = "") -> RawMember:
+    def new_member(self, user_id: str = "", group_id: str = GROUP) -> RawMember:
         """One who was let into the group."""
         self._new_members += 1
         member = self.new_outsider(user_id or f"member{self._new_members}")
-        assert member.tracker.ask(protocol.JoinGroup(GROUP)) == protocol.Done()
-        self.ann.expect(f"accept_request {GROUP} {member.user_id}")
+        self.let_in(member, group_id)
         return member
+
+    def let_in(self, member: RawMember, group_id: str = GROUP) -> None:
+        assert member.tracker.ask(protocol.JoinGroup(group_id)) == protocol.Done()
+        self.ann.expect(f"accept_request {group_id} {member.user_id}")
 
     def again(self, member: RawMember) -> RawMember:
         """The same account with a new key, on a new connection."""
@@ -73,9 +78,16 @@ class Arena:
         other.enter(PASSWORD, is_new=False)
         return other
 
-    def dial(self, member: RawMember, *, greets: bool = True) -> RawLink:
+    def dial(self, member: RawMember, *, greets: bool = True, is_open: bool = False) -> RawLink:
         """A link to ann's client."""
-        return RawLink(member.identity, LOOPBACK, self.world.port_of("ann"), greets=greets)
+        port, key = self.world.port_of("ann"), self._key_of_ann() if is_open else None
+        return RawLink(member.identity, LOOPBACK, port, greets=greets, open_to=key)
+
+    def _key_of_ann(self) -> bytes:
+        """Its thumbprint."""
+        answer = self.mallory.tracker.ask(protocol.FindPeers(GROUP, self.manifest.root, 10))
+        assert isinstance(answer, protocol.Peers)
+        return next(peer.thumbprint for peer in answer.peers if peer.user_id == "ann")
 
     def ask_for(self, link: RawLink, ticket: str, *, group_id: str = GROUP, root: bytes = b"") -> Opened | Refused:
         link.send(Open(1, group_id, root or self.manifest.root, ticket))

@@ -3,13 +3,16 @@
 import contextlib
 import secrets
 import socket
+import ssl
 import struct
-from typing import Any
+import time
+from collections.abc import Iterator
+from typing import Any, get_args
 
 import msgspec
 import pytest
 
-from bench.raw_member import RawLink, RawTracker
+from bench.raw_member import RawLink, RawMember, RawTracker
 from engine.settings import Settings
 from engine.wire.codec import HEADER, encode
 from engine.wire.messages import (
@@ -31,7 +34,7 @@ from engine.wire.messages import (
     Role,
 )
 from tests.engine.wire.samples import EXAMPLES
-from tests.hostile.arena import GROUP, Arena
+from tests.hostile.arena import GROUP, OPEN_GROUP, Arena
 from tracker import framing, protocol
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile frames")]
@@ -149,54 +152,109 @@ def test_the_same_request_twice_ends_the_link(arena: Arena) -> None:
 
 # ---------------------------------------------------------------- the walk over all peer messages
 
+Stranger = tuple[RawMember, dict[str, str]]
+"""An account, and by group the best ticket it ever had."""
 
-@pytest.mark.parametrize("kind", [kind for kind in EXAMPLES if kind is not Hello], ids=lambda kind: str(kind.__name__))
-def test_no_message_gets_a_byte_before_the_greeting(arena: Arena, kind: type[Any]) -> None:
-    link = arena.dial(arena.mallory, greets=False)
+BOTH_KINDS = pytest.mark.parametrize("is_open", [False, True], ids=["sealed", "open"])
+
+
+def every_message_but(*left_out: type[Any]) -> Any:
+    kinds = [kind for kind in EXAMPLES if kind not in left_out]
+    return pytest.mark.parametrize("kind", kinds, ids=lambda kind: str(kind.__name__))
+
+
+def test_the_examples_are_all_messages_there_are() -> None:
+    """What is added to the protocol has to be added to the walk."""
+    assert set(EXAMPLES) == set(get_args(Message))
+
+
+@every_message_but(Hello)
+@BOTH_KINDS
+def test_no_message_gets_a_byte_before_the_greeting(arena: Arena, kind: type[Any], is_open: bool) -> None:
+    link = arena.dial(arena.mallory, greets=False, is_open=is_open)
     link.send(EXAMPLES[kind])
     assert_ended(link)
 
 
-@pytest.mark.parametrize("kind", EXAMPLES, ids=lambda kind: str(kind.__name__))
+@every_message_but()
+def test_no_message_on_an_open_link_gets_a_byte_before_a_proof(arena: Arena, kind: type[Any]) -> None:
+    """The example of a PROVE proves nothing."""
+    link = arena.dial(arena.mallory, greets=False, is_open=True)
+    link.greet()
+    link.send(EXAMPLES[kind])
+    assert_ended(link)
+
+
+@every_message_but()
 @pytest.mark.parametrize("who", ["outsider", "removed"])
-def test_no_message_of_a_non_member_gets_a_byte(arena: Arena, who: str, kind: type[Any]) -> None:
+@BOTH_KINDS
+def test_no_message_of_a_non_member_gets_a_byte(
+    arena: Arena, strangers: dict[str, Stranger], who: str, is_open: bool, kind: type[Any]
+) -> None:
     """Each alone, and once more after an OPEN and a RENEW with the best ticket that this account ever had."""
-    member = _former_member(arena) if who == "removed" else arena.new_outsider(f"out{secrets.token_hex(4)}")
-    ticket = _TICKETS.get(member.user_id, "none")
-    link = arena.dial(member)
-    try:
-        link.send(Open(1, GROUP, arena.manifest.root, ticket))
-        answer = link.receive()
-        assert isinstance(answer, Refused), answer
-        link.send(Renew(GROUP, ticket))
-        link.send(Request(7, 1, 0, 0, (0, 1, 2)))
-        assert link.receive() == Reject(7, 1)
-        link.send(EXAMPLES[kind])
-        link.send(Cancel(5))
-        link.send(Close(1))
-        link.socket.settimeout(0.2)
-        while True:
-            assert not isinstance(link.receive(), Opened | PieceHeader)
-    except (OSError, EOFError, TimeoutError):
-        pass
+    member, tickets = strangers[who]
+    group_id = OPEN_GROUP if is_open else GROUP
+    link = arena.dial(member, is_open=is_open)
+    assert isinstance(arena.ask_for(link, tickets[group_id], group_id=group_id), Refused)
+    link.send(Renew(group_id, tickets[group_id]))
+    link.send(Request(7, 1, 0, 0, (0, 1, 2)))
+    assert link.receive() == Reject(7, 1)
+    assert_nothing_comes(arena, link, EXAMPLES[kind], Cancel(5), Close(1))
+
+
+@BOTH_KINDS
+def test_a_link_from_before_a_removal_gets_no_byte_by_any_message_after_it(arena: Arena, is_open: bool) -> None:
+    group_id = OPEN_GROUP if is_open else GROUP
+    member = arena.new_member(group_id=group_id)
+    ticket = member.ticket(group_id)
+    link = arena.dial(member, is_open=is_open)
+    assert isinstance(arena.ask_for(link, ticket, group_id=group_id), Opened)
+    arena.ann.expect(f"remove_member {group_id} {member.user_id}")
+    assert isinstance(link.receive(), Closed)
+    assert_nothing_comes(
+        arena, link, Request(1, 1, 0, 0, (0,)), Renew(group_id, ticket), Request(2, 1, 0, 0, (0,)), Cancel(1), Close(1),
+        Open(1, group_id, arena.manifest.root, ticket), Request(3, 1, 0, 0, (0,)),
+    )  # fmt: skip
+    member.close()
+
+
+def assert_nothing_comes(arena: Arena, link: RawLink, *messages: Message) -> None:
+    """Neither a channel nor a byte of a piece: until the link ends, or has answered twice more what came after."""
+    with contextlib.suppress(EOFError, ConnectionError, ssl.SSLError):
+        for message in messages:
+            link.send(message)
+        for channel in (70, 71):
+            link.send(Open(channel, GROUP, arena.manifest.root, "none"))
+            while not isinstance(said := link.receive(), Refused) or said.channel != channel:
+                assert not isinstance(said, Opened | PieceHeader), said
     assert link.body_bytes == 0
     link.close()
-    if who == "outsider":
-        member.close()
 
 
-_TICKETS: dict[str, str] = {}
-_FORMER: dict[int, Any] = {}
+@pytest.fixture(scope="module")
+def strangers(shared_arena: Arena) -> Iterator[dict[str, Stranger]]:
+    """One who was in no group, and one who was in both and was put out."""
+    outsider, removed = shared_arena.new_outsider(f"out{secrets.token_hex(4)}"), shared_arena.new_member()
+    shared_arena.let_in(removed, OPEN_GROUP)
+    tickets = {group_id: removed.ticket(group_id) for group_id in (GROUP, OPEN_GROUP)}
+    for group_id in tickets:
+        shared_arena.ann.expect(f"remove_member {group_id} {removed.user_id}")
+    wait_until_refused(shared_arena, removed, tickets)
+    yield {"outsider": (outsider, dict.fromkeys(tickets, "none")), "removed": (removed, tickets)}
+    outsider.close()
+    removed.close()
 
 
-def _former_member(arena: Arena) -> Any:
-    """One for the whole module: who had a ticket and was put out."""
-    if id(arena) not in _FORMER:
-        member = arena.new_member()
-        _TICKETS[member.user_id] = member.ticket(GROUP)
-        arena.ann.expect(f"remove_member {GROUP} {member.user_id}")
-        _FORMER[id(arena)] = member
-    return _FORMER[id(arena)]
+def wait_until_refused(arena: Arena, member: RawMember, tickets: dict[str, str]) -> None:
+    """ann's client may hear of a removal a moment after her shell was told that it is done."""
+    deadline_s = time.monotonic() + 1
+    for group_id, ticket in tickets.items():
+        answer: Opened | Refused | None = None
+        while not isinstance(answer, Refused):
+            assert time.monotonic() < deadline_s
+            link = arena.dial(member, is_open=group_id == OPEN_GROUP)
+            answer = arena.ask_for(link, ticket, group_id=group_id)
+            link.close()
 
 
 # ---------------------------------------------------------------- the tracker
