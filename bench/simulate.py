@@ -19,6 +19,7 @@ from bench import curves
 from bench.report import Figure, Section, number
 from tests.simulation import scenarios
 from tests.simulation.scenarios import Outcome, percentile
+from tracker.handout import DEGREE
 
 _HEADER = ["swarm", "p50", "p99", "p100", "wasted %", "origin, × size", "CPU s"]
 _METHOD = """\
@@ -53,7 +54,7 @@ class _Run:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--leechers", type=int, nargs="+", default=[8, 16, 64, 256, 1000], metavar="N")
     parser.add_argument("--pieces", type=int, default=1000)
-    parser.add_argument("--degree", type=int, default=scenarios.DEGREE, help="links of a client, an even number")
+    parser.add_argument("--degree", type=int, default=DEGREE, help="links of a client, an even number")
     parser.add_argument("--troubled", type=int, default=32, metavar="N", help="leechers where something goes wrong")
     parser.add_argument("--newcomers", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=3, help="of the swarms in which something goes wrong")

@@ -18,12 +18,11 @@ from engine.swarm.geometry import Geometry
 from tests.simulation.graph import regular_graph
 from tests.simulation.node import Node
 from tests.simulation.swarm import Swarm
+from tracker.handout import DEGREE
 
 PIECE_BYTES = 1 << 20
 LAN_RATE = 125e6
 LAN_LATENCY_S = 0.0001
-DEGREE = 10
-"""Links of a client: Settings.links_per_download, which is where the handout leaves it."""
 FOREVER_S = 1e3
 
 MakeSwarm = Callable[[Geometry, int], Swarm]
