@@ -2,8 +2,9 @@
 
 A slot is held for one piece. Eight slots are near the optimum for a swarm of equal links; two slots, neediest first,
 cost it a factor of three (ARCHITECTURE.md, scheduling). A free slot goes to the waiting account that holds the fewest,
-among equals to the one that waits longest since it was last served; so ten connections of one account get together
-what one connection of another gets, an account alone may fill its links, and nobody starves.
+among equals to the one that waits longest since it was last served, and no account holds more than its share of the
+slots while others hold or wait for some: what one connection cannot use is not for ten of somebody else. An account
+alone may fill its links, and nobody starves.
 
 The workers of a server are processes, so their counts stand on a board in shared memory: a row for each worker, a
 column for each account. A worker writes its own row only, and reads all; there is no lock. Two workers that look at
@@ -107,7 +108,7 @@ class UploadSlots(Generic[Link]):
         started: list[Link] = []
         while self._column_of and sum(self._totals[0, row] for row in self._rows) < self._slot_count:
             column = min(self._queues, key=self._claim)
-            if self._is_beaten(column):
+            if self._is_beaten(column) or self._has_its_share(column):
                 break
             _, link = self._queues[column].popleft()
             del self._column_of[link]
@@ -127,6 +128,14 @@ class UploadSlots(Generic[Link]):
     def _since(self, column: int) -> float:
         """An account that was served last stands at the end of the line, however long its next link has waited."""
         return max(self._queues[column][0][0], self._started_at_s.get(column, 0.0))
+
+    def _has_its_share(self, column: int) -> bool:
+        """Rounded up, so that accounts of a few links each do not leave slots unused."""
+        held = sum(self._held[row, column] for row in self._rows)
+        if not held:
+            return False
+        is_here = (self._board_held > 0).any(axis=0) | (self._board_since > 0.0).any(axis=0)
+        return held * int(is_here.sum()) >= self._slot_count
 
     def _is_beaten(self, column: int) -> bool:
         """Whether somebody who waits at another worker has a better claim."""

@@ -2,6 +2,7 @@
 served, also over several workers that see nothing of each other but the board."""
 
 import itertools
+import math
 import random
 
 from hypothesis import given
@@ -80,6 +81,14 @@ def test_nobody_starves_however_many_links_others_have(slot_count: int, owners: 
             assert turn - waits_since[waiting] <= (slot_count + len(set(owners))) * len(owners)
 
 
+def test_an_account_of_many_links_leaves_others_their_share_though_they_use_less() -> None:
+    """Three others have one link each: of eight slots the crowd gets two, not the five that nobody else can take."""
+    slots: UploadSlots[str] = UploadSlots(8)
+    started = want_each(slots, "xyz") + want_each(slots, "abcdefghij", "crowd")
+    assert started == ["x", "y", "z", "a", "b"]
+    assert slots.release("x", 50.0) == ["c"]  # three accounts now: the crowd's share is three
+
+
 def test_an_account_alone_may_use_every_slot() -> None:
     slots: UploadSlots[str] = UploadSlots(3)
     assert want_each(slots, "abcde", "ann") == ["a", "b", "c"]
@@ -133,11 +142,17 @@ class SlotsAgainstModel(RuleBasedStateMachine):
             assert link in self.waiting, "started without having asked"
             since_s = self.waiting.pop(link)
             held = [holder % 4 for holder in self.holders]
+            assert not self.has_its_share(link, [link, *self.waiting]), "more than its share while others are there"
             for other, other_since_s in self.waiting.items():
                 assert held.count(other % 4) >= held.count(link % 4), "an account with fewer slots was passed over"
                 if (other % 4, other % 3) == (link % 4, link % 3):
                     assert since_s <= other_since_s, "a link that waits longer was passed over"
             self.holders.add(link)
+
+    def has_its_share(self, link: int, waiting: list[int]) -> bool:
+        accounts = {each % 4 for each in [*self.holders, *waiting]}
+        held = sum(holder % 4 == link % 4 for holder in self.holders)
+        return held > 0 and held >= math.ceil(self.slot_count / len(accounts))
 
     @rule(link=links)
     def wants(self, link: int) -> None:
@@ -156,7 +171,9 @@ class SlotsAgainstModel(RuleBasedStateMachine):
         for _ in range(3):
             for worker in self.workers:
                 self.started(worker.due(float(next(self.clock))))
-        assert not self.waiting or len(self.holders) == self.slot_count, "somebody waits beside a free slot"
+        if len(self.holders) < self.slot_count:
+            waiting = list(self.waiting)
+            assert all(self.has_its_share(link, waiting) for link in waiting), "somebody waits beside a free slot"
 
     @invariant()
     def never_too_many(self) -> None:
