@@ -26,6 +26,8 @@ from engine.swarm.geometry import Geometry
 _MAGIC = b"shoal journal 2\n"
 _HEADER = struct.Struct("<16sQQ16s")
 """Magic, number of the save, length of the payload, xxh3-128 of number and payload."""
+_NUMBER_MAX = 1 << 63
+"""No file is saved so often; what says so leaves no room for the next number."""
 _PAGE_BYTES = 4096
 _PAYLOAD_OVERHEAD_BYTES = 256
 
@@ -125,7 +127,8 @@ class Journal:
             return None
         magic, number, length, checksum = _HEADER.unpack_from(slot)
         payload = slot[_HEADER.size : _HEADER.size + length]
-        if magic != _MAGIC or len(payload) != length or _checksum(number, payload) != checksum:
+        is_whole = magic == _MAGIC and len(payload) == length and _checksum(number, payload) == checksum
+        if not is_whole or number >= _NUMBER_MAX:
             return None
         try:
             saved = msgspec.msgpack.decode(payload, type=Saved)
