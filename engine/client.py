@@ -22,6 +22,7 @@ from pathlib import Path
 from engine import manifests, uploads
 from engine.downloads import Downloads
 from engine.errors import LocalError, ShoalError
+from engine.net.knocks import Knocks
 from engine.net.listener import Listener
 from engine.reports import DownloadStatus, InviteReport, LeaveReport, LoginReport, Notice, StopReport, UploadReport
 from engine.session import Session
@@ -62,7 +63,7 @@ class Client:
         self._board = board = Switchboard(on_notice)
         self._ledger = Ledger(state.path / "client.sqlite")
         self._coordinator = Coordinator(settings, tickets.check, board)
-        self._listener = Listener(host, port, self._coordinator.accept)
+        self._listener = Listener(host, port, self._coordinator.accept, Knocks(settings))
         self._session = Session(addresses, state.path, settings.peers_wanted, board, board.notice)
         self._shares = Shares(self._ledger, self._coordinator, self._session)
         self._downloads = Downloads(self._ledger, self._coordinator, self._session, self._shares, board.notice)

@@ -62,6 +62,10 @@ class Settings:
     serve_links_per_account: int = 64
     """Of these by one account, on however many machines."""
 
+    dials_per_s_per_address: int = 50
+    dials_at_once_per_address: int = 500
+    """Accepted from one address, behind which may be a whole lab that begins the same download."""
+
     idle_serve_link_s: float = 150.0
     """A fetcher closes a link without files after idle_link_s; one that does not is hung up on after so long."""
 

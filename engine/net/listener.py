@@ -8,9 +8,11 @@ Not here: TLS, which the worker does.
 import asyncio
 import errno
 import socket
+import time
 from collections.abc import Callable
 
 from engine.errors import LocalError
+from engine.net.knocks import Knocks
 from engine.net.readiness import until_readable
 
 _BACKLOG = 128
@@ -20,9 +22,9 @@ _PAUSE_WITHOUT_DESCRIPTORS_S = 0.5
 class Listener:
     """Listening while it exists; `on_link` owns each accepted socket."""
 
-    def __init__(self, host: str, port: int, on_link: Callable[[socket.socket], None]) -> None:
+    def __init__(self, host: str, port: int, on_link: Callable[[socket.socket], None], knocks: Knocks) -> None:
         """Raises LocalError if the address cannot be listened on."""
-        self._on_link = on_link
+        self._on_link, self._knocks = on_link, knocks
         self._loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
@@ -43,12 +45,15 @@ class Listener:
 
     def _accept(self) -> None:
         try:
-            link, _ = self._socket.accept()
+            link, address = self._socket.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 # The connection stays in the queue, so without a pause this would be called at once, for ever.
                 self._loop.remove_reader(self._socket)
                 self._loop.call_later(_PAUSE_WITHOUT_DESCRIPTORS_S, self._resume)
+            return
+        if not self._knocks.may_enter(str(address[0]), time.monotonic()):
+            link.close()
             return
         link.setblocking(False)
         self._on_link(link)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.net.knocks import Knocks
 from engine.net.listener import Listener
 from engine.settings import Settings
 from engine.storage.ledger import SharedFile
@@ -74,7 +75,7 @@ class World:
         coordinator = Coordinator(settings or Settings(workers=2), tickets.check, directory)
         await coordinator.start()
         coordinator.configure(member.identity)
-        node = Node(member, directory, coordinator, Listener("127.0.0.1", 0, coordinator.accept))
+        node = Node(member, directory, coordinator, Listener("127.0.0.1", 0, coordinator.accept, Knocks(Settings())))
         self.nodes.append(node)
         return node
 
