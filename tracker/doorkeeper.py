@@ -1,7 +1,8 @@
 """Who may come in, before a single byte is exchanged: connections by address, and how often one may knock. Pure.
 
 Invariant: the number of connections is bounded, in all and by address, and strangers never keep anybody out: where it
-is full, the stranger who has been there longest makes room for the one who comes. Only who has logged in holds a place.
+is full, a stranger makes room for the one who comes: of the address with the most of them, the one who has been there
+longest. So a crowd from a few addresses treads on its own feet. Only who has logged in holds a place.
 """
 
 from collections import Counter, OrderedDict
@@ -29,7 +30,6 @@ class Doorkeeper:
     def __init__(self) -> None:
         self._inside: set[Guest] = set()
         self._of_host: Counter[str] = Counter()
-        self._strangers: OrderedDict[Guest, None] = OrderedDict()
         self._strangers_of: dict[str, OrderedDict[Guest, None]] = {}
         self._knocks = TokenBuckets(
             HANDSHAKES_PER_S_PER_ADDRESS, HANDSHAKES_AT_ONCE_PER_ADDRESS, keys_max=2 * CONNECTIONS_MAX
@@ -39,20 +39,15 @@ class Doorkeeper:
         """False if there is no room, or this address knocks too often."""
         if self._knocks.take(guest.host, now_s) is None:
             return False
-        if self._of_host[guest.host] >= CONNECTIONS_PER_ADDRESS_MAX:
-            if not self._put_out_oldest(self._strangers_of.get(guest.host)):
-                return False
-        elif len(self._inside) >= CONNECTIONS_MAX and not self._put_out_oldest(self._strangers):
+        if not self._make_room(guest.host):
             return False
         self._inside.add(guest)
         self._of_host[guest.host] += 1
-        self._strangers[guest] = None
         self._strangers_of.setdefault(guest.host, OrderedDict())[guest] = None
         return True
 
     def know(self, guest: Guest) -> None:
         """It has logged in, so it keeps its place."""
-        self._strangers.pop(guest, None)
         mine = self._strangers_of.get(guest.host, OrderedDict())
         mine.pop(guest, None)
         if not mine:
@@ -68,8 +63,14 @@ class Doorkeeper:
         if not self._of_host[guest.host]:
             del self._of_host[guest.host]
 
-    def _put_out_oldest(self, crowd: OrderedDict[Guest, None] | None) -> bool:
-        """False if there is nobody to put out."""
+    def _make_room(self, host: str) -> bool:
+        """False if there is none, and nobody to put out."""
+        if self._of_host[host] >= CONNECTIONS_PER_ADDRESS_MAX:
+            crowd = self._strangers_of.get(host)
+        elif len(self._inside) >= CONNECTIONS_MAX:
+            crowd = max(self._strangers_of.values(), key=len, default=None)
+        else:
+            return True
         if not crowd:
             return False
         oldest = next(iter(crowd))

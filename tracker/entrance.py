@@ -1,10 +1,13 @@
 """The tracker's listening sockets: accepts, asks the doorkeeper, and only then begins TLS.
 
-asyncio's own server begins the handshake before anybody can say no; here a flood costs an accept and a close.
+asyncio's own server begins the handshake before anybody can say no; here a flood costs an accept and a close. And TLS,
+with its buffers, begins when all of the client's first message is there, so who says nothing, or a byte a second, costs
+a socket.
 Not here: who may come in (doorkeeper), what is said (server).
 """
 
 import asyncio
+import asyncio.sslproto
 import contextlib
 import errno
 import socket
@@ -17,6 +20,11 @@ from tracker.settings import HANDSHAKE_TIMEOUT_S
 
 _BACKLOG = 512
 _PAUSE_WITHOUT_DESCRIPTORS_S = 0.2
+_TLS_BUFFER_BYTES = 32 << 10
+"""For each connection as long as it lasts. asyncio takes eight times as much: a gigabyte for 4096 connections."""
+_RECORD_HEADER_BYTES = 5
+_RECORD_BYTES_MAX = 1 << 14
+_HANDSHAKE_RECORD = 22
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str, Callable[[], None]], Awaitable[None]]
 """(reader, writer, the other side's address, to be called once it has logged in); returns when it is over."""
@@ -33,6 +41,7 @@ class Entrance:
     async def open(self, host: str, port: int) -> int:
         """Listens on every address the host name has; returns the port of the first. Raises OSError."""
         self._loop = asyncio.get_running_loop()
+        asyncio.sslproto.SSLProtocol.max_size = _TLS_BUFFER_BYTES
         found = await self._loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         try:
             for family, _, _, _, address in dict.fromkeys(found):
@@ -82,6 +91,8 @@ class Entrance:
         protocol = asyncio.StreamReaderProtocol(reader, loop=self._loop)
         transport: asyncio.Transport | None = None
         try:
+            async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
+                await self._hear_hello(link)
             transport, _ = await self._loop.connect_accepted_socket(
                 lambda: protocol, link, ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S, ssl_shutdown_timeout=HANDSHAKE_TIMEOUT_S,
@@ -97,6 +108,29 @@ class Entrance:
             else:
                 link.close()
 
+    async def _hear_hello(self, link: socket.socket) -> None:
+        """Until its first message is here as a whole, where it is left. Raises OSError if it is none of TLS."""
+        header = await self._peek(link, _RECORD_HEADER_BYTES)
+        length = int.from_bytes(header[3:])
+        if header[:1] != bytes([_HANDSHAKE_RECORD]) or length > _RECORD_BYTES_MAX:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "not TLS")
+        await self._peek(link, _RECORD_HEADER_BYTES + length)
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+
+    async def _peek(self, link: socket.socket, count: int) -> bytes:
+        """The system wakes us once, when so many bytes are there."""
+        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+        readable: asyncio.Future[None] = self._loop.create_future()
+        self._loop.add_reader(link, _tell, readable)
+        try:
+            await readable
+        finally:
+            self._loop.remove_reader(link)
+        begin = link.recv(count, socket.MSG_PEEK)
+        if len(begin) < count:
+            raise ConnectionResetError(errno.ECONNRESET, "closed in the middle of its first message")
+        return begin
+
     def _cut(self, task: "asyncio.Task[None]") -> None:
         self._loop.call_soon(task.cancel)
 
@@ -107,6 +141,11 @@ class Entrance:
     def _close_sockets(self) -> None:
         for each in self._sockets:
             each.close()
+
+
+def _tell(waiting: "asyncio.Future[None]") -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _listening(family: int, address: tuple[object, ...]) -> socket.socket:

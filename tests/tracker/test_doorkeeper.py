@@ -58,6 +58,17 @@ def test_a_full_house_of_strangers_lets_the_next_one_in() -> None:
     assert len(crowd.keeper._inside) == CONNECTIONS_MAX
 
 
+def test_a_crowd_from_a_few_addresses_puts_out_its_own() -> None:
+    crowd = Crowd()
+    honest = crowd.enter("honest")
+    hosts = CONNECTIONS_MAX // CONNECTIONS_PER_ADDRESS_MAX + 1
+    for number in range(2 * CONNECTIONS_MAX):
+        crowd.enter(f"host{number % hosts}")
+    assert len(crowd.keeper._inside) == CONNECTIONS_MAX
+    assert len(crowd.cut) > CONNECTIONS_MAX / 2
+    assert honest not in crowd.cut
+
+
 def test_one_address_knocks_so_often_and_another_is_not_concerned() -> None:
     keeper = Doorkeeper()
     let_in = sum(keeper.enter(Guest("a", lambda: None), 0.0) for _ in range(5000))
@@ -78,7 +89,7 @@ def test_counts_never_go_wrong(steps: list[tuple[str, int]]) -> None:
         elif guests:
             getattr(crowd.keeper, step)(guests[number % len(guests)])
     assert sum(crowd.keeper._of_host.values()) == len(crowd.keeper._inside)
-    assert set(crowd.keeper._strangers) <= crowd.keeper._inside
+    assert all(set(strangers) <= crowd.keeper._inside for strangers in crowd.keeper._strangers_of.values())
     for guest in guests:
         crowd.keeper.leave(guest)
     assert not crowd.keeper._inside

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import secrets
 import ssl
 from typing import TYPE_CHECKING, get_args
@@ -7,6 +8,7 @@ import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bench.flood_storm import client_hello
 from tracker import doorkeeper, framing, protocol, server
 from tracker.addresses import TrackerAddress
 from tracker.authority import make_authority
@@ -199,6 +201,31 @@ async def test_a_silent_stranger_is_sent_away(town: "Town", monkeypatch: pytest.
     reader, writer = await open_raw(town.trackers[0].address)
     async with asyncio.timeout(5):
         assert await reader.read() == b""
+    writer.close()
+
+
+async def test_a_first_message_in_portions_is_answered_when_it_is_whole(town: "Town") -> None:
+    address = town.trackers[0].address
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    hello = client_hello()
+    for part in (hello[:3], hello[3:50], hello[50:-1]):
+        writer.write(part)
+        await writer.drain()
+        await asyncio.sleep(0)
+    writer.write(hello[-1:])
+    async with asyncio.timeout(5):
+        assert await reader.readexactly(1) == hello[:1]
+    writer.close()
+
+
+@pytest.mark.parametrize("first", [b"GET / HTTP/1.1\r\n", b"\x16\x03\x01\xff\xff"])
+async def test_what_does_not_begin_with_tls_is_hung_up_on_at_once(town: "Town", first: bytes) -> None:
+    address = town.trackers[0].address
+    reader, writer = await asyncio.open_connection(address.host, address.port)
+    writer.write(first)
+    async with asyncio.timeout(1):
+        with contextlib.suppress(ConnectionResetError):
+            assert await reader.read() == b""
     writer.close()
 
 
