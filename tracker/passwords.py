@@ -1,7 +1,7 @@
 """Password hashes: argon2id, slow by design, so that a stolen store does not give the passwords away.
 
 Invariant: checking the password of nobody costs what checking somebody's costs, so the time of an answer does not say
-which names exist. `PasswordDesk` runs the work off the event loop, one per core, with bounded lines before it.
+which names exist. `PasswordDesk` runs the work off the event loop, on every core but one, with bounded lines before it.
 """
 
 import asyncio
@@ -56,40 +56,46 @@ class DeskBusy(Exception):
 class PasswordDesk:
     """The same work off the event loop. Each check holds 64 MiB for a tenth of a second, hence the bounds.
 
-    Addresses take turns, each with a line of its own: whoever floods the tracker with logins waits for himself. When
-    all lines together are too long, the last of the longest is sent away.
+    Addresses take turns, each with a line of its own: whoever floods the tracker with logins waits for himself. Those
+    with the fewest wrong passwords lately come first, so that many that guess are behind one that does not. When all
+    lines together are too long, the last of the longest is sent away.
     """
 
     def __init__(self, passwords: Passwords) -> None:
         self._passwords = passwords
-        self._free = _usable_cores()
+        self._free = max(1, _usable_cores() - 1)  # one is for those who are in already
         self._lines: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+        self._wrong_of: dict[str, int] = {}
 
     async def hash_password(self, host: str, password: str) -> str:
         async with self._place(host):
             return await asyncio.to_thread(self._passwords.hash_password, password)
 
-    async def verify_password(self, host: str, password_hash: str | None, password: str) -> bool:
-        async with self._place(host):
+    async def verify_password(
+        self, host: str, password_hash: str | None, password: str, wrong_lately: int = 0
+    ) -> bool:
+        """`wrong_lately`: passwords from this address."""
+        async with self._place(host, wrong_lately):
             return await asyncio.to_thread(self._passwords.verify_password, password_hash, password)
 
     def needs_rehash(self, password_hash: str) -> bool:
         return self._passwords.needs_rehash(password_hash)
 
     @asynccontextmanager
-    async def _place(self, host: str) -> AsyncIterator[None]:
+    async def _place(self, host: str, wrong_lately: int = 0) -> AsyncIterator[None]:
         """A core for the length of the block. Raises DeskBusy."""
         if self._free:
             self._free -= 1
         else:
-            await self._stand_in_line(host)
+            await self._stand_in_line(host, wrong_lately)
         try:
             yield
         finally:
             self._leave()
 
-    async def _stand_in_line(self, host: str) -> None:
+    async def _stand_in_line(self, host: str, wrong_lately: int) -> None:
         line = self._lines.setdefault(host, deque())
+        self._wrong_of[host] = wrong_lately
         if len(line) >= PASSWORDS_WAITING_PER_ADDRESS_MAX:
             raise DeskBusy
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -108,11 +114,12 @@ class PasswordDesk:
 
     def _leave(self) -> None:
         while self._lines:
-            host, line = next(iter(self._lines.items()))
+            host = min(self._lines, key=self._wrong_of.__getitem__)
+            line = self._lines[host]
             self._lines.move_to_end(host)
             turn = line.popleft() if line else None
             if not line:
-                del self._lines[host]
+                del self._lines[host], self._wrong_of[host]
             if turn is not None and not turn.done():
                 turn.set_result(None)
                 return

@@ -61,7 +61,8 @@ class Door:
         hold_s = self.throttle.begin(user_id, host, now_s)
         if hold_s:
             await asyncio.sleep(hold_s)
-        is_right = await self.passwords.verify_password(host, password_hash, password)
+        wrong_lately = self.throttle.count_wrong(host, now_s)
+        is_right = await self.passwords.verify_password(host, password_hash, password, wrong_lately)
         if is_right:
             self.throttle.succeeded(user_id, host)
         return is_right

@@ -101,6 +101,10 @@ class Throttle:
         self._accounts.add(user_id, now_s)
         return hold_s
 
+    def count_wrong(self, host: str, now_s: float) -> int:
+        """Passwords from this address lately; those that are just being looked at count."""
+        return self._addresses.count(_net(host), now_s)
+
     def succeeded(self, user_id: str, host: str) -> None:
         """It was right: that try was none, and this address is known for this account."""
         self._pairs.forget(_pair(user_id, host))
