@@ -100,7 +100,7 @@ def _troubles(options: argparse.Namespace) -> list[_Run]:
     }
     seeds = range(1, options.seeds + 1)
     return [
-        _run(f"{name}, {len(seeds)} seeds", partial(scenario, options.troubled, options.pieces), seeds)
+        _run(f"{name}, worst of {len(seeds)}", partial(scenario, options.troubled, options.pieces), seeds)
         for name, scenario in named.items()
     ]
 

@@ -6,7 +6,7 @@ Every leecher's bound is the least time in which it could be done, whoever decid
 - equal links: size / rate · (1 + log2(N + 1) / pieces), since a piece must be whole before it is passed on;
 - unequal links: the longest of its own downlink, the origin's uplink, and all uplinks together for all leechers.
 
-Same seed, same course. Not here: what should be reached (bench.simulate, test_scenarios).
+Same seed, same course. Not here: what should be reached (bench.simulate, test_swarm).
 """
 
 import math
@@ -57,11 +57,6 @@ class Outcome:
     def origin_share(self) -> float:
         """What the origin had sent when every piece was out once, over the size."""
         return self.swarm.origin_bytes_when_out / self.swarm.geometry.size_bytes
-
-    @property
-    def origin_total(self) -> float:
-        """What the origin sent in all, over the size."""
-        return self.swarm.nodes[0].port.sent_bytes / self.swarm.geometry.size_bytes
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:

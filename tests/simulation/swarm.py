@@ -251,6 +251,7 @@ class Swarm:
         if sending.came < size:
             return
         fetcher.wasted_bytes += sending.came - size
+        sending.transfer = None  # which knows what to call, and so would keep itself alive
         del fetcher.arriving[request_id]
         if serving.server.lies and self.rng.random() < serving.server.lies:
             fetcher.wasted_bytes += size
