@@ -50,6 +50,9 @@ class Settings:
     requests_queued_per_link: int = 512
     """A server refuses a link that queues more; an honest fetcher stays far below."""
 
+    unread_bytes_per_link: int = 16 << 20
+    """Answers, without pieces, for a fetcher that asks and does not read: 128 bitfields of the largest files."""
+
     channels_per_link: int = 4096
     """Files open at once on one link."""
 

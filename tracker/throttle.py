@@ -21,7 +21,7 @@ ENTRIES_MAX = 20_000
 
 
 @dataclass(frozen=True, slots=True)
-class _Rule:
+class Rule:
     free: int
     longest_s: float
 
@@ -31,10 +31,10 @@ class _Rule:
         return 0.0 if over < 0 else min(2.0 ** min(over, 30), self.longest_s)
 
 
-PAIR = _Rule(5, 300.0)
-ADDRESS = _Rule(20, 60.0)
-ACCOUNT = _Rule(20, 8.0)
-NEW_ACCOUNTS = _Rule(1000, 60.0)
+PAIR = Rule(5, 300.0)
+ADDRESS = Rule(20, 60.0)
+ACCOUNT = Rule(20, 8.0)
+NEW_ACCOUNTS = Rule(1000, 60.0)
 """Accounts made from one address."""
 
 
@@ -47,7 +47,7 @@ class _Counts:
     def count(self, key: str, now_s: float) -> int:
         return self._recall(key, now_s)[0]
 
-    def left_s(self, key: str, rule: _Rule, now_s: float) -> float:
+    def left_s(self, key: str, rule: Rule, now_s: float) -> float:
         """Until the next try is taken."""
         count, last_s = self._recall(key, now_s)
         return max(0.0, last_s + rule.delay_s(count) - now_s)

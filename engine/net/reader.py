@@ -20,15 +20,21 @@ class Reader:
         """It was told that it is; until the next resume."""
         self._patience_s, self._on_slow = patience_s, on_slow
         self._paused_at_s = 0.0
+        self._unread_bytes = 0
         self._timer: asyncio.TimerHandle | None = None
 
     def pause(self) -> None:
-        self.is_paused, self._paused_at_s = True, time.monotonic()
+        self.is_paused, self._paused_at_s, self._unread_bytes = True, time.monotonic(), 0
         if self._timer is None:
             self._look_again_in(self._patience_s)
 
     def resume(self) -> None:
         self.is_paused = self.is_slow = False
+
+    def count_unread(self, count: int) -> int:
+        """So many bytes more are to be sent; how many have come up since it stopped reading."""
+        self._unread_bytes += count if self.is_paused else 0
+        return self._unread_bytes if self.is_paused else 0
 
     def is_stuck(self, timeout_s: float) -> bool:
         """Whether it has not taken what it was sent for so long."""

@@ -98,6 +98,7 @@ class ServeLink(asyncio.BufferedProtocol):
         self._sending: _Sending | None = None
         self._has_slot = False
         self._reader = Reader(settings.slot_patience_s, self._release_slot)
+        self._unread_bytes_max = settings.unread_bytes_per_link
         self._next_slice: asyncio.Handle | None = None
         self._transport: asyncio.Transport | None = None
         self._began_at_s = self._heard_at_s = time.monotonic()
@@ -196,8 +197,13 @@ class ServeLink(asyncio.BufferedProtocol):
     # ------------------------------------------------------------ messages
 
     def _send(self, message: Message) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(encode(message))
+        if self._transport is None or self._transport.is_closing():
+            return
+        data = encode(message)
+        if self._reader.count_unread(len(data)) > self._unread_bytes_max:
+            self._transport.abort()  # it asks and does not read
+        else:
+            self._transport.write(data)
 
     def _handle(self, message: Message) -> None:
         match message:

@@ -92,11 +92,11 @@ class FakeGate:
 
 
 def a_link(
-    gate: FakeGate, slots: UploadSlots[ServeLink] | None = None, groups: str = "lab"
+    gate: FakeGate, slots: UploadSlots[ServeLink] | None = None, groups: str = "lab", settings: Settings | None = None
 ) -> tuple[ServeLink, FakeTransport]:
     """Bob serves Ann, who has greeted and opened a channel 1, 2, … for each of the groups."""
     identity = Identity(BOB.identity.certificate_pem, BOB.identity.key_pem, BOB.identity.authority_pem)
-    link = ServeLink(gate, slots or UploadSlots(8), Settings(), identity, is_open=False)
+    link = ServeLink(gate, slots or UploadSlots(8), settings or Settings(), identity, is_open=False)
     transport = FakeTransport(ANN)
     link.connection_made(transport)
     say(link, Hello(PROTOCOL_VERSION, Role.FETCHER))
@@ -287,6 +287,20 @@ async def test_a_file_that_is_not_served_any_more_is_closed_in_its_group_alone()
     link, transport = a_link(gate, groups="lab team")
     link.withdraw(gate.files["lab"], "not shared any more")
     assert [each.channel for each in transport.take() if isinstance(each, Closed)] == [1]
+
+
+async def test_a_fetcher_that_asks_and_does_not_read_is_cut_off_before_it_fills_the_memory() -> None:
+    link, transport = a_link(FakeGate(), settings=Settings(unread_bytes_per_link=1000, channels_per_link=1000))
+    opens = [Open(number, "lab", bytes(32), "ticket") for number in range(10, 300)]
+    link.pause_writing()
+    say(link, *opens[:20])
+    link.resume_writing()
+    link.pause_writing()
+    assert not transport.is_aborted
+    transport.take()
+    say(link, *opens[20:])
+    assert transport.is_aborted
+    assert len(transport.written) <= 1000
 
 
 async def test_other_channels_go_on_after_a_withdrawal() -> None:
