@@ -2,8 +2,9 @@
 
 A link alone gets twice rate × round trip, so that the window doubles until the path is full and then stays there;
 never more than QUEUE_S_MAX beyond one round trip, so that a slow source holds little back in the endgame.
-Measured: a smoothed rate, and as round trip the shortest ask-to-grant time of requests to an idle link, forgotten
-slowly. Any longer wait says more about a queue than about the path, and a window fed with it would grow without end.
+Measured: a rate, smoothed as time for a byte, since two pieces that come together after one wait are no sign of speed;
+and as round trip the shortest ask-to-grant time of requests to an idle link, forgotten slowly. Any longer wait says
+more about a queue than about the path, and a window fed with it would grow without end.
 
 Not here: the sum over all links (scheduler).
 """
@@ -43,11 +44,9 @@ class Window:
         """A piece is complete; the link was busy with it since the one before, or since it was asked."""
         took_s = max(now_s - self.busy_since_s, 1e-6)
         self.busy_since_s = now_s
-        newest = size_bytes / took_s
-        if not self.is_measured:
-            self.rate_bytes_per_s = newest
-        else:
-            self.rate_bytes_per_s += _WEIGHT_OF_NEWEST * (newest - self.rate_bytes_per_s)
+        newest_s = took_s / size_bytes
+        usual_s = 1.0 / self.rate_bytes_per_s if self.is_measured else newest_s
+        self.rate_bytes_per_s = 1.0 / (usual_s + _WEIGHT_OF_NEWEST * (newest_s - usual_s))
 
     def needs_bytes(self) -> float:
         """In-flight bytes below which this link may run dry: 2 · rate · RTT, at most QUEUE_S_MAX beyond one RTT."""

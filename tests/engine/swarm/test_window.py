@@ -41,6 +41,18 @@ def test_a_change_of_pace_is_followed_smoothly() -> None:
     assert window.rate_bytes_per_s == pytest.approx(2 * PIECE, rel=0.01)
 
 
+def test_two_pieces_that_come_together_after_one_wait_are_no_sign_of_speed() -> None:
+    """What a socket kept while the process was busy is read at once."""
+    window, now_s = Window(), 0.0
+    window.asked(0.0, is_idle=True)
+    for _ in range(30):
+        now_s += 0.5
+        window.delivered(PIECE, now_s)
+        window.delivered(PIECE, now_s + 1e-4)
+        assert window.rate_bytes_per_s < 4 * PIECE * 1.5
+    assert window.rate_bytes_per_s == pytest.approx(4 * PIECE, rel=0.25)
+
+
 def test_a_delivery_in_no_time_is_no_division_by_zero() -> None:
     window = Window()
     window.asked(5.0, is_idle=True)
