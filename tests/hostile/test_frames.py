@@ -1,6 +1,7 @@
 """What no client of ours would send, to a serving peer and to the tracker: it ends that connection and nothing else."""
 
 import contextlib
+import resource
 import secrets
 import socket
 import ssl
@@ -12,6 +13,7 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
+from bench.processes import LOOPBACK
 from bench.raw_member import RawLink, RawMember, RawTracker
 from engine.settings import Settings
 from engine.wire.codec import HEADER, encode
@@ -141,6 +143,46 @@ def test_channels_without_end_are_cut_off_at_the_limit(arena: Arena) -> None:
             channels_open += isinstance(link.receive(), Opened)
     assert channels_open == Settings().channels_per_link
     link.close()
+
+
+def test_leechers_that_ask_for_everything_and_never_read_hold_nobody_up(arena: Arena) -> None:
+    links = [opened(arena) for _ in range(16)]
+    everything = [Request(number, 1, 0, 0, (number % arena.piece_count,)) for number in range(128)]
+    for link in links:
+        link.socket.sendall(b"".join(map(encode, everything)))
+    began_s = time.monotonic()
+    arena.honest_download()
+    assert time.monotonic() - began_s < Settings().silence_timeout_s / 2, "it waited for those who do not read"
+    for link in links:
+        link.close()
+
+
+def test_five_thousand_connections_that_never_speak_keep_nobody_out(
+    arena: Arena, many_descriptors: None
+) -> None:
+    silent: list[socket.socket] = []
+    try:
+        for number in range(5000):
+            port = arena.address.port if number % 2 else arena.world.port_of("ann")
+            with contextlib.suppress(ConnectionError):  # hung up on at once is as good
+                silent.append(socket.create_connection((LOOPBACK, port), 5, (f"127.0.1.{1 + number % 100}", 0)))
+        began_s = time.monotonic()
+        arena.again(arena.mallory).close()
+        assert time.monotonic() - began_s < 2
+        arena.honest_download()
+    finally:
+        for each in silent:
+            each.close()
+
+
+@pytest.fixture
+def many_descriptors() -> Iterator[None]:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 6000:
+        pytest.skip("this user may not have as many open sockets")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, 6000), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_the_same_request_twice_ends_the_link(arena: Arena) -> None:
