@@ -8,7 +8,7 @@ import sys
 
 RUNS = (
     "demo", "all", "compare", "ceiling", "single", "distance", "memory", "hashing", "picker", "small", "startup",
-    "destination", "wire", "revocation", "faults", "simulate", "rules", "swarm",
+    "destination", "wire", "revocation", "faults", "floods", "simulate", "rules", "swarm",
 )  # fmt: skip
 
 

@@ -32,12 +32,17 @@ class Swarm:
         self._ports = free_ports(seeders + 1)
         tracker = TrackerProcess(self.tracker_info, 1, folder / "tracker")
         self._stack.callback(tracker.stop)
+        self.tracker_pid = tracker.process.pid
         try:
             self.seeders = [self._join(f"seeder{number}", port) for number, port in enumerate(self._ports[1:])]
             self.leecher = self._join("leecher", self._ports[0])
         except BaseException:
             self._stack.close()
             raise
+
+    @property
+    def seeder_ports(self) -> list[int]:
+        return self._ports[1:]
 
     def start_leecher(self) -> ShellProcess:
         """A new process with the leecher's state, after the last one was ended; logged out."""

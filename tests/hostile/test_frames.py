@@ -133,6 +133,20 @@ def test_requests_without_end_are_cut_off_at_the_limit(arena: Arena) -> None:
     link.close()
 
 
+def test_links_that_ask_for_everything_and_never_read_hold_no_honest_download_up(arena: Arena) -> None:
+    """More of them than there are upload slots, until they count as stuck."""
+    ticket, count = arena.mallory.ticket(GROUP), arena.piece_count
+    with contextlib.ExitStack() as stack:
+        for _ in range(Settings().upload_slots + 4):
+            link = stack.enter_context(contextlib.closing(arena.dial(arena.mallory)))
+            arena.ask_for(link, ticket)
+            for number in range(4 * count):
+                link.send(Request(number, 1, 0, 0, (number % count,)))
+        began_s = time.monotonic()
+        arena.honest_download()
+        assert time.monotonic() - began_s < Settings().silence_timeout_s / 2
+
+
 def test_channels_without_end_are_cut_off_at_the_limit(arena: Arena) -> None:
     link = arena.dial(arena.mallory)
     ticket = arena.mallory.ticket(GROUP)
