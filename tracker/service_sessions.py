@@ -148,12 +148,13 @@ def _begin(
     now_s: float,
 ) -> LoggedIn:
     door.desk.end_session(caller)
-    quotas.check_sessions(len(door.desk.audience.callers_of(member.user_id)))
+    thumbprint = thumbprint_of(member.public_key)
+    quotas.check_sessions(len(door.desk.audience.keys_of(member.user_id) - {thumbprint}))
     session = Session(
         next(_numbers),
         member.user_id,
         member.public_key,
-        thumbprint_of(member.public_key),
+        thumbprint,
         authority.expires_at_s(certificate_pem),
         member.generation,
     )

@@ -66,6 +66,10 @@ class Audience:
     def callers_of(self, user_id: str) -> list[Caller]:
         return list(self._by_user.get(user_id, {}).values())
 
+    def keys_of(self, user_id: str) -> set[bytes]:
+        """Thumbprints: one for each client, also while its last connection has not ended yet."""
+        return {caller.session.thumbprint for caller in self.callers_of(user_id) if caller.session is not None}
+
     def tell_users(self, user_ids: Iterable[str], message: Bulletin) -> None:
         for user_id in user_ids:
             for caller in self.callers_of(user_id):

@@ -129,6 +129,9 @@ async def test_so_many_clients_of_an_account_have_a_session_and_one_that_ends_ma
     refused = await late.login("ann", "pw ann")
     assert isinstance(refused, protocol.Refused)
     assert refused.code == "over_quota"
+    again = office.stranger()
+    again.key = people[0].key  # a connection that its client has lost and the tracker has not
+    assert isinstance(await again.login("ann", "pw ann"), protocol.LoggedIn)
     assert await ann.ask(protocol.Logout()) == Done()
     assert isinstance(await late.login("ann", "pw ann"), protocol.LoggedIn)
 
