@@ -28,10 +28,15 @@ from bench.swarm_contestants import ORIGIN, ShoalSwarm, TorrentSwarm, is_libtorr
 from bench.swarm_course import Course
 from engine.swarm.geometry import Geometry
 
-_HEADER = ["run", "who", "slowest, s", "fastest, s", "bound, s", "slowest / bound", "cores used, %", "wasted, %"]
+_HEADER = [
+    "run", "who", "slowest, s", "fastest, s", "bound, s", "slowest / bound", "cores: the swarm, %", "cores: all, %",
+    "wasted, %",
+]  # fmt: skip
 _SILENT_FROM = 0.97
 _DEADLINE_S = 1.0
 _TENTH = 0.1
+_BUSY = 90.0
+"""Percent of all cores from which on clients wait for each other and not for their links."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +194,7 @@ def _rows(trial: Trial) -> list[list[str]]:
         [
             trial.shape.title + what, who, cell(course.slowest_s), cell(min(course.seconds.values())),
             cell(trial.bound_s), cell(course.slowest_s / trial.bound_s), cell(100 * course.cpu_share),
-            cell(100 * course.wasted_share),
+            cell(100 * course.busy_share), cell(100 * course.wasted_share),
         ]
         for what, who, courses in runs for course in courses
     ]  # fmt: skip
@@ -205,7 +210,7 @@ def _figures(shape: Shape, trial: Trial | None, why: str) -> list[Figure]:
     )
     figures = [
         Figure(f"{title}: slowest / bound", shape.goal, trial.ratio(trial.shoal), "×", "at most",
-               f"median of {len(trial.shoal)}; cores {100 * max(c.cpu_share for c in trial.shoal):.0f} % busy"),
+               f"median of {len(trial.shoal)}; {_load(trial.shoal)}"),
         Figure(f"{title}: libtorrent", None, trial.ratio(trial.torrent), "×", "at most", why),
         Figure(f"{title}: origin's upload until every piece is out", 1.03, uploaded, "× size", "at most",
                "bytes over its link, headers taken off as for the plain stream"),
@@ -213,6 +218,15 @@ def _figures(shape: Shape, trial: Trial | None, why: str) -> list[Figure]:
                100 * max(course.wasted_share for course in trial.all_of_shoal), "%", "at most"),
     ]  # fmt: skip
     return figures + (_fault_figures(trial) if shape.with_faults else [])
+
+
+def _load(courses: Sequence[Course]) -> str:
+    """Whether the links or the machine were the limit."""
+    busy, own = (statistics.median(100 * share for share in shares) for shares in (
+        [course.busy_share for course in courses], [course.cpu_share for course in courses]
+    ))  # fmt: skip
+    limit = ": more than links was the limit" if busy > _BUSY else ""
+    return f"cores {busy:.0f} % busy, {own:.0f} % with the swarm{limit}"
 
 
 def _fault_figures(trial: Trial) -> list[Figure]:

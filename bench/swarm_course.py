@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import psutil
+
 from bench.measure import cpu_seconds
 from bench.namespaces import Network, sent_bytes
 from bench.processes import ROOT
@@ -94,7 +96,9 @@ def wait_for(word: str, programs: Sequence[Program]) -> None:
 
 @dataclass(slots=True)
 class Course:
-    """Times in seconds since the start. `curves`: by host, (time, bytes); `uploaded`: of the origin's link."""
+    """Times in seconds since the start. `curves`: by host, (time, bytes); `uploaded`: of the origin's link. Of the
+    machine's cores `cpu_share` was taken by the swarm, `busy_share` by everybody.
+    """
 
     size_bytes: int
     piece_count: int
@@ -104,6 +108,7 @@ class Course:
     seconds: dict[int, float] = field(default_factory=dict)
     wasted_bytes: dict[int, int] = field(default_factory=dict)
     cpu_share: float = 0.0
+    busy_share: float = 0.0
 
     @property
     def slowest_s(self) -> float:
@@ -134,7 +139,8 @@ class Course:
         return before[1] + part * (after[1] - before[1]) - self.uploaded[0][1]
 
     def as_json(self) -> dict[str, Any]:
-        return {"seconds": self.seconds, "wasted_bytes": self.wasted_bytes, "cpu_share": self.cpu_share}
+        return {"seconds": self.seconds, "wasted_bytes": self.wasted_bytes, "cpu_share": self.cpu_share,
+                "busy_share": self.busy_share}  # fmt: skip
 
 
 def follow(
@@ -150,7 +156,7 @@ def follow(
     course = Course(size_bytes, piece_count)
     started_s = time.monotonic() + START_AFTER_S
     pids = [origin.pid, *(each.pid for each in leechers)]
-    cpu_s = cpu_seconds(pids)
+    cpu_s, idle_s = cpu_seconds(pids), _idle_s()
     for each in leechers:
         course.curves[each.host] = [(0.0, 0)]
         each.send({**order_for(each), "at_s": started_s})
@@ -167,9 +173,16 @@ def follow(
                     _take(course, key.fileobj.host, news, started_s)  # type: ignore[union-attr]
             missing -= course.seconds.keys()
             look(course)
-    elapsed_s = time.monotonic() - started_s
-    course.cpu_share = (cpu_seconds(pids) - cpu_s) / elapsed_s / (os.cpu_count() or 1)
+    core_s = (time.monotonic() - started_s + START_AFTER_S) * (os.cpu_count() or 1)
+    course.cpu_share = (cpu_seconds(pids) - cpu_s) / core_s
+    course.busy_share = 1 - (_idle_s() - idle_s) / core_s
     return course
+
+
+def _idle_s() -> float:
+    """Of all cores, since the machine started."""
+    times = psutil.cpu_times()
+    return float(times.idle + times.iowait)
 
 
 def _take(course: Course, host: int, news: dict[str, Any], started_s: float) -> None:
