@@ -23,6 +23,7 @@ from bench.single import add_size_arguments
 _SIDES = 2
 _NAMES = {
     "sendfile": "plain sendfile → recv → pwrite",
+    "sendfile-hash": "plain sendfile → recv → BLAKE3 → pwrite → fsync",
     "tls-blocking": "plain TLS 1.3 pipe, blocking",
     "tls-asyncio": "plain TLS 1.3 pipe, asyncio",
 }
@@ -37,9 +38,9 @@ class Pipe:
         self._receivers: list[Connection] = []
         self._senders: list[Connection] = []
         self.name = _NAMES[kind]
-        self.settings = f"{_SIDES} processes a side, {pipes.BLOCK_BYTES >> 10} KiB blocks, no hash"
-        self.settings += ", preallocated file, no sync" if kind == "sendfile" else ", no file"
-        self.has_output = kind == "sendfile"
+        self.settings = f"{_SIDES} processes a side, {pipes.BLOCK_BYTES >> 10} KiB blocks, no protocol"
+        self.settings += ", preallocated file" if kind.startswith("sendfile") else ", no hash, no file"
+        self.has_output = kind.startswith("sendfile")
 
     def start(self, source: Path, folder: Path) -> None:
         self._source = source
@@ -92,7 +93,7 @@ def measure(options: argparse.Namespace) -> Section:
     holder = SwarmHolder(options.seeders)
     contestants: list[Contestant] = [
         Pipe("tls-blocking"), Shoal(holder, "sealed", options.seeders), Pipe("tls-asyncio"),
-        Pipe("sendfile"), Shoal(holder, "open", options.seeders),
+        Pipe("sendfile"), Shoal(holder, "open", options.seeders), Pipe("sendfile-hash"),
     ]  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="shoal-bench-", dir=options.folder) as name:
         source = write_random(Path(name) / "file.bin", options.size * MIB)
@@ -114,9 +115,11 @@ def _figures(outcome: Outcome, seeders: int) -> list[Figure]:
     pipe = max((_NAMES["tls-blocking"], _NAMES["tls-asyncio"]), key=lambda name: outcome.entries[name].rate)
     sealed = outcome.ratio(shoal_name("sealed", seeders), pipe)
     pair = shoal_name("open", seeders), _NAMES["sendfile"]
+    durable = pair[0], _NAMES["sendfile-hash"]
     note = outcome.missing.get(shoal_name("open", seeders), "")
     return [
         Figure(f"open against {pair[1]}", 0.8, outcome.ratio(*pair), "×", "at least", note),
         Figure(f"open against {pair[1]}, on disk", None, outcome.durable_ratio(*pair), "×", "at least", note),
+        Figure(f"open against {durable[1]}", None, outcome.ratio(*durable), "×", "at least", note),
         Figure("sealed against a plain TLS pipe", 0.85, sealed, "×", "at least", f"the ceiling is: {pipe}"),
     ]

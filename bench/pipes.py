@@ -1,6 +1,7 @@
 """The plainest ways to move bytes from two processes to two others over loopback: what Shoal's rate is held against.
 
 `sendfile`: os.sendfile → recv_into a 256 KiB buffer → pwrite into a preallocated file. No hash, no protocol.
+`sendfile-hash`: the same with BLAKE3 over each block and an fsync at the end: the plainest verified, durable copy.
 `tls-blocking`, `tls-asyncio`: TLS 1.3 from memory to memory through Python's ssl module, with blocking sockets or with
 asyncio (BufferedProtocol at the receiver, a paused and resumed transport at the sender). No hash, no file.
 
@@ -14,8 +15,9 @@ import ssl
 import time
 from multiprocessing.connection import Connection
 
+from blake3 import blake3
+
 BLOCK_BYTES = 256 << 10
-KINDS = ("sendfile", "tls-blocking", "tls-asyncio")
 
 
 def receiver(control: Connection, kind: str, certificate: str) -> None:
@@ -26,8 +28,8 @@ def receiver(control: Connection, kind: str, certificate: str) -> None:
             target, offset, length = order
             connection, _ = server.accept()
             before_s = time.process_time()
-            if kind == "sendfile":
-                _receive_into_file(connection, target, offset, length)
+            if kind.startswith("sendfile"):
+                _receive_into_file(connection, target, offset, length, is_verified=kind == "sendfile-hash")
             elif kind == "tls-blocking":
                 _receive_blocking(connection, _server_context(certificate), length)
             else:
@@ -41,7 +43,7 @@ def sender(control: Connection, kind: str, port: int) -> None:
         source, offset, length = order
         before_s = time.process_time()
         connection = socket.create_connection(("127.0.0.1", port))
-        if kind == "sendfile":
+        if kind.startswith("sendfile"):
             with connection, open(source, "rb") as file:
                 _send_file(connection, file.fileno(), offset, length)
         elif kind == "tls-blocking":
@@ -54,13 +56,20 @@ def sender(control: Connection, kind: str, port: int) -> None:
 # ---------------------------------------------------------------- sendfile → recv_into → pwrite
 
 
-def _receive_into_file(connection: socket.socket, target: str, offset: int, length: int) -> None:
+def _receive_into_file(
+    connection: socket.socket, target: str, offset: int, length: int, *, is_verified: bool
+) -> None:
     buffer = memoryview(bytearray(BLOCK_BYTES))
     descriptor = os.open(target, os.O_WRONLY)
+    hasher = blake3()
     with connection:
         while length and (count := connection.recv_into(buffer, min(length, BLOCK_BYTES), socket.MSG_WAITALL)):
+            if is_verified:
+                hasher.update(buffer[:count])
             os.pwrite(descriptor, buffer[:count], offset)
             offset, length = offset + count, length - count
+    if is_verified:
+        os.fsync(descriptor)
     os.close(descriptor)
 
 
