@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from bench import curves
-from bench.report import Figure, Section, number
+from bench.report import Figure, Section
 from tests.simulation import scenarios
 from tests.simulation.scenarios import Outcome, percentile
 from tracker.handout import DEGREE
@@ -26,6 +26,9 @@ _METHOD = """\
 Equal links of 1 Gbit/s, 0.4 ms there and back, pieces of 1 MiB, a random regular graph of the given degree, unless said
 otherwise. p50, p99, p100: time over bound of the median leecher, of 99 in 100, and of the slowest. Origin: what it had
 sent when every piece was out once. Where several seeds ran, a row shows the worst of them."""
+
+_GOAL = 1.06
+"""Of the slowest, over its bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +129,7 @@ def _of_spreads(spreads: Sequence[_Run], options: argparse.Namespace) -> list[Fi
     largest = spreads[-1]
     origin = max(outcome.origin_share for run in spreads for outcome in run.outcomes)
     return [
-        Figure(f"{largest.name}, {options.pieces} pieces, degree {options.degree}: p100 / bound", 1.06,
+        Figure(f"{largest.name}, {options.pieces} pieces, degree {options.degree}: p100 / bound", _GOAL,
                largest.slowest, "×", "at most", f"{largest.cpu_s:.0f} s of CPU"),
         Figure("origin's upload until every piece is out once", 1.03, origin, "× size", "at most",
                f"the worst of 1 → {', '.join(map(str, options.leechers))}"),
@@ -161,15 +164,12 @@ def _of_all(joined: _Run, runs: Sequence[_Run]) -> list[Figure]:
 def _pictures(leechers: Sequence[int], spreads: Sequence[_Run]) -> dict[str, str]:
     """Empty where there is nothing to draw with."""
     largest = spreads[-1].outcomes[0]
-    shares = {
-        share: [percentile(run.outcomes[0].ratios, share) for run in spreads] for share in (0.5, 0.99, 1.0)
-    }  # fmt: skip
+    shares = {share: [percentile(run.outcomes[0].ratios, share) for run in spreads] for share in (0.5, 0.99, 1.0)}
+    course = [(node.verified_at_s, bound_s) for node, bound_s in zip(largest.leechers, largest.bounds_s, strict=True)]
+    title = f"Virtual time: 1 → {leechers[-1]}, {largest.swarm.geometry.piece_count} pieces"
     with suppress(ModuleNotFoundError):
         return {
-            "simulated_completion.svg": curves.completion(
-                [(node.verified_at_s, bound_s) for node, bound_s in zip(
-                    largest.leechers, largest.bounds_s, strict=True)],
-                f"Virtual time: 1 → {leechers[-1]}, {number(len(largest.leechers[0].have))} pieces"),
-            "simulated_bound.svg": curves.against_bound(leechers, shares, 1.06),
-        }  # fmt: skip
+            "simulated_completion.svg": curves.completion(course, title),
+            "simulated_bound.svg": curves.against_bound(leechers, shares, _GOAL),
+        }
     return {}

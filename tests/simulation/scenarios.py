@@ -157,7 +157,7 @@ def run_newcomers(
     begin_s = pieces * PIECE_BYTES / rate / 4
     for number in range(newcomers):
         swarm.clock.after(begin_s + within_s * number / newcomers, _join, swarm, rate)
-    swarm.run(begin_s + within_s)
+    swarm.clock.run(lambda: len(swarm.nodes) > first + newcomers)
     joined = swarm.nodes[first + 1 :]
     return finish(swarm, joined, [swarm.geometry.size_bytes / rate] * newcomers)
 

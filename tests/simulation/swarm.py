@@ -121,13 +121,10 @@ class Swarm:
     def _on_have(self, server: Node, piece: int) -> None:
         for serving in server.serving.values():
             fetcher = serving.fetcher
-            scheduler = fetcher.scheduler
-            if scheduler is not None and not fetcher.have[piece] and scheduler.missing_count:
-                scheduler.link_has(server.number, [piece])
-                if not scheduler.in_flight_of(server.number):
+            if fetcher.scheduler is not None:
+                fetcher.scheduler.link_has(server.number, [piece])
+                if not fetcher.have[piece] and not fetcher.scheduler.in_flight_of(server.number):
                     self._pump_soon(fetcher)
-            elif scheduler is not None:
-                scheduler.link_has(server.number, [piece])
 
     def _on_lost(self, fetcher: Node, server: Node) -> None:
         """The link is gone at the fetcher's end."""
