@@ -21,7 +21,6 @@ PLAN = (
     ("single", "--size", "2048", "--rounds", "3"),
     ("compare", "--size", "512", "--rounds", "2"),
     ("distance", "--rounds", "3"),
-    ("memory", "--size", "4"),
     ("hashing", "--size", "1024", "--rounds", "5"),
     ("picker",),
     ("small",),
@@ -33,6 +32,7 @@ PLAN = (
 LONG_PLAN = (
     ("memory", "--size", "20"),
     ("faults", "--kills", "500"),
+    ("floods",),
     ("simulate",),
     ("rules",),
     ("swarm",),
@@ -76,7 +76,6 @@ def run(arguments: Sequence[str]) -> int:
             called = " ".join((name, *words))
             broken[called] = f"{type(error).__name__}: {error}"
             print(broken[called], file=sys.stderr, flush=True)
-    results.record(folder, sections)
-    print(results.goals(sections, broken))
+    print(results.goals(results.record(folder, sections), broken))
     print(f"\n{(time.monotonic() - started_s) / 60:.1f} minutes; all of it is in {folder}/RESULTS.md")
     return 1 if broken else 0

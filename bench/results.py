@@ -28,8 +28,10 @@ each names the command it was made with, and `--record` puts a single run's figu
 
 
 
-def record(folder: Path, new: Sequence[Section]) -> None:
-    """Put sections in place of what the same runs said before. Raises OSError, or ValueError on a damaged file."""
+def record(folder: Path, new: Sequence[Section]) -> list[Section]:
+    """Put sections in place of what the same runs said before; returns all there are now. Raises OSError, or ValueError
+    on a damaged file.
+    """
     kept = folder / "RESULTS.json"
     old = [_section(each) for each in json.loads(kept.read_text())["runs"]] if kept.exists() else []
     sections = sorted([*_not_replaced(old, new), *new], key=lambda each: names.RUNS.index(each.name))
@@ -42,6 +44,7 @@ def record(folder: Path, new: Sequence[Section]) -> None:
     kept.write_text(json.dumps({"machine": box, "runs": [each.as_json() for each in sections]}, indent=1) + "\n")
     if folder == FOLDER:
         headline.rewrite(ROOT / "README.md", headline.text(sections, box))
+    return sections
 
 
 def _not_replaced(old: Sequence[Section], new: Sequence[Section]) -> list[Section]:
