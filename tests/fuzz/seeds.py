@@ -92,6 +92,7 @@ PEER = protocol.Peer("ann", "127.0.0.1", 7001, bytes(32), True)
 SHARE = protocol.Share("lab", ROOT, True)
 RESULTS: tuple[protocol.Result, ...] = (
     protocol.Done(),
+    protocol.Alive(NOW_S),
     protocol.Refused("no_such_group", "there is no such group"),
     protocol.LoggedIn("ann", MEMBER_PEM, NOW_S, {"k1": protocol.TrustedKey(bytes(32), NOW_S)}),
     protocol.Left("ben", False),
@@ -112,6 +113,7 @@ UNASKED: tuple[protocol.FromTracker, ...] = (
     protocol.RequestAnswered("lab", True),
     protocol.PeerJoined("lab", ROOT, PEER),
     protocol.SessionEnded("it ended elsewhere"),
+    protocol.Bulletin(3, protocol.OwnerChanged("lab", "ben")),
     protocol.TicketKeys({"k1": protocol.TrustedKey(bytes(32), NOW_S)}),
 )
 

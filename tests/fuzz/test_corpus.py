@@ -4,14 +4,16 @@ some that hypothesis makes of them. `make fuzz` goes on from there for longer.
 
 import tracemalloc
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.builders import bounded
-from tests.fuzz.seeds import SEEDS
+from tests.fuzz.seeds import RESULTS, SEEDS, UNASKED
 from tests.fuzz.targets import CORPUS, TARGETS
+from tracker import protocol
 
 INPUTS = sorted(path for path in CORPUS.rglob("*") if path.is_file())
 _MEMORY_MAX_BYTES = 64 << 20
@@ -21,6 +23,14 @@ def test_every_decoder_has_inputs_and_every_input_a_decoder() -> None:
     assert {path.parent.name for path in INPUTS} == set(TARGETS) == {make.__name__ for make in SEEDS}
     for path in INPUTS:
         assert path.stat().st_size <= TARGETS[path.parent.name].longest_bytes, path
+
+
+def test_the_corpus_has_every_message_of_the_tracker() -> None:
+    about_files = {protocol.Manifest, protocol.Page, protocol.Published}
+    assert {type(result) for result in RESULTS} | about_files == set(get_args(protocol.Result))
+    assert {type(message) for message in UNASKED} == set(get_args(protocol.FromTracker)) - {
+        protocol.Welcome, protocol.Reply
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", TARGETS)
