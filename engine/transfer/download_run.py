@@ -168,7 +168,8 @@ class DownloadRun:
             self._link(peer, slot)
         if len(peers) < parts.settings.links_sought and parts.pool.slots:
             known = download.peers.keys() | {link.peer.thumbprint for link in parts.links}
-            for hint in download.hearsay.next_to_try(known, now_s):
+            banned = {user_id for user_id, until_s in download.banned_until_s.items() if until_s > now_s}
+            for hint in download.hearsay.next_to_try(known, banned, now_s):
                 self._link(hint, random.choice(parts.pool.slots), is_hint=True)
 
     def _link(self, peer: PeerAddress, slot: int, *, is_hint: bool = False) -> None:

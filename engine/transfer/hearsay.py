@@ -43,15 +43,20 @@ class Hearsay:
         if len(self._hints) > PEERS_HEARD:
             del self._hints[next(iter(self._hints))]
 
-    def next_to_try(self, known: Collection[bytes], now_s: float) -> list[PeerAddress]:
-        """Whom to dial now; they count as being tried. `known`: thumbprints of peers that need no hint."""
+    def next_to_try(
+        self, known: Collection[bytes], banned: Collection[str], now_s: float
+    ) -> list[PeerAddress]:
+        """Whom to dial now; they count as being tried. `known`: thumbprints of peers that need no hint; `banned`:
+        accounts of which nothing is taken.
+        """
         found: list[PeerAddress] = []
         for _, hints in self._hints.values():
             for hint in hints:
                 if len(self._trying) >= DIALS_MAX:
                     return found
                 is_distrusted = self._distrusted_until_s.get((hint.host, hint.port), 0.0) > now_s
-                if not is_distrusted and hint.thumbprint not in known and hint.thumbprint not in self._trying:
+                is_known = hint.thumbprint in known or hint.thumbprint in self._trying
+                if not is_distrusted and not is_known and hint.user_id not in banned:
                     self._trying[hint.thumbprint] = hint
                     found.append(hint)
         return found

@@ -64,6 +64,18 @@ async def test_several_links_to_one_peer_count_as_one_peer(world: World) -> None
     assert download.status().peers_connected == 1
 
 
+async def test_who_completes_keeps_no_link_to_those_who_are_complete(world: World) -> None:
+    seeder, leecher = await world.node("seeder"), await world.node("leecher", Settings(workers=2, idle_link_s=0.2))
+    path, manifest = await world.file("data.bin", 5 * MIB, seeder)
+    seeder.serve(path, manifest)
+    leecher.knows(seeder)
+    _, fetching = leecher.fetch(world.folder / "copy.bin", manifest)
+    assert await fetching is not None
+    links = leecher.coordinator._links
+    assert not any(link.files for link in links)
+    await until(lambda: not list(links) and len(leecher.lost_links) > 0)
+
+
 async def test_a_leecher_serves_what_it_has_before_it_is_complete(world: World) -> None:
     """The second leecher knows only the first, which cannot complete: the origin ends when half is out."""
     origin, first, second = [await world.node(name) for name in ("origin", "first", "second")]
