@@ -2,8 +2,8 @@
 
 A host is a namespace with one link, `host_address(number)`; the bridge has a namespace of its own. So nothing is added
 to the machine's own network, and whatever is inside goes with its namespace, also after an error or Ctrl-C; what a run
-that was killed left behind is removed by the next one. Shaping is a token bucket at each end of a link (its queue holds
-50 ms), so an uplink and a downlink are two bottlenecks, as with a network card.
+that was killed left behind, processes too, is removed by the next one. Shaping is a token bucket at each end of a link
+(its queue holds 50 ms), so an uplink and a downlink are two bottlenecks, as with a network card.
 
 Not for: delay and loss; not every kernel has netem.
 """
@@ -11,6 +11,7 @@ Not for: delay and loss; not every kernel has netem.
 import os
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
 from contextlib import suppress
@@ -102,8 +103,18 @@ class Network:
 def _remove_left_behind() -> None:
     for line in _ip("netns", "list").splitlines():
         match = _LEFT_BEHIND.match(line)
-        if match is not None and not psutil.pid_exists(int(match[1])):
+        if match is not None and not _is_running(int(match[1])):
+            for pid in _ip("netns", "pids", match[0]).split():
+                with suppress(ProcessLookupError):
+                    os.kill(int(pid), signal.SIGKILL)
             _ip("netns", "delete", match[0])
+
+
+def _is_running(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _ip(*words: str) -> str:

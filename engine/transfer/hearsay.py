@@ -43,9 +43,7 @@ class Hearsay:
         if len(self._hints) > PEERS_HEARD:
             del self._hints[next(iter(self._hints))]
 
-    def next_to_try(
-        self, known: Collection[bytes], banned: Collection[str], now_s: float
-    ) -> list[PeerAddress]:
+    def next_to_try(self, known: Collection[bytes], banned: Collection[str], now_s: float) -> list[PeerAddress]:
         """Whom to dial now; they count as being tried. `known`: thumbprints of peers that need no hint; `banned`:
         accounts of which nothing is taken.
         """
