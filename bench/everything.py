@@ -51,6 +51,7 @@ QUICK_PLAN = (
     ("wire", "--count", "100"),
     ("revocation", "--rounds", "1"),
     ("faults", "--kills", "5", "--resume-gib", "4", "--size", "256", "--rounds", "1", "--pairs", "2", "--sleep", "2"),
+    ("floods", "--size", "8", "--rounds", "1", "--only", "unread"),
     ("simulate", "--leechers", "4", "8", "--pieces", "60", "--troubled", "6", "--newcomers", "12", "--seeds", "1"),
     ("rules", "--leechers", "16", "--pieces", "40", "--seeds", "1"),
     ("swarm", "--quick", "--rounds", "1"),

@@ -1,4 +1,4 @@
-"""One attacker, a process of its own: `python -m bench.flood_attacker KIND TRACKER_PORT PEER_PORT PORT SECONDS`.
+"""One attacker, a process of its own: `python -m bench.flood_attacker KIND TRACKER_PORT PEER_PORT PORT SHARE SECONDS`.
 
 Says "ready" when the flood stands, and ends by itself, or as soon as its input does. It comes from other addresses
 than the honest ones (127.0.1.x), as somebody elsewhere would, and its rates are bounded, so that it floods its victims
@@ -6,6 +6,7 @@ and not the machine that they share.
 """
 
 import contextlib
+import functools
 import itertools
 import os
 import resource
@@ -31,6 +32,7 @@ SOURCES = [f"127.0.1.{number}" for number in range(1, 26)]
 _NO_GREETING = b"\x01\0\0\0\xff\xff\xff\xff" + bytes(64)
 """Of an open link: it claims four gigabytes."""
 _PIPELINED = 16
+_TURN_S = 0.01
 _ESTABLISHED = 1
 
 
@@ -40,6 +42,8 @@ class Target:
     peer_port: int
     port: int
     """Of these two the one that is flooded."""
+    share: float
+    """Of a core, for a bystander."""
     seconds: float
     ready: Callable[[], None]
 
@@ -139,14 +143,14 @@ def unread(target: Target) -> None:
 
 
 def bystander(target: Target) -> None:
-    """nobody's enemy, who takes as much of a core (`--share`) as the attacker did"""
+    """nobody's enemy, who takes as much of a core as the attacker did"""
     target.ready()
     until_s = time.monotonic() + target.seconds
     while time.monotonic() < until_s:
-        busy_until_s = time.monotonic() + 0.01 * target.port / 1000
+        busy_until_s = time.monotonic() + _TURN_S * target.share
         while time.monotonic() < busy_until_s:
             pass
-        time.sleep(max(0.0, 0.01 * (1 - target.port / 1000)))
+        time.sleep(_TURN_S * (1 - target.share))
 
 
 KINDS = {
@@ -184,15 +188,15 @@ def _in_threads(target: Target, count: int, rate: float, begin: Callable[[str], 
 
 
 def main() -> None:
-    kind, tracker_port, peer_port, port, seconds = sys.argv[1], *map(int, sys.argv[2:])
-    signal.alarm(seconds + 5)  # whatever happens
+    kind, *ports, share, seconds = sys.argv[1:]
+    tracker_port, peer_port, port = map(int, ports)
+    signal.alarm(int(seconds) + 5)  # whatever happens
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     threading.Thread(target=_end_with_input, daemon=True).start()
-    target = Target(
-        TrackerAddress(LOOPBACK, tracker_port), peer_port, port, seconds, lambda: print("ready", flush=True)
-    )
-    KINDS[kind](target)
+    address = TrackerAddress(LOOPBACK, tracker_port)
+    ready = functools.partial(print, "ready", flush=True)
+    KINDS[kind](Target(address, peer_port, port, float(share), float(seconds), ready))
 
 
 def _end_with_input() -> None:

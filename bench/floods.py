@@ -137,17 +137,14 @@ class Town:
         before = self.memory_bytes()
         for _ in range(rounds):
             samples[0].append(self.sample())
-            with self.attacker(kind, self.port_of(at)) as pid:
+            with self.attacker(kind, at) as pid:
                 began_s, began_cpu_s = time.monotonic(), cpu_seconds([pid])
                 samples[1].append(self.sample())
                 shares.append((cpu_seconds([pid]) - began_cpu_s) / (time.monotonic() - began_s))
-            with self.attacker("bystander", round(1000 * min(1.0, shares[-1]))):
+            with self.attacker("bystander", at, min(1.0, shares[-1])):
                 samples[2].append(self.sample())
         words = f"{(KINDS[kind].__doc__ or '').strip()}, at the {at}"
         return Flood(words, *samples, statistics.median(shares), self.memory_bytes() - before)
-
-    def port_of(self, at: str) -> int:
-        return self._tracker.port if at == "tracker" else self._swarm.seeder_ports[0]
 
     def count_dead(self) -> int:
         return len(self._processes - self._pids())
@@ -167,11 +164,12 @@ class Town:
         return Sample(self._size_bytes / took_s / 1e9, login_s)
 
     @contextlib.contextmanager
-    def attacker(self, kind: str, port: int) -> Iterator[int]:
-        """Its process id; the flood stands. `port`: of the victim, or how busy a bystander is, in thousandths."""
-        places = [self._tracker.port, self._swarm.seeder_ports[0], port, _SECONDS_MAX]
+    def attacker(self, kind: str, at: str, share: float = 0.0) -> Iterator[int]:
+        """Its process id; the flood stands. `share` of a core is for a bystander."""
+        ports = {"tracker": self._tracker.port, "peer": self._swarm.seeder_ports[0]}
+        words = [kind, *ports.values(), ports[at], share, _SECONDS_MAX]
         process = subprocess.Popen(
-            [sys.executable, "-m", "bench.flood_attacker", kind, *map(str, places)],
+            [sys.executable, "-m", "bench.flood_attacker", *map(str, words)],
             cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
         with process:

@@ -31,7 +31,7 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 @pytest.mark.parametrize(("kind", "at"), FLOODS)
 def test_a_flood_keeps_nobody_from_logging_in_and_fetching(town: Town, kind: str, at: str) -> None:
     before = town.memory_bytes()
-    with town.attacker(kind, town.port_of(at)):
+    with town.attacker(kind, at):
         town.sample()
     assert town.count_dead() == 0
     assert town.memory_bytes() - before < _MEMORY_KEPT_MAX_BYTES
