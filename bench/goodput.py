@@ -1,22 +1,31 @@
-"""One plain TCP stream between two hosts: `receive HOST PORT` says bytes/s, `send HOST PORT BYTES` sends so many.
+"""One plain TCP stream between two hosts: `receive HOST PORT` says bytes/s, `send HOST PORT BYTES` what share of the
+bytes over its link were payload.
 
 What a link is good for, headers and ramp-up taken off: the measure of `bench.swarm`. Not for: anything else.
 """
 
+import os
 import socket
 import subprocess
 import sys
 import time
+from typing import NamedTuple
 
-from bench.namespaces import Network, host_address
+from bench.namespaces import Network, host_address, sent_bytes
 from bench.processes import ROOT
 
 _PORT = 7999
 _BLOCK_BYTES = 1 << 18
 
 
-def measure_goodput(network: Network, receiver: int, sender: int, size_bytes: int) -> float:
-    """Bytes per second."""
+class Goodput(NamedTuple):
+    """`payload_share`: of the bytes that the sender's link counts."""
+
+    bytes_per_s: float
+    payload_share: float
+
+
+def measure_goodput(network: Network, receiver: int, sender: int, size_bytes: int) -> Goodput:
     to = [host_address(receiver), str(_PORT)]
     module = [sys.executable, "-m", "bench.goodput"]
     receive = [*network.inside(receiver), *module, "receive", *to]
@@ -24,8 +33,9 @@ def measure_goodput(network: Network, receiver: int, sender: int, size_bytes: in
         assert receiving.stdout is not None
         try:
             receiving.stdout.readline()
-            subprocess.run([*network.inside(sender), *module, "send", *to, str(size_bytes)], cwd=ROOT, check=True)
-            return float(receiving.stdout.readline())
+            send = [*network.inside(sender), *module, "send", *to, str(size_bytes)]
+            sending = subprocess.run(send, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True)
+            return Goodput(float(receiving.stdout.readline()), float(sending.stdout))
         finally:
             receiving.kill()
 
@@ -43,10 +53,14 @@ def _receive(host: str, port: int) -> None:
 
 
 def _send(host: str, port: int, size_bytes: int) -> None:
-    block = bytes(_BLOCK_BYTES)
+    block, before = bytes(_BLOCK_BYTES), sent_bytes(os.getpid())
     with socket.create_connection((host, port)) as connected:
         for _ in range(size_bytes // _BLOCK_BYTES):
             connected.sendall(block)
+        connected.shutdown(socket.SHUT_WR)
+        connected.recv(1)  # until the other side has read it all
+    payload_bytes = size_bytes // _BLOCK_BYTES * _BLOCK_BYTES
+    print(payload_bytes / (sent_bytes(os.getpid()) - before))
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench import curves
-from bench.goodput import measure_goodput
+from bench.goodput import Goodput, measure_goodput
 from bench.measure import MIB, write_random
 from bench.namespaces import Network, NoNamespaces, check_possible
 from bench.report import Figure, Section, cell
@@ -63,7 +63,7 @@ class Trial:
     """What was seen of one shape; courses in the order they ran."""
 
     shape: Shape
-    goodput: float
+    goodput: Goodput
     bound_s: float
     shoal: list[Course] = field(default_factory=list)
     torrent: list[Course] = field(default_factory=list)
@@ -125,7 +125,7 @@ def _try_out(shape: Shape, rounds: int, folder: Path | None) -> Trial:
         source = write_random(here / "file.bin", shape.size_mib * MIB)
         piece_count = Geometry.of_size(shape.size_mib * MIB).piece_count
         goodput = measure_goodput(network, ORIGIN, ORIGIN + 1, int(shape.rate_mbit * 1e6 / 8 * 4))
-        bound_s = shape.size_mib * MIB / goodput * (1 + math.log2(shape.leechers + 1) / piece_count)
+        bound_s = shape.size_mib * MIB / goodput.bytes_per_s * (1 + math.log2(shape.leechers + 1) / piece_count)
         trial = Trial(shape, goodput, bound_s)
         swarm = ShoalSwarm(network, shape.leechers, source, here, piece_count)
         stack.callback(swarm.close)
@@ -204,9 +204,8 @@ def _figures(shape: Shape, trial: Trial | None, why: str) -> list[Figure]:
     title = shape.title
     if trial is None:
         return [Figure(f"{title}: slowest / bound", shape.goal, None, "×", "at most", why)]
-    payload = trial.goodput / (shape.rate_mbit * 1e6 / 8)
     uploaded = statistics.median(
-        course.uploaded_when_out() * payload / course.size_bytes for course in trial.shoal
+        course.uploaded_when_out() * trial.goodput.payload_share / course.size_bytes for course in trial.shoal
     )
     figures = [
         Figure(f"{title}: slowest / bound", shape.goal, trial.ratio(trial.shoal), "×", "at most",
@@ -263,7 +262,7 @@ def _pictures(trials: Sequence[Trial]) -> dict[str, str]:
 
 def _as_json(trial: Trial) -> dict[str, object]:
     return {
-        "goodput_bytes_per_s": trial.goodput, "bound_s": trial.bound_s,
+        "goodput_bytes_per_s": trial.goodput.bytes_per_s, "bound_s": trial.bound_s,
         "shoal": [course.as_json() for course in trial.all_of_shoal],
         "libtorrent": [course.as_json() for course in trial.torrent],
     }  # fmt: skip
