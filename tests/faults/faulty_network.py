@@ -5,8 +5,8 @@
     network.fault = "none"
 
 drop: bytes disappear, and nobody says so (a cable pulled, a peer asleep) · delay: half a second each way · reset: RST ·
-corrupt: a flipped bit now and then · half_close: one direction ends, the other stays · throttle: 256 KiB/s · gone:
-connections are refused, those there are end
+corrupt: a flipped bit now and then · half_close: one direction ends, the other stays · throttle: 256 KiB/s, or another
+rate · gone: connections are refused, those there are end
 """
 
 import asyncio
@@ -20,7 +20,6 @@ Fault = Literal["none", "drop", "delay", "reset", "corrupt", "half_close", "thro
 FAULTS: tuple[Fault, ...] = ("drop", "delay", "reset", "corrupt", "half_close", "throttle", "gone")
 _CHUNK_BYTES = 64 << 10
 _DELAY_S = 0.5
-_THROTTLE_BYTES_PER_S = 256 << 10
 _CORRUPT_EVERY = 20
 _LINGER_NOT = struct.pack("ii", 1, 0)
 
@@ -32,6 +31,7 @@ class FaultyNetwork:
         self.fault: Fault = "none"
         self.hurt = 0
         """How often a fault did something."""
+        self.throttle_bytes_per_s = 256 << 10
         self.port = 0
         self._target_port, self._chance = target_port, chance
         self._writers: set[asyncio.StreamWriter] = set()
@@ -101,7 +101,7 @@ class FaultyNetwork:
                 await asyncio.sleep(_DELAY_S)
             case "throttle":
                 self.hurt += 1
-                await asyncio.sleep(len(data) / _THROTTLE_BYTES_PER_S)
+                await asyncio.sleep(len(data) / self.throttle_bytes_per_s)
             case "corrupt" if self._chance.randrange(_CORRUPT_EVERY) == 0:
                 self.hurt += 1
                 place = self._chance.randrange(len(data))

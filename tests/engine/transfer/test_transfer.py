@@ -14,6 +14,7 @@ from engine.storage import file_names
 from engine.transfer.directory import GroupTicket
 from tests.engine.transfer.conftest import GROUP, Node, World
 from tests.fakes import Club, FakeDirectory
+from tests.faults.faulty_network import FaultyNetwork
 
 MIB = 1 << 20
 
@@ -42,16 +43,24 @@ async def test_every_size_arrives_whole(world: World, size_bytes: int) -> None:
 async def test_every_seeder_serves_its_part(world: World) -> None:
     seeders = [await world.node(f"seeder{number}") for number in range(3)]
     leecher = await world.node("leecher")
-    path, manifest = await world.file("data.bin", 96 * MIB, leecher)
-    for seeder in seeders:
+    path, manifest = await world.file("data.bin", 6 * MIB, leecher)
+    networks = [await FaultyNetwork.between(seeder.listener.port, seed=0) for seeder in seeders]
+    for seeder, network in zip(seeders, networks, strict=True):
         seeder.serve(path, manifest)
-    leecher.knows(*seeders)
-    download, fetching = leecher.fetch(world.folder / "copy.bin", manifest)
-    await fetching
+        network.fault, network.throttle_bytes_per_s = "throttle", MIB  # alike, whatever else the machine has to do
+    leecher.directory.peers = [
+        seeder.member.at(network.port) for seeder, network in zip(seeders, networks, strict=True)
+    ]
+    try:
+        download, fetching = leecher.fetch(world.folder / "copy.bin", manifest)
+        await fetching
+    finally:
+        for network in networks:
+            await network.close()
     shares = download.status().bytes_by_peer
     assert sorted(shares) == ["seeder0", "seeder1", "seeder2"]
-    assert all(0.1 * 96 * MIB < count < 0.7 * 96 * MIB for count in shares.values()), shares
-    assert sum(shares.values()) == 96 * MIB
+    assert all(0.1 * 6 * MIB < count < 0.7 * 6 * MIB for count in shares.values()), shares
+    assert sum(shares.values()) == 6 * MIB
 
 
 async def test_several_links_to_one_peer_count_as_one_peer(world: World) -> None:
