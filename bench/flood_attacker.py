@@ -33,6 +33,7 @@ _NO_GREETING = b"\x01\0\0\0\xff\xff\xff\xff" + bytes(64)
 """Of an open link: it claims four gigabytes."""
 _PIPELINED = 16
 _TURN_S = 0.01
+_FULL_AFTER_S = 3.0
 _ESTABLISHED = 1
 
 
@@ -120,7 +121,8 @@ def requests(target: Target) -> None:
 
 
 def unread(target: Target) -> None:
-    """64 links of a member who asks for everything and never reads"""
+    """64 links of a member who asked for everything and never reads"""
+    # Until the buffers between are full it gets bytes like any account, and any account's share of the upload slots.
     member = RawMember(target.tracker, MEMBER, SOURCES[0])
     member.enter(PASSWORD, is_new=False)
     manifest = member.tracker.ask(protocol.FetchManifest(GROUP, FILE))
@@ -138,6 +140,7 @@ def unread(target: Target) -> None:
                 link.send(Request(number, 1, 0, 0, tuple((number + more) % pieces for more in range(8))))
         if not is_ready:
             is_ready = True
+            time.sleep(_FULL_AFTER_S)
             target.ready()
         time.sleep(0.1)
 
