@@ -17,6 +17,10 @@ from engine.net.readiness import until_readable
 
 _BACKLOG = 128
 _PAUSE_WITHOUT_DESCRIPTORS_S = 0.5
+_RECORD_HEADER_BYTES = 5
+_RECORD_BYTES_MAX = 1 << 14
+_HANDSHAKE_RECORD = 22
+"""RFC 8446, 5.1. An open link's HELLO begins with another byte, and is no shorter than that header."""
 
 
 class Listener:
@@ -64,12 +68,27 @@ class Listener:
 
 
 async def first_byte(link: socket.socket) -> int:
-    """What the other side begins with, left where it is. Raises OSError, also at its end."""
+    """What the other side begins with, once TLS's first message is here as a whole: a handshake takes memory, and whoever
+    drips it byte by byte is given none. Nothing is taken from the socket. Raises OSError, also at its end.
+    """
+    header = await _peek(link, _RECORD_HEADER_BYTES)
+    if header[0] == _HANDSHAKE_RECORD:
+        length = int.from_bytes(header[3:])
+        if length > _RECORD_BYTES_MAX:
+            raise ConnectionAbortedError(errno.ECONNABORTED, "not TLS")
+        await _peek(link, _RECORD_HEADER_BYTES + length)
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+    return header[0]
+
+
+async def _peek(link: socket.socket, count: int) -> bytes:
+    """The system wakes us once, when so many bytes are there."""
+    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
     await until_readable(link)
-    begin = link.recv(1, socket.MSG_PEEK)
-    if not begin:
-        raise ConnectionResetError(errno.ECONNRESET, "closed before it said anything")
-    return begin[0]
+    begin = link.recv(count, socket.MSG_PEEK)
+    if len(begin) < count:
+        raise ConnectionResetError(errno.ECONNRESET, "closed in the middle of its first message")
+    return begin
 
 
 def _sentence(host: str, port: int, error: Exception) -> str:
