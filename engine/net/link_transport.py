@@ -44,9 +44,6 @@ class LinkTransport(asyncio.Transport, Generic[Part]):
     def abort(self) -> None:
         self._end(None)
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """One limit only: anything that has to wait pauses the protocol."""
-
     # ------------------------------------------------------------ what the two do differently
 
     @abstractmethod

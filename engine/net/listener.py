@@ -68,7 +68,7 @@ class Listener:
 
 
 async def first_byte(link: socket.socket) -> int:
-    """What the other side begins with, once TLS's first message is here as a whole: a handshake takes memory, and whoever
+    """What the other side begins with, once TLS's first message is here as a whole: a handshake takes memory, and who
     drips it byte by byte is given none. Nothing is taken from the socket. Raises OSError, also at its end.
     """
     header = await _peek(link, _RECORD_HEADER_BYTES)

@@ -25,6 +25,7 @@ from engine.net.tls import Identity, PeerIdentity, peer_of
 from engine.settings import Settings
 from engine.swarm.bitfield import pack
 from engine.swarm.sender_choice import least_sent
+from engine.swarm.slice_length import SliceLength
 from engine.swarm.upload_slots import UploadSlots
 from engine.wire.codec import Decoder, encode
 from engine.wire.link_state import ServerState
@@ -54,11 +55,8 @@ from engine.wire.messages import (
     Role,
 )
 
-SLICE_BYTES = 256 << 10
-"""What is sent between two looks at cancellations and at other links."""
 _TOO_MANY = "more links than one account may have"
 _TICKET_ENDED = "your ticket ended"
-_WRITE_BUFFER_BYTES = 2 * SLICE_BYTES
 
 
 @dataclass(slots=True)
@@ -76,6 +74,8 @@ class _Sending:
     begin: int
     end: int
     is_cut: bool = False
+    slice_bytes: int = 0
+    slice_at_s: float = 0.0
 
 
 class ServeLink(asyncio.BufferedProtocol):
@@ -99,6 +99,7 @@ class ServeLink(asyncio.BufferedProtocol):
         self._has_slot = False
         self._reader = Reader(settings.slot_patience_s, self._release_slot)
         self._unread_bytes_max = settings.unread_bytes_per_link
+        self._slice_length = SliceLength()
         self._next_slice: asyncio.Handle | None = None
         self._transport: asyncio.Transport | None = None
         self._began_at_s = self._heard_at_s = time.monotonic()
@@ -149,7 +150,6 @@ class ServeLink(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.set_write_buffer_limits(high=_WRITE_BUFFER_BYTES)
         if self._prover is not None:
             self._send(Hello(PROTOCOL_VERSION, Role.SERVER, self._prover.nonce))
             return
@@ -342,7 +342,10 @@ class ServeLink(asyncio.BufferedProtocol):
         if sending.channel.grant.valid_until_s <= time.time():
             self._close_channel(sending.request.channel, _TICKET_ENDED)
             return
-        length = min(SLICE_BYTES, sending.end - sending.begin)
+        now_s = time.monotonic()
+        if sending.slice_bytes and self._is_open:  # what is sealed passes this core's cache, which the shortest fits
+            self._slice_length.sent(sending.slice_bytes, now_s - sending.slice_at_s)
+        length = min(self._slice_length.next_bytes, sending.end - sending.begin)
         file = sending.channel.file
         header = encode(PieceHeader(sending.request.request_id, sending.piece, sending.begin, length))
         try:
@@ -354,6 +357,7 @@ class ServeLink(asyncio.BufferedProtocol):
             self._next_piece()
             return
         sending.begin += length
+        sending.slice_bytes, sending.slice_at_s = length, now_s
         assert self.peer is not None
         self._gate.sent(self.peer, file, length)
         if sending.begin == sending.end:
