@@ -18,6 +18,8 @@ _FIGURES = {
     "single": ("sealed: leecher CPU", "open: leecher CPU"),
     "memory": ("sealed: peak", "open: peak"),
     "distance": ("sealed", "open"),
+    "swarm": ("1 → 8, 100 Mbit/s each, 128 MiB: slowest",),
+    "simulate": ("1 → 1000",),
 }
 """Beside the table: run → how the names of its figures begin."""
 
