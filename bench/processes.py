@@ -4,8 +4,10 @@ Used by the demonstration, the benchmarks and the end-to-end tests. Everything r
 folder that the caller throws away.
 """
 
+import contextlib
 import json
 import os
+import secrets
 import select
 import signal
 import socket
@@ -19,15 +21,19 @@ from typing import IO, Any
 ROOT = Path(__file__).parent.parent
 LOOPBACK = "127.0.0.1"
 _ANSWER_TIMEOUT_S = 120.0
+_PORT_FIRST, _PORTS = 20_000, 12_000
+"""Linux dials from 32768 on, if it was not told otherwise."""
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on right now."""
-    sockets = [socket.create_server((LOOPBACK, 0)) for _ in range(count)]
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
+    """Ports nobody listens on right now, below those that the system gives to whoever dials meanwhile."""
+    ports: set[int] = set()
+    while len(ports) < count:
+        port = _PORT_FIRST + secrets.randbelow(_PORTS)
+        with contextlib.suppress(OSError):
+            socket.create_server((LOOPBACK, port)).close()
+            ports.add(port)
+    return list(ports)
 
 
 def write_tracker_info(folder: Path, count: int = 1) -> Path:
@@ -59,6 +65,7 @@ class TrackerProcess:
         assert self.process.stdout is not None
         self.ready_line = self.process.stdout.readline().strip()
         if not self.ready_line:
+            self.process.stdout.close()
             raise RuntimeError(f"the tracker did not start: exit code {self.process.wait()}")
 
     def stop(self, with_signal: int = signal.SIGTERM) -> int:

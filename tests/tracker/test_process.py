@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
+from bench.processes import free_ports
 from tracker import protocol
 from tracker.addresses import TrackerAddress, fingerprint_of
 from tracker.connection import TrackerConnection, fetch_authority
@@ -24,8 +25,7 @@ class Runner:
     def __init__(self, folder: Path) -> None:
         self.info = folder / "tracker_info.txt"
         self.state = folder / "state"
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.address = TrackerAddress("127.0.0.1", free.getsockname()[1])
+        self.address = TrackerAddress("127.0.0.1", free_ports(1)[0])
         self.info.write_text(f"{self.address.host} {self.address.port}\n")
         self.running: list[subprocess.Popen[str]] = []
 

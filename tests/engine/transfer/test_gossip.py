@@ -1,7 +1,7 @@
 """Peers that no tracker named: found through other peers, believed only when they have proven who they are."""
 
-import socket
 
+from bench.processes import free_ports
 from engine.errors import TrackerUnavailable
 from engine.settings import Settings
 from engine.storage.manifest import Manifest
@@ -58,11 +58,9 @@ async def test_who_is_not_the_one_that_was_named_is_no_peer_and_in_nobodys_way(w
     download, _ = cy.fetch(world.folder / "cy.bin", manifest)
     await until(lambda: download.status().peers_connected == 1)
     (link,) = {each.peer.user_id: each for each in cy.coordinator._links}.values()
-    with socket.create_server(("127.0.0.1", 0)) as nobody:
-        port = nobody.getsockname()[1]
     named = (
         Neighbour("eve", "127.0.0.1", bob.listener.port, bob.member.thumbprint),
-        Neighbour("dan", "127.0.0.1", port, b"d" * 32),
+        Neighbour("dan", "127.0.0.1", free_ports(1)[0], b"d" * 32),
         Neighbour("cy", "127.0.0.1", cy.listener.port, cy.member.thumbprint),
     )
     cy.coordinator._on_news(link.slot, events.PeersNamed(link.link_id, download.file_id, named))
