@@ -2,7 +2,7 @@
 equal shares: with several processes accepting by themselves, two links of one peer land on the same worker half of
 the time.
 
-Not here: TLS, which the worker does.
+Not here: TLS, which the worker does; only whether its first message is there (`first_byte`).
 """
 
 import asyncio
