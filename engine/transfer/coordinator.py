@@ -13,7 +13,6 @@ import itertools
 import socket
 import time
 from collections.abc import Callable, Sequence
-from functools import singledispatchmethod
 from pathlib import Path
 
 from engine.errors import StorageError
@@ -30,6 +29,7 @@ from engine.transfer.directory import Directory
 from engine.transfer.download import Download
 from engine.transfer.download_run import DownloadRun, Parts
 from engine.transfer.gate import CheckTicket
+from engine.transfer.handlers import Handlers
 from engine.transfer.hash_jobs import HashJobs
 from engine.transfer.links import Link, Links, PeerAddress
 from engine.transfer.pool import Pool
@@ -44,6 +44,8 @@ Fetching = asyncio.Task[Stamp | None]
 
 class Coordinator:
     """One per client."""
+
+    _handlers = Handlers()
 
     def __init__(self, settings: Settings, check_ticket: CheckTicket, directory: Directory) -> None:
         self._settings = settings
@@ -184,14 +186,10 @@ class Coordinator:
     # ------------------------------------------------------------ news from the workers
 
     def _on_news(self, slot: int, news: events.AnyNews) -> None:
-        self._handle(news, slot)
+        self._handlers[type(news)](self, news, slot)
         self._pump_soon()
 
-    @singledispatchmethod
-    def _handle(self, news: events.News, slot: int) -> None:
-        raise TypeError(f"no such news: {news!r}")
-
-    @_handle.register
+    @_handlers.register
     def _link_up(self, news: events.LinkUp, slot: int) -> None:
         link = self._links.find(news.link_id)
         if link is None:
@@ -204,7 +202,7 @@ class Coordinator:
             for file_id in link.files:
                 self._runs[file_id].open_on(link)
 
-    @_handle.register
+    @_handlers.register
     def _link_down(self, news: events.LinkDown, slot: int) -> None:
         link = self._links.find(news.link_id)
         if link is None:
@@ -214,7 +212,7 @@ class Coordinator:
                 self._runs[file_id].shut_out(link.peer.user_id, f"broke the protocol ({news.reason})")
         self._lose(link)
 
-    @_handle.register
+    @_handlers.register
     def _file_opened(self, news: events.FileOpened, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
@@ -223,7 +221,7 @@ class Coordinator:
             except BadBitfield as error:
                 run.shut_out(link.peer.user_id, f"sent {error}")
 
-    @_handle.register
+    @_handlers.register
     def _file_refused(self, news: events.FileRefused, slot: int) -> None:
         link, run = self._find(news)
         if link is None or run is None:
@@ -238,61 +236,61 @@ class Coordinator:
             until_s = time.monotonic() + self._settings.refused_delay_s
             run.download.refused_until_s[link.peer.thumbprint] = until_s
 
-    @_handle.register
+    @_handlers.register
     def _peer_has(self, news: events.PeerHas, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.download.has(link, news.pieces)
 
-    @_handle.register
+    @_handlers.register
     def _peers_named(self, news: events.PeersNamed, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.download.hearsay.heard(link.peer, news.peers, time.monotonic())
 
-    @_handle.register
+    @_handlers.register
     def _granted(self, news: events.PieceGranted, slot: int) -> None:
         _, run = self._find(news)
         if run is not None:
             run.download.granted(news)
 
-    @_handle.register
+    @_handlers.register
     def _verified(self, news: events.PieceVerified, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.download.verified(link, news)
 
-    @_handle.register
+    @_handlers.register
     def _rejected(self, news: events.PieceRejected, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.download.scheduler.refused(news.request_id, time.monotonic())
             run.shut_out(link.peer.user_id, f"sent a piece that does not match the manifest (piece {news.piece})")
 
-    @_handle.register
+    @_handlers.register
     def _refused(self, news: events.RequestRefused, slot: int) -> None:
         for download in self._fetching():
             download.scheduler.refused(news.request_id, time.monotonic())
 
-    @_handle.register
+    @_handlers.register
     def _revoked(self, news: events.RequestRevoked, slot: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None:
             run.download.scheduler.revoked(news.request_id)
 
-    @_handle.register
+    @_handlers.register
     def _endgame(self, news: endgame_events.OfEndgame, slot: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None and run.download.state != "checking":
             run.endgame_news(news)
 
-    @_handle.register
+    @_handlers.register
     def _write_failed(self, news: events.WriteFailed, slot: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None:
             run.download.fail(explained(OSError(news.error_number, ""), "write", run.download.part))
 
-    @_handle.register
+    @_handlers.register
     def _unreadable(self, news: events.FileUnreadable, slot: int) -> None:
         if news.file_id in self._serving:
             self._serving.end(news.file_id, news.reason)
@@ -301,15 +299,15 @@ class Coordinator:
             download = self._runs[news.file_id].download
             download.fail(StorageError(f"{download.part}: {news.reason}"))
 
-    @_handle.register
+    @_handlers.register
     def _served_bytes(self, news: events.Served, slot: int) -> None:
         self.sent_bytes += news.count
 
-    @_handle.register
+    @_handlers.register
     def _hashed(self, news: events.PiecesHashed, slot: int) -> None:
         self._hash_jobs.hashed(slot, news)
 
-    @_handle.register
+    @_handlers.register
     def _hash_failed(self, news: events.HashFailed, slot: int) -> None:
         self._hash_jobs.failed(news)
 

@@ -14,7 +14,6 @@ import ssl
 import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from functools import singledispatchmethod
 
 from engine.net.admission import Grant, ServedFile
 from engine.net.callers import Caller, Callers
@@ -31,6 +30,7 @@ from engine.transfer import endgame_events, events
 from engine.transfer.channel import Channel
 from engine.transfer.finish_piece import finish_piece
 from engine.transfer.gate import CheckTicket, TicketGate
+from engine.transfer.handlers import Handlers
 from engine.transfer.hashing import hash_pieces
 from engine.transfer.open_file import OpenFile, Sink
 from engine.transfer.scratch import Scratch
@@ -44,6 +44,8 @@ _LOOK_AROUND_S = 1.0
 
 class Worker:
     """Carries out orders; the listener of its fetch links and the gate of its serve links."""
+
+    _handlers = Handlers()
 
     def __init__(self, channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> None:
         self._settings = settings
@@ -74,18 +76,14 @@ class Worker:
     # ------------------------------------------------------------ orders
 
     def _on_order(self, order: events.AnyOrder, descriptors: list[int]) -> None:
-        self._carry_out(order, *descriptors)
+        self._handlers[type(order)](self, order, *descriptors)
 
-    @singledispatchmethod
-    def _carry_out(self, order: events.Order, *descriptors: int) -> None:
-        raise TypeError(f"no such order: {order!r}")
-
-    @_carry_out.register
+    @_handlers.register
     def _share_slots(self, order: events.ShareSlots, descriptor: int) -> None:
         self._slots = SharedSlots(self._settings.upload_slots, slot_board(descriptor, order.rows), order.row)
         os.close(descriptor)
 
-    @_carry_out.register
+    @_handlers.register
     def _configure(self, order: events.Configure) -> None:
         self._identity = Identity(order.certificate_pem, order.key_pem, order.authority_pem)
         self._fetching_tls = fetching_context(self._identity)
@@ -93,7 +91,7 @@ class Worker:
         self._gate.trust(order.ticket_keys)
         self._own_thumbprint = thumbprint_of(self._identity)
 
-    @_carry_out.register
+    @_handlers.register
     def _add_file(self, order: events.AddFile, state: int, data: int) -> None:
         if order.file_id in self._files:
             self._files[order.file_id].settle(order.inode, order.mtime_ns)
@@ -111,7 +109,7 @@ class Worker:
         self._files[order.file_id] = file
         self._gate.serve(file)
 
-    @_carry_out.register
+    @_handlers.register
     def _remove_file(self, order: events.RemoveFile) -> None:
         file = self._files.pop(order.file_id, None)
         if file is None:
@@ -121,7 +119,7 @@ class Worker:
             link.withdraw(file, order.reason)
         file.close()
 
-    @_carry_out.register
+    @_handlers.register
     def _set_epoch(self, order: events.SetEpoch) -> None:
         self._gate.raise_epoch(order.group_id, order.epoch)
         for link in self._serve_links:
@@ -129,21 +127,21 @@ class Worker:
             if peer is not None and peer.user_id == order.removed and peer.thumbprint != order.spared:
                 link.put_out(order.group_id, order.epoch, "you are not a member any more")
 
-    @_carry_out.register
+    @_handlers.register
     def _announce(self, order: events.AnnouncePieces) -> None:
         file = self._files.get(order.file_id)
         if file is not None:
             for link in self._serve_links:
                 link.announce(file, order.pieces)
 
-    @_carry_out.register
+    @_handlers.register
     def _spread(self, order: events.SpreadPeers) -> None:
         file = self._files.get(order.file_id)
         if file is not None:
             for link in self._serve_links:
                 link.gossip(file, order.peers)
 
-    @_carry_out.register
+    @_handlers.register
     def _accept(self, order: events.AcceptLink, descriptor: int) -> None:
         accepted = socket.socket(fileno=descriptor)
         accepted.setblocking(False)
@@ -183,7 +181,7 @@ class Worker:
         else:
             PlainTransport(accepted, link)
 
-    @_carry_out.register
+    @_handlers.register
     def _dial(self, order: events.Dial) -> None:
         if self._identity is not None:
             self._spawn(self._connect(order, self._identity))
@@ -199,28 +197,28 @@ class Worker:
         except (OSError, TimeoutError) as error:
             self.link_down(link, f"no link to {order.host}:{order.port}: {error or 'no answer'}", is_fault=False)
 
-    @_carry_out.register
+    @_handlers.register
     def _open_file(self, order: events.OpenFile) -> None:
         link, file = self._fetch_links.get(order.link_id), self._files.get(order.file_id)
         if link is not None and file is not None:
             link.open(file.file_id, file.geometry, file.group_id, file.root, order.ticket)
 
-    @_carry_out.register
+    @_handlers.register
     def _renew_ticket(self, order: events.RenewTicket) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].renew(order.group_id, order.ticket)
 
-    @_carry_out.register
+    @_handlers.register
     def _close_file(self, order: events.CloseFile) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].close_channel(order.file_id)
 
-    @_carry_out.register
+    @_handlers.register
     def _end_link(self, order: events.EndLink) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].end(order.reason)
 
-    @_carry_out.register
+    @_handlers.register
     def _end_all_links(self, order: events.EndAllLinks) -> None:
         self._identity = None
         for fetching in list(self._fetch_links.values()):
@@ -228,7 +226,7 @@ class Worker:
         for serving in list(self._serve_links):
             serving.end(order.reason)
 
-    @_carry_out.register
+    @_handlers.register
     def _fetch(self, order: events.Fetch) -> None:
         link = self._fetch_links.get(order.link_id)
         if link is not None:
@@ -236,34 +234,34 @@ class Worker:
                 self._scratch.expect(order.request_id, order.link_id)
             link.ask(order.request_id, order.file_id, order.candidates, order.begin, order.length)
 
-    @_carry_out.register
+    @_handlers.register
     def _revoke(self, order: events.RevokeRequest) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].cancel(order.request_id)
         self._scratch.take(order.request_id)
         self._channel.send(events.RequestRevoked(order.file_id, order.request_id))
 
-    @_carry_out.register
+    @_handlers.register
     def _farewell(self, order: events.Farewell) -> None:
         self.is_dismissed = True
 
-    @_carry_out.register
+    @_handlers.register
     def _ping(self, order: events.Ping) -> None:
         self._channel.send(events.Pong(order.number))
 
-    @_carry_out.register
+    @_handlers.register
     def _cut(self, order: endgame_events.CutRequest) -> None:
         link = self._fetch_links.get(order.link_id)
         at = link.cut(order.request_id) if link is not None else 0
         self._channel.send(endgame_events.RequestCut(order.file_id, order.request_id, at))
 
-    @_carry_out.register
+    @_handlers.register
     def _finish_piece(self, order: endgame_events.OfPiece) -> None:
         file = self._files.get(order.file_id)
         if file and (news := finish_piece(file, self._scratch, order, time.monotonic())):
             self._channel.send(news)
 
-    @_carry_out.register
+    @_handlers.register
     def _hash(self, order: events.HashPieces, descriptor: int) -> None:
         self._spawn(self._hash_in_thread(order, descriptor))
 

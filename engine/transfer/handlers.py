@@ -1,0 +1,30 @@
+"""Which method carries out which message of a channel, found by the message's exact type.
+
+It reads like `functools.singledispatchmethod`, which makes a closure anew for every call and asks a weak dictionary:
+6 µs against 0.2, ten times a piece in every process of a client.
+"""
+
+from collections.abc import Callable
+from typing import TypeVar, get_args, get_type_hints
+
+Method = TypeVar("Method", bound=Callable[..., object])
+
+
+class Handlers:
+    """Of one class. The annotation of a method's first argument says which message it takes, or which of a union."""
+
+    def __init__(self) -> None:
+        self._methods: dict[type, Callable[..., object]] = {}
+
+    def register(self, method: Method) -> Method:
+        """To be used as a decorator. Raises TypeError if a type is spoken for."""
+        meant = next(iter(get_type_hints(method).values()))
+        for kind in get_args(meant) or (meant,):
+            if kind in self._methods:
+                raise TypeError(f"two methods take {kind.__name__}")
+            self._methods[kind] = method
+        return method
+
+    def __getitem__(self, kind: type) -> Callable[..., object]:
+        """The method, to be called with its object first. Raises KeyError."""
+        return self._methods[kind]
