@@ -18,7 +18,7 @@ Invariant (I2): every missing piece is free, or split (split_pieces), or in exac
 
 import heapq
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from engine.settings import Settings
 from engine.swarm.actions import Action, Ask, CheckPiece, CompareParts, Cut, Keep, Revoke
@@ -69,18 +69,23 @@ class Scheduler:
         self._roomy.add(link)
         self._availability.add_peer(pieces)
 
-    def link_has(self, link: LinkId, new_pieces: list[int]) -> None:
-        """HAVE: indices were checked by the link; repeated ones are ignored."""
+    def link_has(self, link: LinkId, new_pieces: Sequence[int]) -> bool:
+        """HAVE: indices were checked by the link; repeated ones are ignored. Whether it is of use now: some piece is
+        free, or nothing is, so that it may be taken over.
+        """
         source = self._links.get(link)
         if source is None:
-            return
+            return False
+        is_of_use = not self._picker.free_count
         for piece in new_pieces:
             if source.pieces.add(piece):
                 self._availability.add_have(piece)
                 if self._picker.is_free(piece):
                     self._dry.discard(link)
+                    is_of_use = True
                 if source.pieces.is_complete:
                     self._availability.completed_peer(source.pieces)
+        return is_of_use
 
     def link_lost(self, link: LinkId) -> None:
         """The link is gone, and nothing it was writing is being written any more."""
@@ -209,6 +214,10 @@ class Scheduler:
     def link_count(self) -> int:
         """How many links can serve this file."""
         return len(self._links)
+
+    def is_seen_to_have(self, link: LinkId, pieces: Sequence[int]) -> bool:
+        """Whether the peer of this link said that it has all of these."""
+        return link in self._links and all(map(self._links[link].pieces.has, pieces))
 
     def in_flight_of(self, link: LinkId) -> int:
         """How many requests this link owes an answer to."""

@@ -25,6 +25,7 @@ _LENGTH_BYTES = 4
 _READ_BYTES = 64 << 10
 """Python takes this much memory for every read; from 128 KiB on the C library maps it anew each time (20 µs, not 4)."""
 _DESCRIPTORS_MAX = 64
+LINGER_S = 0.02
 
 
 class Channel(Generic[Incoming]):
@@ -47,6 +48,8 @@ class Channel(Generic[Incoming]):
         self._received = bytearray()
         self._descriptors: deque[int] = deque()
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
+        self._lingering = bytearray()
+        self._lingers_until: asyncio.TimerHandle | None = None
         self._is_open = True
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._read)
@@ -55,15 +58,34 @@ class Channel(Generic[Incoming]):
         """Descriptors stay the caller's; the message may wait, so it goes with copies of its own."""
         if not self._is_open:
             return
-        payload = self._encoder.encode(message)
-        frame = len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
+        frame, self._lingering = self._lingering + self._frame(message), bytearray()
         self._unsent.append((memoryview(frame), [os.dup(descriptor) for descriptor in descriptors]))
         if len(self._unsent) == 1:
             self._write()
 
+    def send_soon(self, message: Order | News) -> None:
+        """With the next message that is sent, or within LINGER_S: the other process is not woken for this alone."""
+        if self._is_open:
+            self._lingering += self._frame(message)
+            self._lingers_until = self._lingers_until or self._loop.call_later(LINGER_S, self._send_lingering)
+
+    def _send_lingering(self) -> None:
+        self._lingers_until = None
+        if self._lingering:
+            frame, self._lingering = self._lingering, bytearray()
+            self._unsent.append((memoryview(frame), []))
+            if len(self._unsent) == 1:
+                self._write()
+
+    def _frame(self, message: Order | News) -> bytes:
+        payload = self._encoder.encode(message)
+        return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
+
     def close(self) -> None:
         if self._is_open:
             self._is_open = False
+            if self._lingers_until is not None:
+                self._lingers_until.cancel()
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._socket.close()

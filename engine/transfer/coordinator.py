@@ -40,6 +40,8 @@ OfLinkAndFile = (
     | events.PeersNamed | events.PieceGranted | events.PieceVerified | events.PieceRejected
 )  # fmt: skip
 Fetching = asyncio.Task[Stamp | None]
+NOTHING_FOLLOWS = False
+"""What the handler of news returns if nothing is to be asked for or taken back because of it."""
 
 
 class Coordinator:
@@ -181,13 +183,13 @@ class Coordinator:
     def _lose(self, link: Link) -> None:
         self._links.down(link, time.monotonic())
         for file_id in link.files:
-            self._runs[file_id].download.lost(link)
+            self._runs[file_id].lost(link)
 
     # ------------------------------------------------------------ news from the workers
 
     def _on_news(self, slot: int, news: events.AnyNews) -> None:
-        self._handlers[type(news)](self, news, slot)
-        self._pump_soon()
+        if self._handlers[type(news)](self, news, slot) is not NOTHING_FOLLOWS:
+            self._pump_soon()
 
     @_handlers.register
     def _link_up(self, news: events.LinkUp, slot: int) -> None:
@@ -226,7 +228,7 @@ class Coordinator:
         link, run = self._find(news)
         if link is None or run is None:
             return
-        run.download.lost(link)
+        run.lost(link)
         link.files.discard(news.file_id)
         if news.code in ("old_ticket", "bad_ticket"):
             chore = self._loop.create_task(run.refresh_ticket(is_stale=True))
@@ -237,10 +239,9 @@ class Coordinator:
             run.download.refused_until_s[link.peer.thumbprint] = until_s
 
     @_handlers.register
-    def _peer_has(self, news: events.PeerHas, slot: int) -> None:
+    def _peer_has(self, news: events.PeerHas, slot: int) -> bool:
         link, run = self._find(news)
-        if link is not None and run is not None:
-            run.download.has(link, news.pieces)
+        return link is not None and run is not None and run.download.has(link, news.pieces)
 
     @_handlers.register
     def _peers_named(self, news: events.PeersNamed, slot: int) -> None:
@@ -369,7 +370,8 @@ class Coordinator:
                         self._pool.send(slot, order)
             gained = download.take_unannounced()
             if gained:
-                self._pool.send_all(events.AnnouncePieces(download.file_id, gained))
+                owners = download.owners_of(gained)
+                self._pool.send_all(events.AnnouncePieces(download.file_id, gained, owners))
             if download.scheduler.is_complete:
                 download.news.set()
 

@@ -239,8 +239,9 @@ class Download:
         """Whether the peer at the other end has proven itself and serves this file."""
         return link.link_id in self._open_on
 
-    def has(self, link: Link, pieces: tuple[int, ...]) -> None:
-        self.scheduler.link_has(link.link_id, list(pieces))
+    def has(self, link: Link, pieces: tuple[int, ...]) -> bool:
+        """Whether something may follow from it."""
+        return self.scheduler.link_has(link.link_id, pieces)
 
     def lost(self, link: Link) -> None:
         """Also when the peer closed just this file."""
@@ -311,6 +312,10 @@ class Download:
         """Pieces gained since the last call, for those who fetch from us."""
         pieces, self._unannounced = tuple(self._unannounced), []
         return pieces
+
+    def owners_of(self, pieces: tuple[int, ...]) -> tuple[bytes, ...]:
+        """The keys of the peers that are seen to have all of these."""
+        return tuple({key for link, key in self._open_on.items() if self.scheduler.is_seen_to_have(link, pieces)})
 
     # ------------------------------------------------------------ what it looks like from outside
 

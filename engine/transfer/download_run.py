@@ -198,6 +198,12 @@ class DownloadRun:
         order = events.OpenFile(link.link_id, self.download.file_id, self.download.ticket)
         self._parts.pool.send(link.slot, order)
 
+    def lost(self, link: Link) -> None:
+        """The link is gone, or its peer closed this file: what it was spared, since it had it, it may not have now."""
+        if self.download.is_open_on(link):
+            self._parts.pool.send_all(events.TellAgain(self.download.file_id, link.peer.thumbprint))
+        self.download.lost(link)
+
     def endgame_news(self, news: endgame_events.OfEndgame) -> None:
         for user_id in self.download.endgame_news(news):
             self.shut_out(user_id, "sent wrong bytes of a piece that several sent together")

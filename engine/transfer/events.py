@@ -132,8 +132,18 @@ class RevokeRequest(Order, tag="revoke_request", frozen=True):
 
 
 class AnnouncePieces(Order, tag="announce_pieces", frozen=True):
+    """Tell those who fetch this file from us, but not the `owners`: the keys of peers that have these pieces."""
+
     file_id: int
     pieces: tuple[int, ...]
+    owners: tuple[bytes, ...]
+
+
+class TellAgain(Order, tag="tell_again", frozen=True):
+    """We do not see any more what this peer has; so it is told of all pieces, those that it was spared included."""
+
+    file_id: int
+    peer: bytes
 
 
 class SpreadPeers(Order, tag="spread_peers", frozen=True):
@@ -184,6 +194,7 @@ AnyOrder = (
     | endgame_events.HashRanges
     | RevokeRequest
     | AnnouncePieces
+    | TellAgain
     | SpreadPeers
     | HashPieces
     | Ping

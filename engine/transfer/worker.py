@@ -15,6 +15,8 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
+
 from engine.net.admission import Grant, ServedFile
 from engine.net.callers import Caller, Callers
 from engine.net.fetch_link import FetchLink
@@ -132,7 +134,17 @@ class Worker:
         file = self._files.get(order.file_id)
         if file is not None:
             for link in self._serve_links:
-                link.announce(file, order.pieces)
+                if link.peer is not None and link.peer.thumbprint not in order.owners:
+                    link.announce(file, order.pieces)
+
+    @_handlers.register
+    def _tell_again(self, order: events.TellAgain) -> None:
+        file = self._files.get(order.file_id)
+        if file is not None:
+            pieces = tuple(np.flatnonzero(file.have).tolist())
+            for link in self._serve_links:
+                if pieces and link.peer is not None and link.peer.thumbprint == order.peer:
+                    link.announce(file, pieces)
 
     @_handlers.register
     def _spread(self, order: events.SpreadPeers) -> None:
@@ -294,7 +306,12 @@ class Worker:
         self._channel.send(events.FileRefused(self._link_ids[link], channel, code, reason))
 
     def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
-        self._channel.send(events.PeerHas(self._link_ids[link], channel, pieces))
+        news = events.PeerHas(self._link_ids[link], channel, pieces)
+        file = self._files.get(channel)
+        if link.is_busy or file is None or all(file.have[piece] for piece in pieces):
+            self._channel.send_soon(news)  # nothing is asked on this link because of it, before it has answered
+        else:
+            self._channel.send(news)
 
     def named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
         self._channel.send(events.PeersNamed(self._link_ids[link], channel, peers))

@@ -121,6 +121,8 @@ class Swarm:
     def _on_have(self, server: Node, piece: int) -> None:
         for serving in server.serving.values():
             fetcher = serving.fetcher
+            if server.scheduler is not None and server.scheduler.is_seen_to_have(fetcher.number, [piece]):
+                continue
             if fetcher.scheduler is not None:
                 fetcher.scheduler.link_has(server.number, [piece])
                 if not fetcher.have[piece] and not fetcher.scheduler.in_flight_of(server.number):
@@ -162,6 +164,7 @@ class Swarm:
         if sending is not None and sending.ask.request_id == request_id:
             if sending.transfer is not None:
                 sending.transfer.stop()
+            serving.server.sent[sending.piece] -= 1
             self._sent(serving, sending)
 
     # ------------------------------------------------------------ the serving side

@@ -91,10 +91,53 @@ def asks_of(scheduler: Scheduler, now_s: float) -> list[Ask]:
     return [action for action in scheduler.next_actions(now_s) if isinstance(action, Ask)]
 
 
+def measured_link(scheduler: Scheduler, link: int, piece_count: int) -> None:
+    """A complete peer that has brought something before."""
+    scheduler.link_opened(link, bitfield_of(piece_count, range(piece_count)))
+    scheduler._links[link].window.rate_bytes_per_s = 1e6
+
+
+def test_a_have_is_of_use_when_it_says_who_has_what_nobody_was_asked_for() -> None:
+    scheduler = scheduler_of(20)
+    scheduler.link_opened(1, bitfield_of(20, [0]))
+    scheduler.link_opened(2, bitfield_of(20, [0]))
+    assert [ask.candidates for ask in asks_of(scheduler, 1.0)] == [(0,)]
+    assert not scheduler.link_has(2, [0])
+    assert scheduler.link_has(2, [0, 1])
+    assert not scheduler.link_has(3, [2])
+
+
+def test_a_have_is_of_use_when_everybody_was_asked_for_everything_since_it_may_be_taken_over() -> None:
+    scheduler = scheduler_of(1)
+    scheduler.link_opened(1, bitfield_of(1, [0]))
+    scheduler.link_opened(2, bitfield_of(1, []))
+    asks_of(scheduler, 1.0)
+    assert scheduler.link_has(2, [0])
+
+
+def test_a_peer_is_seen_to_have_what_it_said_and_nothing_once_its_link_is_gone() -> None:
+    scheduler = scheduler_of(20)
+    scheduler.link_opened(1, bitfield_of(20, [0, 1]))
+    scheduler.link_has(1, [2])
+    assert scheduler.is_seen_to_have(1, (0, 2))
+    assert not scheduler.is_seen_to_have(1, (0, 3))
+    scheduler.link_lost(1)
+    assert not scheduler.is_seen_to_have(1, (0,))
+
+
+def test_a_link_that_has_brought_nothing_yet_is_asked_for_one_piece() -> None:
+    scheduler = scheduler_of(1000)
+    scheduler.link_opened(1, bitfield_of(1000, range(1000)))
+    (ask,) = asks_of(scheduler, 1.0)
+    scheduler.granted(ask.request_id, ask.candidates[0], 1.1)
+    scheduler.verified(ask.request_id, 1.2)
+    assert len(asks_of(scheduler, 1.2)) == Settings().pieces_in_flight
+
+
 def test_every_link_has_one_request_before_any_has_two() -> None:
     scheduler = scheduler_of(1000)
     for link in range(1, 6):
-        scheduler.link_opened(link, bitfield_of(1000, range(1000)))
+        measured_link(scheduler, link, 1000)
     asked = [ask.link for ask in asks_of(scheduler, 1.0)]
     assert sorted(asked[:5]) == [1, 2, 3, 4, 5]
     assert len(asked) == Settings().pieces_in_flight
@@ -155,7 +198,7 @@ def test_a_near_link_is_not_flooded() -> None:
 
 def test_waiting_behind_other_requests_does_not_count_as_round_trip() -> None:
     scheduler = scheduler_of(100)
-    scheduler.link_opened(1, bitfield_of(100, range(100)))
+    measured_link(scheduler, 1, 100)
     asks = asks_of(scheduler, 1.0)
     assert len(asks) == 8
     for position, ask in enumerate(asks):
@@ -259,7 +302,7 @@ def test_a_link_that_lacks_the_piece_steals_nothing() -> None:
 
 def test_each_idle_link_has_one_request_taken_back_for_it_however_often_we_ask() -> None:
     scheduler = scheduler_of(4)
-    scheduler.link_opened(1, bitfield_of(4, range(4)))
+    measured_link(scheduler, 1, 4)
     assert len(asks_of(scheduler, 1.0)) == 4
     scheduler.link_opened(2, bitfield_of(4, range(4)))
     scheduler._links[2].window.rate_bytes_per_s = 1e9
