@@ -14,6 +14,7 @@ import time
 from typing import Protocol
 
 from engine.errors import RemoteProtocolError
+from engine.net.link_transport import LinkTransport
 from engine.net.plain_transport import PlainTransport
 from engine.net.proof import Prover, thumbprint_of
 from engine.net.sealed_transport import SealedTransport, shake_hands
@@ -42,6 +43,11 @@ from engine.wire.messages import (
     Request,
     Role,
 )
+
+BATCH_BYTES_MAX = 64 << 10
+_BATCH_S = 0.2
+"""Of a slice a link is woken for so many bytes at a time, but for no more than come in so long at its pace: the rest
+of a slice that a link falls silent in is not missed for long, and no link that is slow is taken for silent."""
 
 
 class PieceSink(Protocol):
@@ -98,6 +104,7 @@ class FetchLink(asyncio.BufferedProtocol):
         self._decoder = Decoder()
         self._state = FetcherState(needs_proof=is_open)
         self._transport: asyncio.Transport | None = None
+        self._batch_bytes, self._slice_at_s = 0, 0.0
         self._slice: Slice | None = None
         self._sink: PieceSink | None = None
         self._sink_request: int | None = None
@@ -153,6 +160,11 @@ class FetchLink(asyncio.BufferedProtocol):
         self._state.closing(channel)
         self._send(Close(channel))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the server owes an answer."""
+        return self._state.owes_answers
+
     def is_silent(self, timeout_s: float) -> bool:
         """Whether the server owes an answer and nothing came for so long."""
         return self._state.owes_answers and time.monotonic() - self._heard_at_s > timeout_s
@@ -195,6 +207,8 @@ class FetchLink(asyncio.BufferedProtocol):
                 self._decoder.received(nbytes)
             for message in self._decoder.messages():
                 self._handle(message)
+            if isinstance(self._transport, LinkTransport):
+                self._transport.expect(min(self._decoder.body_left, self._batch_bytes))
         except (RemoteProtocolError, WrongPeer) as error:
             self.end(str(error), is_fault=not isinstance(error, WrongPeer | NotValidNow))
 
@@ -242,6 +256,7 @@ class FetchLink(asyncio.BufferedProtocol):
 
     def _begin_slice(self, arriving: Slice) -> None:
         self._slice, self._filled, self._wanted = arriving, 0, arriving.wanted
+        self._slice_at_s = self._heard_at_s
         if not arriving.wanted:
             self._drop_sink()
         elif arriving.is_first:
@@ -284,6 +299,9 @@ class FetchLink(asyncio.BufferedProtocol):
 
     def _end_slice(self) -> None:
         arriving, self._slice = self._slice, None
+        if arriving is not None:
+            took_s = max(self._heard_at_s - self._slice_at_s, _BATCH_S / 1000)
+            self._batch_bytes = min(BATCH_BYTES_MAX, int(arriving.length / took_s * _BATCH_S))
         if arriving is None or not arriving.is_last_wanted:
             return
         sink, self._sink, self._sink_request = self._sink, None, None

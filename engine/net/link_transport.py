@@ -17,6 +17,8 @@ from typing import Generic, TypeVar
 
 _READS_PER_TURN = 4
 """Blocks received before other links have their turn."""
+_LOW_WATER_MIN = 4 << 10
+"""Bytes that are worth a system call to be woken only then."""
 
 Part = TypeVar("Part")
 """Something in the queue out."""
@@ -24,6 +26,9 @@ Part = TypeVar("Part")
 
 class LinkTransport(asyncio.Transport, Generic[Part]):
     """Takes the connected, non-blocking socket over and tells the protocol that it is there."""
+
+    _held_bytes_max = 0
+    """How much may have been taken from the socket that the protocol has not got."""
 
     def __init__(
         self, connected: socket.socket, protocol: asyncio.BufferedProtocol, extra: dict[str, object] | None = None
@@ -34,6 +39,7 @@ class LinkTransport(asyncio.Transport, Generic[Part]):
         self._protocol = protocol
         self._queue: deque[Part] = deque()
         self._is_closing = False
+        self._low_water = 1
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(connected, self._read)
         protocol.connection_made(self)
@@ -43,6 +49,15 @@ class LinkTransport(asyncio.Transport, Generic[Part]):
 
     def abort(self) -> None:
         self._end(None)
+
+    def expect(self, count: int) -> None:
+        """So many bytes are known to come: the loop need not wake us for a few of them. 0: for anything."""
+        low_water = count - self._held_bytes_max
+        if low_water < _LOW_WATER_MIN:
+            low_water = 1
+        if low_water != self._low_water and not self._is_closing:
+            self._low_water = low_water
+            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, low_water)
 
     # ------------------------------------------------------------ what the two do differently
 

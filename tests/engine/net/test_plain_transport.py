@@ -111,3 +111,37 @@ async def test_a_file_that_shrinks_ends_the_link_and_no_descriptor_is_left(file:
     assert keeper.happened == ["lost OSError"]
     assert len(os.listdir("/proc/self/fd")) <= open_before
     other.close()
+
+
+async def test_who_expects_many_bytes_is_not_woken_for_a_few_but_for_the_end() -> None:
+    one, other = pair()
+    keeper = Keeper()
+    transport = PlainTransport(one, keeper)
+    transport.expect(50_000)
+    other.send(bytes(1000))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not keeper.received
+    other.send(bytes(49_000))
+    async with asyncio.timeout(10):
+        while len(keeper.received) < 50_000:
+            await asyncio.sleep(0)
+    other.send(bytes(10))
+    other.close()
+    await asyncio.wait_for(keeper.ended.wait(), 10)
+    assert len(keeper.received) == 50_010
+
+
+async def test_who_expects_nothing_more_is_woken_for_every_byte() -> None:
+    one, other = pair()
+    keeper = Keeper()
+    transport = PlainTransport(one, keeper)
+    transport.expect(50_000)
+    transport.expect(0)
+    other.send(b"x")
+    async with asyncio.timeout(10):
+        while not keeper.received:
+            await asyncio.sleep(0)
+    transport.abort()
+    transport.expect(50_000)  # a message that ended the link may still be worked off
+    other.close()
