@@ -50,7 +50,8 @@ class Endgame:
 
     def takeovers(self, idle: Iterable[LinkId], now_s: float, *, is_over: bool) -> Iterator[Takeover]:
         """At most one for each idle link, each request at most once. As long as there are pieces that nobody was
-        asked for (not `is_over`), only what is overdue is taken.
+        asked for (not `is_over`), only what is overdue and not yet answered is taken: whatever is on its way may be
+        waited for.
         """
         rates = [each.window.rate_bytes_per_s for each in self._sources.values() if each.window.is_measured]
         usual_rate = statistics.median(rates) if rates else 0.0
@@ -67,7 +68,7 @@ class Endgame:
         for request in self._leases:
             if request.thief is None and not request.is_scratch:
                 is_overdue = self._sources[request.link].is_overdue(self._geometry.piece_bytes, usual_rate, now_s)
-                if is_over or is_overdue:
+                if is_over or (is_overdue and request.piece is None):
                     found.append((is_overdue, self._seconds_left(request, usual_rate, now_s), request))
         found.sort(key=lambda each: each[:2], reverse=True)
         return found

@@ -262,11 +262,12 @@ class Scheduler:
         settings = self._settings
         if in_flight >= settings.requests_per_link:
             return False
-        if not in_flight or (
-            in_flight < self._share_of_link() and len(self._leases) < settings.pieces_in_flight
-        ):
+        window = self._links[link].window
+        if not in_flight or not window.is_measured:
+            return not in_flight
+        if in_flight < self._share_of_link() and len(self._leases) < settings.pieces_in_flight:
             return True
-        return in_flight * self._geometry.piece_bytes < self._links[link].window.needs_bytes()
+        return in_flight * self._geometry.piece_bytes < window.needs_bytes()
 
     def _share_of_link(self) -> int:
         """How many requests a link may have by rule 1: one, if there is a link that has nothing for us."""

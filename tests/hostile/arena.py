@@ -134,7 +134,7 @@ class Liar:
     def __init__(self, arena: Arena, behave: "Callable[[ServingEnd], None]") -> None:
         self.member = arena.again(arena.mallory)
         self.was_asked = threading.Event()
-        self._behave = behave
+        self._behave, self._file = behave, arena.file
         self._context = serving_context(self.member.identity)
         self._listening = socket.create_server((LOOPBACK, 0))
         self._ends: list[socket.socket] = []
@@ -163,7 +163,7 @@ class Liar:
         try:
             secured = self._context.wrap_socket(accepted, server_side=True)
             self._ends.append(secured)
-            self._behave(ServingEnd(secured, self.was_asked))
+            self._behave(ServingEnd(secured, self.was_asked, self._file))
         except (OSError, EOFError, ValueError):
             pass  # the honest side hung up, which is what most of these are about
         finally:
@@ -171,11 +171,11 @@ class Liar:
 
 
 class ServingEnd:
-    """One link as a liar sees it."""
+    """One link as a liar sees it. `file`: what it should serve."""
 
-    def __init__(self, secured: socket.socket, was_asked: threading.Event) -> None:
+    def __init__(self, secured: socket.socket, was_asked: threading.Event, file: Path) -> None:
         self._socket, self._decoder = secured, Decoder()
-        self.was_asked = was_asked
+        self.was_asked, self.file = was_asked, file
 
     def send(self, *messages: Message) -> None:
         for message in messages:

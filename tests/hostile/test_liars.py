@@ -69,8 +69,16 @@ def slices_out_of_order(end: ServingEnd) -> None:
     end.send_bytes(bytes(PIECE // 2))
 
 
+def serve_honestly(end: ServingEnd, request: Request) -> None:
+    piece = request.candidates[0]
+    end.send(PieceHeader(request.request_id, piece, 0, PIECE))
+    end.send_bytes(end.file.read_bytes()[piece * PIECE : (piece + 1) * PIECE])
+
+
 def two_pieces_interleaved(end: ServingEnd) -> None:
+    """Whoever has brought nothing yet is asked for one piece only."""
     open_honestly(end)
+    serve_honestly(end, next_request(end))
     first, second = next_request(end), next_request(end)
     for request in (first, second, first, second):
         end.send(PieceHeader(request.request_id, request.candidates[0], 0, PIECE // 2))

@@ -2,8 +2,6 @@
 
 import itertools
 
-import pytest
-
 from engine.swarm.endgame import TWINS_MAX, Endgame, How, Takeover
 from engine.swarm.geometry import Geometry
 from engine.swarm.leases import Leases, Request
@@ -65,10 +63,13 @@ def test_what_can_not_be_cut_any_more_is_begun_anew_only_by_a_much_quicker_link(
     assert download.how(0.0) is How.STEAL
 
 
-@pytest.mark.parametrize("is_over", [False, True])
-def test_a_silent_holder_gets_a_second_one_beside_it(is_over: bool) -> None:
+def test_a_silent_holder_gets_a_second_one_beside_it() -> None:
     """Its own mean for a piece is four seconds; after three times that it is silent."""
-    assert Download(4 * MIB).how(13.0, is_over=is_over) is How.DUPLICATE
+    assert Download(4 * MIB).how(13.0) is How.DUPLICATE
+
+
+def test_what_is_on_its_way_is_waited_for_as_long_as_there_is_something_else_to_ask_for() -> None:
+    assert Download(4 * MIB).how(13.0, is_over=False) is None
 
 
 def test_a_piece_has_two_holders_at_most_and_few_have_two() -> None:
