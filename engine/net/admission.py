@@ -28,6 +28,9 @@ class ServedFile(Protocol):
     def sent(self) -> NDArray[np.uint32]:
         """How often each piece was sent, shape (piece_count,); shared by all workers."""
 
+    def sends(self, now_s: float) -> None:
+        """Something of it is about to be sent; after a long pause `sent` begins anew."""
+
     def read(self, offset: int, length: int) -> memoryview | bytes:
         """Raises OSError when the file is not what was shared any more."""
 

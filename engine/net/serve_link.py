@@ -14,18 +14,19 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from engine.errors import RemoteProtocolError
-from engine.net.admission import Gate, Grant, Refusal, ServedFile
+from engine.net.admission import Gate, Refusal, ServedFile
 from engine.net.plain_transport import PlainTransport
 from engine.net.proof import Prover, thumbprint_of
 from engine.net.reader import Reader
+from engine.net.sealed_transport import SealedTransport
+from engine.net.sending import Channel, Sending
 from engine.net.tls import Identity, PeerIdentity, peer_of
 from engine.settings import Settings
 from engine.swarm.bitfield import pack
 from engine.swarm.sender_choice import least_sent
-from engine.swarm.slice_length import SliceLength
+from engine.swarm.slice_length import SHORTEST_BYTES, SliceLength
 from engine.swarm.upload_slots import UploadSlots
 from engine.wire.codec import Decoder, encode
 from engine.wire.link_state import ServerState
@@ -59,25 +60,6 @@ _TOO_MANY = "more links than one account may have"
 _TICKET_ENDED = "your ticket ended"
 
 
-@dataclass(slots=True)
-class _Channel:
-    group_id: str
-    file: ServedFile
-    grant: Grant
-
-
-@dataclass(slots=True)
-class _Sending:
-    request: Request
-    channel: _Channel
-    piece: int
-    begin: int
-    end: int
-    is_cut: bool = False
-    slice_bytes: int = 0
-    slice_at_s: float = 0.0
-
-
 class ServeLink(asyncio.BufferedProtocol):
     """One accepted link."""
 
@@ -93,13 +75,16 @@ class ServeLink(asyncio.BufferedProtocol):
         self._slots = slots
         self._decoder = Decoder()
         self._state = ServerState(settings.requests_queued_per_link, settings.channels_per_link, is_open)
-        self._channels: dict[int, _Channel] = {}
+        self._channels: dict[int, Channel] = {}
         self._queue: deque[Request] = deque()
-        self._sending: _Sending | None = None
+        self._sending: Sending | None = None
         self._has_slot = False
         self._reader = Reader(settings.slot_patience_s, self._release_slot)
         self._unread_bytes_max = settings.unread_bytes_per_link
         self._slice_length = SliceLength()
+        self._slice_bytes, self._slice_at_s = 0, 0.0
+        self._last: Sending | None = None
+        self._is_leaving = False
         self._next_slice: asyncio.Handle | None = None
         self._transport: asyncio.Transport | None = None
         self._began_at_s = self._heard_at_s = time.monotonic()
@@ -189,7 +174,11 @@ class ServeLink(asyncio.BufferedProtocol):
 
     def resume_writing(self) -> None:
         self._reader.resume()
-        if self._has_slot:
+        self._measure_pace()
+        if self._is_leaving:
+            self._is_leaving = False
+            self._next_piece()
+        elif self._has_slot:
             self._send_slice()
         else:
             self._seek_slot()
@@ -235,7 +224,7 @@ class ServeLink(asyncio.BufferedProtocol):
             self._state.closed(message.channel)
             self._send(Refused(message.channel, refusal.code, str(refusal)[:REASON_LENGTH_MAX]))
             return
-        self._channels[message.channel] = _Channel(message.group_id, file, grant)
+        self._channels[message.channel] = Channel(message.group_id, file, grant)
         self._state.opened(message.channel, file.geometry)
         self._send(Opened(message.channel, pack(file.have)))
 
@@ -249,7 +238,7 @@ class ServeLink(asyncio.BufferedProtocol):
             if channel.group_id == message.group_id:
                 channel.grant = grant
 
-    def _close_channels(self, is_meant: Callable[[_Channel], bool], reason: str) -> None:
+    def _close_channels(self, is_meant: Callable[[Channel], bool], reason: str) -> None:
         for number, channel in list(self._channels.items()):
             if is_meant(channel):
                 self._close_channel(number, reason)
@@ -266,6 +255,7 @@ class ServeLink(asyncio.BufferedProtocol):
             self._reject(request, RejectReason.CANCELLED)
         if self._sending is not None and is_meant(self._sending.request):
             self._reject(self._sending.request, RejectReason.CANCELLED)
+            self._sending.count_back()
             self._sending = None
             self._next_piece()
 
@@ -274,6 +264,10 @@ class ServeLink(asyncio.BufferedProtocol):
         if sending is not None and sending.request.request_id == message.request_id and message.at > sending.begin:
             if message.at < sending.end:
                 sending.end, sending.is_cut = message.at, True
+        elif self._last is not None and self._last.request.request_id == message.request_id:
+            if not message.at:
+                self._last.count_back()
+            self._last = None
         else:
             self._cancel(lambda request: request.request_id == message.request_id)
 
@@ -311,7 +305,7 @@ class ServeLink(asyncio.BufferedProtocol):
                 return
         self._release_slot()
 
-    def _choose(self, request: Request) -> _Sending | None:
+    def _choose(self, request: Request) -> Sending | None:
         channel = self._channels.get(request.channel)
         if channel is None:
             self._reject(request, RejectReason.NO_SUCH_CHANNEL)
@@ -321,13 +315,14 @@ class ServeLink(asyncio.BufferedProtocol):
             self._close_channel(request.channel, _TICKET_ENDED)
             return None
         file = channel.file
+        file.sends(time.monotonic())
         piece = least_sent(request.candidates, file.have, file.sent)
         if piece is None:
             self._reject(request, RejectReason.NO_SUCH_PIECE)
             return None
         file.sent[piece] += 1
         end = request.begin + request.length if request.length else file.geometry.length_of(piece)
-        return _Sending(request, channel, piece, request.begin, end)
+        return Sending(request, channel, piece, request.begin, end)
 
     def _send_slice(self) -> None:
         """One slice, then the other links have their turn."""
@@ -342,11 +337,12 @@ class ServeLink(asyncio.BufferedProtocol):
         if sending.channel.grant.valid_until_s <= time.time():
             self._close_channel(sending.request.channel, _TICKET_ENDED)
             return
-        now_s = time.monotonic()
-        if sending.slice_bytes and self._is_open:  # what is sealed passes this core's cache, which the shortest fits
-            self._slice_length.sent(sending.slice_bytes, now_s - sending.slice_at_s)
-        length = min(self._slice_length.next_bytes, sending.end - sending.begin)
+        self._measure_pace()
+        # What is sealed passes this core's cache, which the shortest fits.
+        length = min(self._slice_length.next_bytes if self._is_open else SHORTEST_BYTES, sending.end - sending.begin)
         file = sending.channel.file
+        self._slice_bytes, self._slice_at_s = length, time.monotonic()
+        file.sends(self._slice_at_s)
         header = encode(PieceHeader(sending.request.request_id, sending.piece, sending.begin, length))
         try:
             self._put(header, file, file.geometry.offset_of(sending.piece) + sending.begin, length)
@@ -357,7 +353,6 @@ class ServeLink(asyncio.BufferedProtocol):
             self._next_piece()
             return
         sending.begin += length
-        sending.slice_bytes, sending.slice_at_s = length, now_s
         assert self.peer is not None
         self._gate.sent(self.peer, file, length)
         if sending.begin == sending.end:
@@ -365,10 +360,26 @@ class ServeLink(asyncio.BufferedProtocol):
                 self._reject(sending.request, RejectReason.CANCELLED)
             else:
                 self._state.answered(sending.request.request_id)
-            self._sending = None
-            self._next_piece()
+            self._last, self._sending = sending, None
+            self._piece_handed_over()
         elif not self._reader.is_paused:
             self._next_slice = asyncio.get_running_loop().call_soon(self._send_slice)
+
+    def _piece_handed_over(self) -> None:
+        """The slot is kept until the transport is rid of it: otherwise there would be as many slots as links."""
+        if self._reader.is_paused:
+            self._is_leaving = True
+        else:
+            self._slice_bytes = 0  # what comes next says nothing about the pace
+            self._next_piece()
+
+    def _measure_pace(self) -> None:
+        """The link is ready for more."""
+        if self._slice_bytes:
+            self._slice_length.sent(self._slice_bytes, time.monotonic() - self._slice_at_s)
+            self._slice_bytes = 0
+            if isinstance(self._transport, SealedTransport):  # an open link's queue is short at any pace
+                self._transport.keep_queue_short(self._slice_length.is_slow)
 
     def _put(self, header: bytes, file: ServedFile, offset: int, length: int) -> None:
         """Header and bytes into the transport; on an open link the kernel takes them from the file. Raises OSError."""

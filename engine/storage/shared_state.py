@@ -1,8 +1,9 @@
 """One file's numbers, in memory shared by the coordinator and all workers: numpy arrays over an anonymous memory file.
 
-    leaves   uint8 (n, 32)   the hash each piece must have; written once, before anyone attaches
-    sent     uint32 (n,)     how often this client sent each piece; workers add to it, a lost count does no harm
-    have     uint8 (n,)      1: the piece is in the file and matched (I1)
+    sent_at_s  float64 (1,)    when this client last sent something of it, monotonic clock
+    leaves     uint8 (n, 32)   the hash each piece must have; written once, before anyone attaches
+    sent       uint32 (n,)     how often this client sent each piece; workers add to it, a lost count does no harm
+    have       uint8 (n,)      1: the piece is in the file and matched (I1)
 
 Invariant (I6): only the coordinator writes `have`, only ever from 0 to 1, after the bytes are in the file; so workers
 need no lock. The memory has no name and dies with the last process that maps it; nothing can be left behind.
@@ -19,10 +20,11 @@ from engine.storage.manifest import LEAF_BYTES, Leaves
 from engine.swarm.bitfield import Flags
 
 _SENT_BYTES = 4
+_CLOCK_BYTES = 8
 
 
 class SharedState:
-    """The three arrays of one file with `piece_count` pieces."""
+    """The arrays of one file with `piece_count` pieces."""
 
     def __init__(self, descriptor: int, piece_count: int) -> None:
         """Attach to memory made by `create`; the descriptor is not needed afterwards."""
@@ -30,10 +32,11 @@ class SharedState:
         if os.fstat(descriptor).st_size != size_bytes:
             raise ValueError(f"shared state of another size than {piece_count} pieces need")
         self._map = mmap.mmap(descriptor, size_bytes)
-        leaves_end = piece_count * LEAF_BYTES
+        leaves_end = _CLOCK_BYTES + piece_count * LEAF_BYTES
         sent_end = leaves_end + piece_count * _SENT_BYTES
         whole = np.frombuffer(self._map, np.uint8)
-        self.leaves: Leaves = whole[:leaves_end].reshape(piece_count, LEAF_BYTES)
+        self.sent_at_s: NDArray[np.float64] = whole[:_CLOCK_BYTES].view(np.float64)
+        self.leaves: Leaves = whole[_CLOCK_BYTES:leaves_end].reshape(piece_count, LEAF_BYTES)
         self.sent: NDArray[np.uint32] = whole[leaves_end:sent_end].view(np.uint32)
         self.have: Flags = whole[sent_end : sent_end + piece_count]
 
@@ -53,4 +56,4 @@ class SharedState:
 
 
 def _size_bytes(piece_count: int) -> int:
-    return max(1, piece_count * (LEAF_BYTES + _SENT_BYTES + 1))  # a map of nothing is not allowed
+    return _CLOCK_BYTES + piece_count * (LEAF_BYTES + _SENT_BYTES + 1)

@@ -19,6 +19,8 @@ from engine.swarm.geometry import Geometry
 from engine.transfer.events import AddFile
 
 _HASH_BYTES = 1 << 20
+SENT_FORGOTTEN_S = 5.0
+"""Longer than a slice takes on a link of 50 kB/s."""
 
 
 class OpenFile:
@@ -42,6 +44,14 @@ class OpenFile:
     @property
     def sent(self) -> NDArray[np.uint32]:
         return self._state.sent
+
+    def sends(self, now_s: float) -> None:
+        """Something of it is about to be sent. After a pause `sent` begins anew: what was sent to those of before says
+        nothing about what those who ask now lack.
+        """
+        if now_s - self._state.sent_at_s[0] > SENT_FORGOTTEN_S:
+            self._state.sent[:] = 0
+        self._state.sent_at_s[0] = now_s
 
     @property
     def leaves(self) -> Leaves:

@@ -1,11 +1,12 @@
 """Both ends of a link without sockets: a transport that keeps what was written, and ways to read and feed it."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from engine.swarm.slice_length import SHORTEST_BYTES
 from engine.wire.codec import Decoder, encode
 from engine.wire.messages import Message, PieceHeader
 from tests.fakes import Member
@@ -21,15 +22,18 @@ class _FinishedTls:
 
 
 class FakeTransport(asyncio.Transport):
-    """A sealed link to `peer` whose network takes everything at once."""
+    """A sealed link to `peer` whose network takes everything at once, or says `takes_no_more` after each slice."""
 
     def __init__(self, peer: Member) -> None:
         super().__init__({"ssl_object": _FinishedTls(peer)})
         self.written = bytearray()
         self.is_aborted = False
+        self.takes_no_more: Callable[[], None] = lambda: None
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         self.written += data
+        if len(data) >= SHORTEST_BYTES:
+            self.takes_no_more()
 
     def is_closing(self) -> bool:
         return self.is_aborted

@@ -12,6 +12,7 @@ from engine.net.serve_link import ServeLink
 from engine.net.tls import Identity, PeerIdentity
 from engine.settings import Settings
 from engine.swarm.geometry import Geometry
+from engine.swarm.slice_length import SHORTEST_BYTES
 from engine.swarm.upload_slots import UploadSlots
 from engine.wire.messages import (
     PROTOCOL_VERSION,
@@ -52,6 +53,9 @@ class FakeFile:
         if self.is_broken:
             raise OSError(116, "changed")
         return bytes(length)
+
+    def sends(self, now_s: float) -> None:
+        pass
 
     def descriptor(self) -> int:
         raise AssertionError("only for open links")
@@ -353,6 +357,37 @@ async def test_a_link_that_is_gone_gives_its_slot_to_the_next() -> None:
     first.connection_lost(None)
     await turns()
     assert pieces_in([*to_second.take()]) == [2]
+
+
+async def test_a_slot_is_kept_until_the_piece_has_left() -> None:
+    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    gate = FakeGate()
+    (first, at_first), (second, at_second) = a_link(gate, slots), a_link(gate, slots)
+    at_first.takes_no_more = first.pause_writing
+    say(first, Request(1, 1, 0, SHORTEST_BYTES, (0,)))
+    say(second, Request(1, 1, 0, 0, (1,)))
+    await turns()
+    assert pieces_in([*at_first.take()]) == [0]
+    assert pieces_in([*at_second.take()]) == []
+    first.resume_writing()
+    await turns()
+    assert pieces_in([*at_second.take()]) == [1]
+
+
+async def test_a_piece_that_is_cancelled_counts_as_never_sent_also_when_its_last_slice_is_gone() -> None:
+    gate = FakeGate()
+    link, transport = a_link(gate)
+    sent = gate.files["lab"].sent
+    say(link, Request(1, 1, 0, SHORTEST_BYTES, (2,)))
+    await turns()
+    assert sent.tolist() == [0, 0, 1, 0]
+    say(link, Cancel(1), Cancel(1))
+    assert sent.tolist() == [0, 0, 0, 0]
+    say(link, Request(2, 1, 0, 0, (3,)))
+    await turns(2)
+    say(link, Cancel(2))
+    assert sent.tolist() == [0, 0, 0, 0]
+    assert isinstance(transport.take()[-1], Reject)
 
 
 async def test_a_paused_link_sends_nothing_until_it_may() -> None:

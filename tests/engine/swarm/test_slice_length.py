@@ -34,6 +34,15 @@ def test_a_slice_between_the_two_lasts_as_long_as_it_may() -> None:
     assert abs(after(5e7, 60) - 5e7 * SLICE_S) < 0.05 * 5e7 * SLICE_S
 
 
+def test_a_link_is_slow_until_it_has_shown_its_pace_and_whenever_a_slice_takes_long() -> None:
+    length = SliceLength()
+    assert length.is_slow
+    for rate_bytes_per_s, is_slow in ((1e8, False), (5e6, True), (5e7, False)):
+        for _ in range(40):
+            length.sent(SHORTEST_BYTES, SHORTEST_BYTES / rate_bytes_per_s)
+        assert length.is_slow is is_slow
+
+
 def test_one_burst_does_not_make_a_slow_link_a_fast_one() -> None:
     length = SliceLength()
     for _ in range(10):

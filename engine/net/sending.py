@@ -1,0 +1,32 @@
+"""What a serve link has open, and what it is sending. Not here: when and to whom (serve_link)."""
+
+from dataclasses import dataclass
+
+from engine.net.admission import Grant, ServedFile
+from engine.wire.messages import Request
+
+
+@dataclass(slots=True)
+class Channel:
+    """A file that the fetcher opened."""
+
+    group_id: str
+    file: ServedFile
+    grant: Grant
+
+
+@dataclass(slots=True)
+class Sending:
+    """The piece chosen for a request: the bytes from `begin` to `end` of it are still to be sent."""
+
+    request: Request
+    channel: Channel
+    piece: int
+    begin: int
+    end: int
+    is_cut: bool = False
+
+    def count_back(self) -> None:
+        """The fetcher does not want it any more: for the choice among candidates it was never sent."""
+        sent = self.channel.file.sent
+        sent[self.piece] -= sent[self.piece] > 0
