@@ -27,10 +27,12 @@ def slot_board(descriptor: int, rows: int) -> SlotBoard:
 
 
 class SharedSlots(UploadSlots[ServeLink]):
-    """Looks every few milliseconds, while a link of this worker waits, whether a slot became free at another."""
+    """Looks every few milliseconds, while a link of this worker waits, whether a slot became free at another, if there
+    is one.
+    """
 
     def __init__(self, slot_count: int, board: SlotBoard, row: int) -> None:
-        super().__init__(slot_count, board, row, on_wait=self._look_soon)
+        super().__init__(slot_count, board, row, on_wait=self._look_soon if board.rows > 1 else None)
         self._is_looking = False
 
     def _look_soon(self) -> None:
