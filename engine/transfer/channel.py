@@ -1,7 +1,8 @@
 """Messages with file descriptors between two processes of this client, over a Unix socket.
 
-Length-prefixed msgpack, written as soon as the socket takes it and read in batches: one wake-up delivers everything
-that came. A descriptor is attached to the first byte of its message, so it is there when the message is.
+Length-prefixed msgpack, written as soon as the socket takes it, unless it may wait for the next, and read in batches:
+one wake-up delivers everything that came. A descriptor is attached to the first byte of its message, so it is there
+when the message is.
 
 Invariant: messages arrive in order or not at all; `on_closed` comes once, after the last of them. Both ends are this
 program, so a malformed message is a bug, not an attack.
@@ -26,6 +27,7 @@ _READ_BYTES = 64 << 10
 """Python takes this much memory for every read; from 128 KiB on the C library maps it anew each time (20 µs, not 4)."""
 _DESCRIPTORS_MAX = 64
 LINGER_S = 0.02
+"""How long what is of no use at once may wait for company: half of what a piece takes at 50 Mbit/s."""
 
 
 class Channel(Generic[Incoming]):
