@@ -10,6 +10,10 @@ Not here: who may send now (upload_slots).
 from collections.abc import Sequence
 from typing import Protocol
 
+SENT_FORGOTTEN_S = 5.0
+"""After so long without a byte of a file what was sent says nothing about what those who ask now lack; longer than a
+slice takes on a link of 50 kB/s."""
+
 
 class Counts(Protocol):
     """How often each piece was sent, or whether it is here: an array, a buffer, a list."""

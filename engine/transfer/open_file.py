@@ -16,11 +16,10 @@ from engine.storage.shared_state import SharedState
 from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import Flags
 from engine.swarm.geometry import Geometry
+from engine.swarm.sender_choice import SENT_FORGOTTEN_S
 from engine.transfer.events import AddFile
 
 _HASH_BYTES = 1 << 20
-SENT_FORGOTTEN_S = 5.0
-"""Longer than a slice takes on a link of 50 kB/s."""
 
 
 class OpenFile:

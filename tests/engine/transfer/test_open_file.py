@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from engine.storage.shared_state import SharedState
+from engine.swarm.sender_choice import SENT_FORGOTTEN_S
 from engine.transfer import events
-from engine.transfer.open_file import SENT_FORGOTTEN_S, OpenFile
+from engine.transfer.open_file import OpenFile
 from tests.builders import write_content
 
 PIECE = 1 << 18
