@@ -36,7 +36,7 @@ _SILENT_FROM = 0.97
 _DEADLINE_S = 1.0
 _TENTH = 0.1
 _BUSY = 90.0
-"""Percent of all cores from which on clients wait for each other and not for their links."""
+"""Percent of all cores from which on clients wait for each other, not for their links alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,11 +220,11 @@ def _figures(shape: Shape, trial: Trial | None, why: str) -> list[Figure]:
 
 
 def _load(courses: Sequence[Course]) -> str:
-    """Whether the links or the machine were the limit."""
+    """Whether the machine was a limit beside the links."""
     busy, own = (statistics.median(100 * share for share in shares) for shares in (
         [course.busy_share for course in courses], [course.cpu_share for course in courses]
     ))  # fmt: skip
-    limit = ": more than links was the limit" if busy > _BUSY else ""
+    limit = ": clients waited for cores too" if busy > _BUSY else ""
     return f"cores {busy:.0f} % busy, {own:.0f} % with the swarm{limit}"
 
 
