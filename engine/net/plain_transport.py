@@ -11,8 +11,8 @@ from engine.net.link_transport import LinkTransport
 
 _UNSENT_BYTES = 128 << 10
 """So much the system takes beyond what the path can carry now: what is in its buffer cannot be cancelled any more, and
-on one machine a short queue stays in the cache. Not on sealed links, where each record of 16 KiB is a call, and waiting
-for room after every few of them cost half as much CPU again."""
+on one machine a short queue stays in the cache. At any pace; sealed links, where each record of 16 KiB is a call, and
+waiting for room after every few of them cost half as much CPU again, have it only while they are slow."""
 
 _FileRange = tuple[int, int, int]
 """Descriptor, which is ours, offset, count."""

@@ -61,9 +61,7 @@ class Channel(Generic[Incoming]):
         if not self._is_open:
             return
         frame, self._lingering = self._lingering + self._frame(message), bytearray()
-        self._unsent.append((memoryview(frame), [os.dup(descriptor) for descriptor in descriptors]))
-        if len(self._unsent) == 1:
-            self._write()
+        self._queue(frame, [os.dup(descriptor) for descriptor in descriptors])
 
     def send_soon(self, message: Order | News) -> None:
         """With the next message that is sent, or within LINGER_S: the other process is not woken for this alone."""
@@ -75,9 +73,12 @@ class Channel(Generic[Incoming]):
         self._lingers_until = None
         if self._lingering:
             frame, self._lingering = self._lingering, bytearray()
-            self._unsent.append((memoryview(frame), []))
-            if len(self._unsent) == 1:
-                self._write()
+            self._queue(frame, [])
+
+    def _queue(self, frame: bytearray, descriptors: list[int]) -> None:
+        self._unsent.append((memoryview(frame), descriptors))
+        if len(self._unsent) == 1:
+            self._write()
 
     def _frame(self, message: Order | News) -> bytes:
         payload = self._encoder.encode(message)

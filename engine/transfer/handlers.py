@@ -2,6 +2,8 @@
 
 It reads like `functools.singledispatchmethod`, which makes a closure anew for every call and asks a weak dictionary:
 6 µs against 0.2, ten times a piece in every process of a client.
+
+Invariant: a type has one method. Not for: messages between peers, which are judged by `wire` first.
 """
 
 from collections.abc import Callable
