@@ -13,6 +13,7 @@ from engine.swarm.scheduler import Scheduler
 from engine.transfer import endgame_events, events
 from tests.engine.transfer.conftest import Node, World
 from tests.engine.transfer.test_transfer import MIB, until
+from tests.faults.faulty_network import FaultyNetwork
 
 
 @contextmanager
@@ -79,13 +80,20 @@ async def test_a_duplicate_is_written_once_the_silent_holder_has_let_go(world: W
 
 
 async def test_a_piece_in_parts_from_two_peers_is_whole_and_credited_to_both(world: World) -> None:
-    """The cut is ordered by hand the moment the one piece begins to come; all the rest is as ever."""
+    """The cut is ordered by hand when the one piece begins to come, over a network so slow that half of it is not yet
+    sent by then; all the rest is as ever.
+    """
     seeders = [await world.node(f"seeder{number}") for number in range(2)]
     leecher = await world.node("leecher")
     path, manifest = await world.file("data.bin", 16 * MIB, leecher, piece_bytes=16 * MIB)
     for seeder in seeders:
         seeder.serve(path, manifest)
-    leecher.knows(*seeders)
+    networks = [await FaultyNetwork.between(seeder.listener.port, seed=0) for seeder in seeders]
+    for network in networks:
+        network.fault, network.throttle_bytes_per_s = "throttle", 8 * MIB
+    leecher.directory.peers = [
+        seeder.member.at(network.port) for seeder, network in zip(seeders, networks, strict=True)
+    ]
     target = world.folder / "copy.bin"
     download, fetching = leecher.fetch(target, manifest)
     await until(lambda: download.state == "downloading" and download.scheduler.link_count > 1)
@@ -100,6 +108,8 @@ async def test_a_piece_in_parts_from_two_peers_is_whole_and_credited_to_both(wor
     shares = download.status().bytes_by_peer
     assert sum(shares.values()) == 16 * MIB
     assert len(shares) == 2
+    for network in networks:
+        await network.close()
 
 
 async def test_of_a_piece_in_parts_that_does_not_match_only_the_liar_is_blamed(
