@@ -3,7 +3,8 @@
 A host is a namespace with one link, `host_address(number)`; the bridge has a namespace of its own. So nothing is added
 to the machine's own network, and whatever is inside goes with its namespace, also after an error or Ctrl-C; what a run
 that was killed left behind, processes too, is removed by the next one. Shaping is a token bucket at each end of a link
-(its queue holds 50 ms), so an uplink and a downlink are two bottlenecks, as with a network card.
+(its queue holds 50 ms), so an uplink and a downlink are two bottlenecks, as with a network card. TCP on every host has
+Linux's default congestion control, cubic, whatever the machine itself is set to.
 
 Not for: delay and loss; not every kernel has netem.
 """
@@ -20,6 +21,7 @@ import psutil
 
 _PREFIX = "shoal-bench"
 _LEFT_BEHIND = re.compile(rf"{_PREFIX}-(\d+)-\w+")
+_SUBNET = "10.77.0.0/24"
 _BURST, _QUEUE = "128kb", "50ms"
 """The burst lets the kernel's large segments (64 KiB) pass whole: taking them apart costs CPU that the clients need."""
 
@@ -98,6 +100,7 @@ class Network:
         _ip("-n", host, "address", "add", f"{host_address(number)}/24", "dev", "wire")
         _ip("-n", host, "link", "set", "wire", "up")
         _ip("-n", host, "link", "set", "lo", "up")
+        _ip("-n", host, "route", "change", _SUBNET, "dev", "wire", "congctl", "cubic")
 
 
 def _remove_left_behind() -> None:
