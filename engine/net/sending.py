@@ -27,6 +27,6 @@ class Sending:
     is_cut: bool = False
 
     def count_back(self) -> None:
-        """The fetcher does not want it any more: for the choice among candidates it was never sent."""
+        """The fetcher is gone or does not want it any more: for the choice among candidates it was never sent."""
         sent = self.channel.file.sent
         sent[self.piece] -= sent[self.piece] > 0

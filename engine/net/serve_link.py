@@ -164,7 +164,10 @@ class ServeLink(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._queue.clear()
         self._channels.clear()
-        self._sending = None
+        unsent = self._last if self._is_leaving else self._sending
+        if unsent is not None:
+            unsent.count_back()
+        self._sending = self._last = None
         self._reader.close()
         self._release_slot()
         self._gate.link_lost(self)

@@ -390,6 +390,29 @@ async def test_a_piece_that_is_cancelled_counts_as_never_sent_also_when_its_last
     assert isinstance(transport.take()[-1], Reject)
 
 
+@pytest.mark.parametrize("length", [0, SHORTEST_BYTES])
+async def test_a_piece_that_a_lost_link_was_sending_counts_as_never_sent(length: int) -> None:
+    """Of one slice, all of it waits in the transport; of more, the rest is still to come."""
+    gate = FakeGate()
+    link, transport = a_link(gate)
+    transport.takes_no_more = link.pause_writing
+    say(link, Request(1, 1, 0, length, (2,)))
+    await turns()
+    assert gate.files["lab"].sent.tolist() == [0, 0, 1, 0]
+    link.connection_lost(None)
+    assert gate.files["lab"].sent.tolist() == [0, 0, 0, 0]
+
+
+async def test_what_a_link_has_sent_stays_counted_when_it_is_lost() -> None:
+    gate = FakeGate()
+    link, transport = a_link(gate)
+    say(link, Request(1, 1, 0, 0, (2,)))
+    await turns()
+    assert pieces_in([*transport.take()]) == [2]
+    link.connection_lost(None)
+    assert gate.files["lab"].sent.tolist() == [0, 0, 1, 0]
+
+
 async def test_a_paused_link_sends_nothing_until_it_may() -> None:
     link, transport = a_link(FakeGate())
     link.pause_writing()
