@@ -144,8 +144,10 @@ class Swarm:
         serving = server.serving.pop(fetcher.number, None)
         if serving is not None:
             serving.queue.clear()
-            if serving.sending is not None and serving.sending.transfer is not None:
-                serving.sending.transfer.stop()
+            if serving.sending is not None:
+                server.sent[serving.sending.piece] -= 1
+                if serving.sending.transfer is not None:
+                    serving.sending.transfer.stop()
             serving.sending = None
             self._start_all(server.slots.release(serving, self.clock.now_s))
 
