@@ -33,8 +33,8 @@ class Availability:
         self._count = np.zeros(piece_count, np.uint16)
         # A plain buffer beside each array: reading one element of a numpy array costs five times as much.
         self._counts = self._count.data
-        # At random; numpy.random is not loaded for this alone: that takes 25 ms of a first download.
-        ranked = np.frombuffer(rng.randbytes(8 * piece_count), np.uint64).argsort().astype(np.int32)
+        ranked = np.arange(piece_count, dtype=np.int32)
+        np.random.Generator(np.random.PCG64(rng.getrandbits(64))).shuffle(ranked)
         self._wanted = np.ones(piece_count, np.bool_)
         self._is_wanted = self._wanted.data
         self._positions = np.zeros(piece_count, np.int32)
