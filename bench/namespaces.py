@@ -21,7 +21,7 @@ import psutil
 
 _PREFIX = "shoal-bench"
 _LEFT_BEHIND = re.compile(rf"{_PREFIX}-(\d+)-\w+")
-_SUBNET = "10.77.0.0/24"
+_SUBNET, _PREFIX_BITS = "10.77.0", 24
 _BURST, _QUEUE = "128kb", "50ms"
 """The burst lets the kernel's large segments (64 KiB) pass whole: taking them apart costs CPU that the clients need."""
 
@@ -40,7 +40,7 @@ def check_possible() -> None:
 
 
 def host_address(number: int) -> str:
-    return f"10.77.0.{number + 1}"
+    return f"{_SUBNET}.{number + 1}"
 
 
 class Network:
@@ -97,10 +97,10 @@ class Network:
         _ip("netns", "add", host)
         _ip("-n", self._bridge, "link", "add", port, "type", "veth", "peer", "name", "wire", "netns", host)
         _ip("-n", self._bridge, "link", "set", port, "master", "bridge", "up")
-        _ip("-n", host, "address", "add", f"{host_address(number)}/24", "dev", "wire")
+        _ip("-n", host, "address", "add", f"{host_address(number)}/{_PREFIX_BITS}", "dev", "wire")
         _ip("-n", host, "link", "set", "wire", "up")
         _ip("-n", host, "link", "set", "lo", "up")
-        _ip("-n", host, "route", "change", _SUBNET, "dev", "wire", "congctl", "cubic")
+        _ip("-n", host, "route", "change", f"{_SUBNET}.0/{_PREFIX_BITS}", "dev", "wire", "congctl", "cubic")
 
 
 def _remove_left_behind() -> None:
