@@ -5,6 +5,7 @@ measured (bench.swarm), the course of a run (bench.swarm_course).
 """
 
 import shutil
+import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
@@ -17,6 +18,7 @@ from bench.rivals.libtorrent import PIECE_BYTES
 from bench.rivals.torrent import write_torrent
 from bench.shoal import PASSWORD
 from bench.swarm_course import Course, Program, follow, wait_for
+from engine.swarm.sender_choice import SENT_FORGOTTEN_S
 
 TRACKER, ORIGIN = 0, 1
 _PORT, _TORRENT_PORT = 7001, 6881
@@ -83,10 +85,12 @@ class ShoalSwarm:
         wait_for("done_at_s", [leecher])
 
     def forget(self, leechers: Sequence[Program]) -> None:
+        """All of it is removed, and the origin quiet for so long that it does not count what it sent any more."""
         for each in leechers:
             path = self._folder / str(each.host) / self._source.name
             each.send({"do": "forget", "name": self._source.name, "path": str(path)})
         wait_for("is_ready", leechers)
+        time.sleep(SENT_FORGOTTEN_S)
 
     def close(self) -> None:
         self._stack.close()

@@ -131,7 +131,10 @@ class Course:
         return next(at_s for at_s, count in self.curves[host] if count >= share * self.size_bytes)
 
     def uploaded_when_out(self) -> float:
-        """Bytes over the origin's link, headers included, until every piece was at some leecher."""
+        """Bytes over the origin's link, headers included, until every piece was at some leecher; 0 if it was not there.
+        """
+        if not self.uploaded:
+            return 0.0
         out_s = max(self.first_seen.values())
         before = max(((s, count) for s, count in self.uploaded if s <= out_s), default=self.uploaded[0])
         after = min(((s, count) for s, count in self.uploaded if s > out_s), default=self.uploaded[-1])
@@ -140,7 +143,7 @@ class Course:
 
     def as_json(self) -> dict[str, Any]:
         return {"seconds": self.seconds, "wasted_bytes": self.wasted_bytes, "cpu_share": self.cpu_share,
-                "busy_share": self.busy_share}  # fmt: skip
+                "busy_share": self.busy_share, "uploaded_when_out": self.uploaded_when_out()}  # fmt: skip
 
 
 def follow(
