@@ -131,8 +131,7 @@ class Course:
         return next(at_s for at_s, count in self.curves[host] if count >= share * self.size_bytes)
 
     def uploaded_when_out(self) -> float:
-        """Bytes over the origin's link, headers included, until every piece was at some leecher; 0 if it was not there.
-        """
+        """Bytes over the origin's link, headers included, until some leecher had the last piece; 0 without origin."""
         if not self.uploaded:
             return 0.0
         out_s = max(self.first_seen.values())
