@@ -145,9 +145,7 @@ class Swarm:
         if serving is not None:
             serving.queue.clear()
             if serving.sending is not None:
-                server.sent[serving.sending.piece] -= 1
-                if serving.sending.transfer is not None:
-                    serving.sending.transfer.stop()
+                self._call_off(server, serving.sending)
             serving.sending = None
             self._start_all(server.slots.release(serving, self.clock.now_s))
 
@@ -164,10 +162,14 @@ class Swarm:
             serving.queue.remove(ask)
         sending = serving.sending
         if sending is not None and sending.ask.request_id == request_id:
-            if sending.transfer is not None:
-                sending.transfer.stop()
-            serving.server.sent[sending.piece] -= 1
+            self._call_off(serving.server, sending)
             self._sent(serving, sending)
+
+    def _call_off(self, server: Node, sending: Sending) -> None:
+        """For the choice among candidates it was never sent."""
+        if sending.transfer is not None:
+            sending.transfer.stop()
+        server.sent[sending.piece] -= 1
 
     # ------------------------------------------------------------ the serving side
 
