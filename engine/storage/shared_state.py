@@ -40,6 +40,12 @@ class SharedState:
         self.sent: NDArray[np.uint32] = whole[leaves_end:sent_end].view(np.uint32)
         self.have: Flags = whole[sent_end : sent_end + piece_count]
 
+    def verified(self) -> list[int]:
+        """The pieces whose have-bit is set, ascending."""
+        # A copy, since nonzero counts first, lists then, and raises RuntimeError if the count no longer holds.
+        pieces: list[int] = np.flatnonzero(self.have.copy()).tolist()
+        return pieces
+
     @classmethod
     def create(cls, piece_count: int) -> tuple["SharedState", int]:
         """Fresh, all zero, and the descriptor to pass on to workers; the caller closes it. Raises StorageError."""

@@ -40,6 +40,10 @@ class OpenFile:
     def have(self) -> Flags:
         return self._state.have
 
+    def verified(self) -> list[int]:
+        """The pieces that can be served, ascending."""
+        return self._state.verified()
+
     @property
     def sent(self) -> NDArray[np.uint32]:
         return self._state.sent

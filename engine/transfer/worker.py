@@ -15,8 +15,6 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
-import numpy as np
-
 from engine.net.admission import Grant, ServedFile
 from engine.net.callers import Caller, Callers
 from engine.net.fetch_link import FetchLink
@@ -141,7 +139,7 @@ class Worker:
     def _tell_again(self, order: events.TellAgain) -> None:
         file = self._files.get(order.file_id)
         if file is not None:
-            pieces = tuple(np.flatnonzero(file.have).tolist())
+            pieces = tuple(file.verified())
             for link in self._serve_links:
                 if pieces and link.peer is not None and link.peer.thumbprint == order.peer:
                     link.announce(file, pieces)

@@ -1,12 +1,26 @@
 """One file's arrays, seen by everybody who is attached to the same memory."""
 
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from bench.processes import ROOT
 from engine.storage.manifest import LEAF_BYTES
 from engine.storage.shared_state import SharedState
+
+_WRITER = """
+import sys
+from engine.storage.shared_state import SharedState
+have = SharedState(int(sys.argv[1]), 20_000).have
+while True:
+    have[:] = 0
+    for piece in range(20_000):
+        have[piece] = 1
+"""
+"""Begins again and again, which no coordinator does: so there is no end to wait for."""
 
 
 @pytest.mark.parametrize("piece_count", [0, 1, 3, 1000])
@@ -51,3 +65,19 @@ def test_the_descriptor_does_not_outlive_an_exec() -> None:
         assert not os.get_inheritable(descriptor)
     finally:
         os.close(descriptor)
+
+
+def test_pieces_are_listed_while_another_process_adds_some() -> None:
+    state, descriptor = SharedState.create(20_000)
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(descriptor)], pass_fds=[descriptor], cwd=ROOT)
+    os.close(descriptor)
+    try:
+        seen = 0
+        while seen < 1000:  # of some, not of none or all
+            pieces = state.verified()
+            assert pieces == sorted(set(pieces))
+            seen += 0 < len(pieces) < 20_000
+            assert writer.poll() is None
+    finally:
+        writer.kill()
+        writer.wait()
