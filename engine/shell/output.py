@@ -41,7 +41,7 @@ Not for: what a result says (sentences).
 import json
 import time
 from collections.abc import Callable
-from typing import Protocol, TextIO
+from typing import Protocol
 
 from msgspec import Struct, to_builtins
 
@@ -84,6 +84,14 @@ class Progress(Struct, frozen=True):
         return self.command, self.group_id, self.name
 
 
+class Stream(Protocol):
+    """As much of a text stream as print needs."""
+
+    def write(self, text: str, /) -> object: ...
+
+    def flush(self) -> object: ...
+
+
 class Output(Protocol):
     """Where the outcome of commands goes."""
 
@@ -103,7 +111,7 @@ class Output(Protocol):
 class HumanOutput:
     """Results on one stream, everything else on another; progress as a live line where that is a terminal."""
 
-    def __init__(self, results: TextIO, asides: TextIO, *, is_live: bool, now_s: Clock = time.monotonic) -> None:
+    def __init__(self, results: Stream, asides: Stream, *, is_live: bool, now_s: Clock = time.monotonic) -> None:
         self._results = results
         self._asides = asides
         self._is_live = is_live
@@ -136,7 +144,7 @@ class HumanOutput:
         self._pace.forget(progress.key)
         self._clear_live_line()
 
-    def _write(self, stream: TextIO, text: str) -> None:
+    def _write(self, stream: Stream, text: str) -> None:
         if not text:
             return
         self._clear_live_line()
@@ -151,7 +159,7 @@ class HumanOutput:
 class JsonOutput:
     """One JSON object a line, everything on one stream."""
 
-    def __init__(self, stream: TextIO, *, now_s: Clock = time.monotonic) -> None:
+    def __init__(self, stream: Stream, *, now_s: Clock = time.monotonic) -> None:
         self._stream = stream
         self._pace = Pace(now_s, _JSON_PROGRESS_S)
 

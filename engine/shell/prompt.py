@@ -21,11 +21,11 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
-from prompt_toolkit.patch_stdout import patch_stdout
 
 from engine.errors import LocalError, ShoalError
 from engine.reports import Notice
 from engine.shell import figures, safe_text
+from engine.shell.above_prompt import AbovePrompt
 from engine.shell.actions import Context
 from engine.shell.commands import LEAVING, Invocation
 from engine.shell.completion import KnownNames, offers
@@ -53,31 +53,32 @@ class _LineGivenUp(Exception):
 
 async def run_prompt(start: Callable[[Callable[[Notice], None]], Awaitable["Client"]], incidents: IncidentLog) -> int:
     """The exit code: 0, or 1 if the client did not start. A refused command is no failure of a person's session."""
-    with patch_stdout():
-        output = PromptOutput()
-        incidents.watch(asyncio.get_running_loop(), lambda error: output.error(None, error))
-        prompt = _Prompt(asyncio.ensure_future(start(output.notice)), output, incidents)
-        try:
-            with (
-                while_signals_cancel(asyncio.current_task(), (SIGTERM, SIGHUP)),
-                while_signals_call(prompt.interrupt, (SIGINT,)),
-            ):
-                await prompt.run()
-        except asyncio.CancelledError:
-            pass  # by a signal
-        except ShoalError as error:
-            output.error(None, error)
-            return 1
-        finally:
-            await prompt.close()
+    above = AbovePrompt(sys.stdout)
+    output = PromptOutput(above)
+    incidents.watch(asyncio.get_running_loop(), lambda error: output.error(None, error))
+    prompt = _Prompt(asyncio.ensure_future(start(output.notice)), output, incidents)
+    try:
+        with (
+            while_signals_cancel(asyncio.current_task(), (SIGTERM, SIGHUP)),
+            while_signals_call(prompt.interrupt, (SIGINT,)),
+        ):
+            await prompt.run()
+    except asyncio.CancelledError:
+        pass  # by a signal
+    except ShoalError as error:
+        output.error(None, error)
+        return 1
+    finally:
+        await prompt.close()
+        above.flush()
     return 0
 
 
 class PromptOutput(HumanOutput):
     """Everything above the prompt; progress is kept for the live line below it."""
 
-    def __init__(self) -> None:
-        super().__init__(sys.stdout, sys.stdout, is_live=False)
+    def __init__(self, above: AbovePrompt) -> None:
+        super().__init__(above, above, is_live=False)
         self.moving: dict[tuple[str, str, str], Progress] = {}
 
     def error(self, command: str | None, error: ShoalError) -> None:

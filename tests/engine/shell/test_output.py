@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from engine.errors import LocalError
 from engine.reports import Notice
+from engine.shell.above_prompt import AbovePrompt
 from engine.shell.output import HumanOutput, JsonOutput, Progress, Result
 from engine.shell.prompt import PromptOutput
 
@@ -111,7 +112,7 @@ def test_a_live_line_is_redrawn_and_cleared_before_anything_else(clock: "Clock")
 
 
 def test_the_live_line_below_the_prompt_sums_up_what_is_moved() -> None:
-    output = PromptOutput()
+    output = PromptOutput(AbovePrompt(io.StringIO()))
     assert "nothing is being moved" in output.live_line()
     output.progress(download(50, "a.bin"))
     assert output.live_line().endswith("3 peers  a.bin")
