@@ -8,9 +8,9 @@ and everybody has as many links as before. Who leaves takes its links along, and
 ask again. Two complete peers have nothing to say to each other: they are never linked, and no longer linked once both
 are complete.
 
-Invariant: links are mutual, never to oneself, never between two complete peers; whoever asks has a neighbour if there
-is anybody who could be one; nobody has more than DEGREE links because of others, but for one that a newcomer
-would otherwise be without.
+Invariant: links are mutual, never to oneself, never between two complete peers; an incomplete peer that asks has a
+neighbour if there is anybody, a complete one if anybody it could serve has a place; nobody has more than DEGREE links
+because of others, but for one that an incomplete newcomer would otherwise be without.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -84,7 +84,7 @@ class _Graph:
     def join(self, node: int, others: Sequence[int], chance: "random.Random") -> None:
         """Links from `node` to some of `others`, where it has too few."""
         own = self._links.setdefault(node, set())
-        if len(own) >= DEGREE:
+        if len(own) >= DEGREE and not own.isdisjoint(others):
             return
         able = [other for other in others if other not in own and not self._are_complete(node, other)]
         chance.shuffle(able)
@@ -93,7 +93,8 @@ class _Graph:
             if len(own) < DEGREE and self._degree_of(other) < DEGREE:
                 self._link(node, other)
         self._go_between(node, able, chance)
-        if able and not own:
+        # Its places may all be kept for somebody who is expected. Only a complete peer can do without a neighbour.
+        if able and own.isdisjoint(others) and (node not in self._complete or self._degree_of(able[0]) < DEGREE):
             self._link(node, able[0])
 
     def lose_patience(self) -> None:

@@ -129,6 +129,16 @@ def test_two_complete_peers_are_not_linked_and_not_any_more_once_both_are_comple
     assert swarm.neighbours() == {1: set(), 2: set(), 3: set()}
 
 
+def test_complete_peers_take_no_place_of_a_leecher_that_has_enough() -> None:
+    swarm = Swarm(9)
+    swarm.join()
+    for _ in range(3 * DEGREE):
+        swarm.join(is_complete=True)
+    assert len(swarm.neighbours()[1]) == DEGREE
+    swarm.join()
+    assert len(swarm.neighbours()[swarm.last]) == DEGREE
+
+
 def test_the_new_neighbours_are_told_from_those_it_had() -> None:
     swarm = Swarm(6)
     swarm.join()
@@ -197,7 +207,9 @@ class HandoutMachine(RuleBasedStateMachine):
         could = [each for each in swarm.complete if each != session]
         if swarm.complete[session]:
             could = [each for each in could if not swarm.complete[each]]
-        assert bool(peers) == bool(could)
+        graph = self.swarm.handout._graphs[FILE]
+        are_full = swarm.complete[session] and all(len(graph.neighbours_of(each)) >= DEGREE for each in could)
+        assert peers or not could or are_full
         # Once somebody asked, nobody who left or is as complete as its neighbour is left in the graph.
         links = swarm.neighbours()
         assert all(swarm.complete[a] + swarm.complete[b] < 2 for a in links for b in links[a])
@@ -212,7 +224,7 @@ class HandoutMachine(RuleBasedStateMachine):
             for session, others in graph._links.items():
                 assert session not in others
                 assert all(session in graph._links[other] for other in others)
-                assert len(others) <= WANT + 1
+                assert len(others & self.swarm.complete.keys()) <= DEGREE + 1
 
 
 TestHandoutMachine = HandoutMachine.TestCase

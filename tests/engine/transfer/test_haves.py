@@ -1,11 +1,11 @@
 """Whom a client tells of the pieces it gains: those that lack them."""
 
+import os
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
 from engine.net.tls import PeerIdentity
+from engine.storage.shared_state import SharedState
 from engine.transfer import events
 from engine.transfer.download_run import DownloadRun
 from engine.transfer.worker import Worker
@@ -23,7 +23,9 @@ class FakeServeLink:
 
 
 def worker_with(*links: FakeServeLink) -> Any:
-    file = SimpleNamespace(have=np.array([1, 0, 1, 1], np.uint8))
+    file, descriptor = SharedState.create(4)
+    os.close(descriptor)
+    file.have[:] = [1, 0, 1, 1]
     return SimpleNamespace(_files={7: file}, _serve_links=dict.fromkeys(links))
 
 
