@@ -5,12 +5,10 @@ Not here: how that is decided (transfer.gate), what the link does with the answe
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engine.net.tls import PeerIdentity
 from engine.swarm.bitfield import Flags
 from engine.swarm.geometry import Geometry
+from engine.swarm.sender_choice import SentPieces
 from engine.wire.messages import Open, Renew
 
 if TYPE_CHECKING:
@@ -25,11 +23,7 @@ class ServedFile(Protocol):
     @property
     def have(self) -> Flags: ...
     @property
-    def sent(self) -> NDArray[np.uint32]:
-        """How often each piece was sent, shape (piece_count,); shared by all workers."""
-
-    def sends(self, now_s: float) -> None:
-        """Something of it is about to be sent; after a long pause `sent` begins anew."""
+    def sent(self) -> SentPieces: ...
 
     def read(self, offset: int, length: int) -> memoryview | bytes:
         """Raises OSError when the file is not what was shared any more."""

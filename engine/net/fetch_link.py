@@ -79,7 +79,9 @@ class FetchListener(Protocol):
     def granted(self, link: "FetchLink", request_id: int, channel: int, piece: int) -> None: ...
     def received(self, link: "FetchLink", request_id: int, channel: int, piece: int, is_good: bool) -> None: ...
     def received_part(self, link: "FetchLink", request_id: int, channel: int, digest: bytes) -> None: ...
-    def rejected(self, link: "FetchLink", request_id: int) -> None: ...
+    def rejected(self, link: "FetchLink", request_id: int, after_s: float) -> None:
+        """`after_s`: how long nothing else should be asked for, if the server only puts us off; else 0."""
+
     def wasted(self, link: "FetchLink", channel: int, count: int) -> None:
         """So many bytes of a file came and were not kept."""
 
@@ -248,7 +250,7 @@ class FetchLink(asyncio.BufferedProtocol):
             case Reject():
                 if self._sink_request == message.request_id:
                     self._drop_sink()
-                self._listener.rejected(self, message.request_id)
+                self._listener.rejected(self, message.request_id, message.after_ms / 1000)
             case Bye():
                 self.end(message.reason)
 

@@ -27,6 +27,5 @@ class Sending:
     is_cut: bool = False
 
     def count_back(self) -> None:
-        """The fetcher is gone or does not want it any more: for the choice among candidates it was never sent."""
-        sent = self.channel.file.sent
-        sent[self.piece] -= sent[self.piece] > 0
+        """The fetcher is gone or does not want it any more."""
+        self.channel.file.sent.count_back(self.piece)

@@ -11,6 +11,7 @@ Not here: what a ticket must say (the gate), how many links send at a time (swar
 """
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -25,7 +26,6 @@ from engine.net.sending import Channel, Sending
 from engine.net.tls import Identity, PeerIdentity, peer_of
 from engine.settings import Settings
 from engine.swarm.bitfield import pack
-from engine.swarm.sender_choice import least_sent
 from engine.swarm.slice_length import SHORTEST_BYTES, SliceLength
 from engine.swarm.upload_slots import UploadSlots
 from engine.wire.codec import Decoder, encode
@@ -274,9 +274,9 @@ class ServeLink(asyncio.BufferedProtocol):
         else:
             self._cancel(lambda request: request.request_id == message.request_id)
 
-    def _reject(self, request: Request, reason: RejectReason) -> None:
+    def _reject(self, request: Request, reason: RejectReason, after_s: float = 0.0) -> None:
         self._state.answered(request.request_id)
-        self._send(Reject(request.request_id, reason))
+        self._send(Reject(request.request_id, reason, math.ceil(1000 * after_s)))
 
     # ------------------------------------------------------------ pieces
 
@@ -317,13 +317,17 @@ class ServeLink(asyncio.BufferedProtocol):
             self._reject(request, RejectReason.CANCELLED)
             self._close_channel(request.channel, _TICKET_ENDED)
             return None
-        file = channel.file
-        file.sends(time.monotonic())
-        piece = least_sent(request.candidates, file.have, file.sent)
+        file, now_s = channel.file, time.monotonic()
+        file.sent.goes_on(now_s)
+        piece = file.sent.least(request.candidates, file.have)
         if piece is None:
             self._reject(request, RejectReason.NO_SUCH_PIECE)
             return None
-        file.sent[piece] += 1
+        wait_s = file.sent.wait_s(piece, now_s)
+        if wait_s and not request.length:  # a part belongs to the endgame, which cannot do without it
+            self._reject(request, RejectReason.LATER, wait_s)
+            return None
+        file.sent.count(piece, now_s)
         end = request.begin + request.length if request.length else file.geometry.length_of(piece)
         return Sending(request, channel, piece, request.begin, end)
 
@@ -345,7 +349,7 @@ class ServeLink(asyncio.BufferedProtocol):
         length = min(self._slice_length.next_bytes if self._is_open else SHORTEST_BYTES, sending.end - sending.begin)
         file = sending.channel.file
         self._slice_bytes, self._slice_at_s = length, time.monotonic()
-        file.sends(self._slice_at_s)
+        file.sent.goes_on(self._slice_at_s)
         header = encode(PieceHeader(sending.request.request_id, sending.piece, sending.begin, length))
         try:
             self._put(header, file, file.geometry.offset_of(sending.piece) + sending.begin, length)

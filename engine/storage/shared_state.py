@@ -1,8 +1,8 @@
 """One file's numbers, in memory shared by the coordinator and all workers: numpy arrays over an anonymous memory file.
 
-    sent_at_s  float64 (1,)    when this client last sent something of it, monotonic clock
     leaves     uint8 (n, 32)   the hash each piece must have; written once, before anyone attaches
-    sent       uint32 (n,)     how often this client sent each piece; workers add to it, a lost count does no harm
+    sent       uint32 (n,)     how often this client sent each piece, and
+    sent_at_s  float64 (3,)    when; workers write to both (swarm.sender_choice)
     have       uint8 (n,)      1: the piece is in the file and matched (I1)
 
 Invariant (I6): only the coordinator writes `have`, only ever from 0 to 1, after the bytes are in the file; so workers
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from engine.storage.disk_errors import explained
 from engine.storage.manifest import LEAF_BYTES, Leaves
 from engine.swarm.bitfield import Flags
+from engine.swarm.sender_choice import CLOCKS
 
 _SENT_BYTES = 4
-_CLOCK_BYTES = 8
+_CLOCK_BYTES = 8 * CLOCKS
 
 
 class SharedState:

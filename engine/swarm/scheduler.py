@@ -7,6 +7,7 @@ arguments and nothing here does I/O.
 Rules, in the order they apply (ARCHITECTURE.md, "Scheduling", has the reasons and measurements):
 1. The sum in flight is bounded and spread: every link gets one request, more only if there are fewer links than the
    bound and all have something to offer; a request that waits in a server's queue keeps its candidates from others.
+   A server that puts us off is asked for nothing for that long.
 2. A link beyond that only while it has less in flight than twice its rate × round trip.
 3. A request names a few of the rarest free pieces, no piece twice over all links, fewer near the end. To a complete
    peer it names more of them, as long as some piece is had by nobody else.
@@ -136,6 +137,13 @@ class Scheduler:
             self._bar(request, now_s + REFUSED_S)
             self._give_back(request)
 
+    def put_off(self, request_id: RequestId, until_s: float) -> None:
+        """The server would rather not send it now, nor anything else before then: others, meanwhile."""
+        request = self._leases.find(request_id)
+        if request is not None:
+            self._links[request.link].rests_until_s = until_s
+            self._give_back(request)
+
     def revoked(self, request_id: RequestId) -> None:
         """The worker has stopped writing that piece."""
         request = self._leases.find(request_id)
@@ -241,6 +249,8 @@ class Scheduler:
         queue: list[tuple[bool, int, bool, float, LinkId]] = []
         for link in (self._links.keys() if self._share_of_link() > 1 else self._roomy) - self._dry:
             each, in_flight = self._links[link], self.in_flight_of(link)
+            if each.rests_until_s > now_s:
+                continue
             if self._has_room(link, in_flight):
                 is_silent, chance = each.silent_until_s > now_s, self._rng.random()
                 queue.append((is_silent, in_flight, self._is_spared(each), chance, link))
@@ -278,7 +288,7 @@ class Scheduler:
         return source.pieces.is_complete and self._availability.is_common
 
     def _is_anyone_awake(self, now_s: float) -> bool:
-        return any(each.silent_until_s <= now_s and link not in self._dry for link, each in self._links.items())
+        return any(each.is_awake(now_s) and link not in self._dry for link, each in self._links.items())
 
     def _candidates(self, link: LinkId, now_s: float) -> tuple[int, ...]:
         """Rule 3. Near the end a share of what is free, so that every link still finds something."""
@@ -338,7 +348,7 @@ class Scheduler:
         served = {request.thief for request in self._leases}
         idle = [
             link for link, source in self._links.items()
-            if link not in served and source.silent_until_s <= now_s and not self._leases.of_link(link)
+            if link not in served and source.is_awake(now_s) and not self._leases.of_link(link)
         ]  # fmt: skip
         if idle and len(self._leases):
             for takeover in list(self._endgame.takeovers(idle, now_s, is_over=is_over)):

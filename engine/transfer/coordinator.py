@@ -270,8 +270,12 @@ class Coordinator:
 
     @_handlers.register
     def _refused(self, news: events.RequestRefused, slot: int) -> None:
+        now_s = time.monotonic()
         for download in self._fetching():
-            download.scheduler.refused(news.request_id, time.monotonic())
+            if news.after_s:
+                download.scheduler.put_off(news.request_id, now_s + news.after_s)
+            else:
+                download.scheduler.refused(news.request_id, now_s)
 
     @_handlers.register
     def _revoked(self, news: events.RequestRevoked, slot: int) -> None:

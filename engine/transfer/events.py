@@ -275,10 +275,11 @@ class PieceRejected(News, tag="piece_rejected", frozen=True):
 
 
 class RequestRefused(News, tag="request_refused", frozen=True):
-    """The server will not answer this request."""
+    """The server will not answer this request, or only `after_s` seconds (0: never)."""
 
     link_id: int
     request_id: int
+    after_s: float
 
 
 class RequestRevoked(News, tag="request_revoked", frozen=True):

@@ -7,16 +7,13 @@ written is checked by the have-bits alone; its marks change all the time.
 import errno
 import os
 
-import numpy as np
-from numpy.typing import NDArray
-
 from engine.storage.destination import open_destination
 from engine.storage.manifest import Leaves, piece_hasher
 from engine.storage.shared_state import SharedState
 from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import Flags
 from engine.swarm.geometry import Geometry
-from engine.swarm.sender_choice import SENT_FORGOTTEN_S
+from engine.swarm.sender_choice import SentPieces
 from engine.transfer.events import AddFile
 
 _HASH_BYTES = 1 << 20
@@ -25,7 +22,7 @@ _HASH_BYTES = 1 << 20
 class OpenFile:
     """Made from the coordinator's order; takes the data descriptor over."""
 
-    def __init__(self, order: AddFile, state_descriptor: int, data_descriptor: int) -> None:
+    def __init__(self, order: AddFile, slot_count: int, state_descriptor: int, data_descriptor: int) -> None:
         """Raises OSError if the file cannot be mapped or is not as long as it should be."""
         self.file_id = order.file_id
         self.group_id = order.group_id
@@ -33,6 +30,7 @@ class OpenFile:
         self.geometry = Geometry(order.size_bytes, order.piece_bytes)
         self._stamp = Stamp(order.inode, order.size_bytes, order.mtime_ns) if order.inode else None
         self._state = SharedState(state_descriptor, self.geometry.piece_count)
+        self.sent = SentPieces(self._state.sent, self._state.sent_at_s, slot_count, order.piece_bytes)
         backend = "mapped" if order.backend == "mapped" else "pwrite"
         self._destination = open_destination(data_descriptor, order.size_bytes, backend)  # type: ignore[arg-type]
 
@@ -43,18 +41,6 @@ class OpenFile:
     def verified(self) -> list[int]:
         """The pieces that can be served, ascending."""
         return self._state.verified()
-
-    @property
-    def sent(self) -> NDArray[np.uint32]:
-        return self._state.sent
-
-    def sends(self, now_s: float) -> None:
-        """Something of it is about to be sent. After a pause `sent` begins anew: what was sent to those of before says
-        nothing about what those who ask now lack.
-        """
-        if now_s - self._state.sent_at_s[0] > SENT_FORGOTTEN_S:
-            self._state.sent[:] = 0
-        self._state.sent_at_s[0] = now_s
 
     @property
     def leaves(self) -> Leaves:

@@ -99,7 +99,7 @@ class Worker:
             os.close(data)
             return
         try:
-            file = OpenFile(order, state, data)
+            file = OpenFile(order, self._settings.upload_slots, state, data)
         except OSError as error:
             os.close(data)
             self._channel.send(events.FileUnreadable(order.file_id, str(error)))
@@ -339,8 +339,8 @@ class Worker:
     def wasted(self, link: FetchLink, channel: int, count: int) -> None:
         self._channel.send(endgame_events.Wasted(channel, count))
 
-    def rejected(self, link: FetchLink, request_id: int) -> None:
-        self._channel.send(events.RequestRefused(self._link_ids[link], request_id))
+    def rejected(self, link: FetchLink, request_id: int, after_s: float) -> None:
+        self._channel.send(events.RequestRefused(self._link_ids[link], request_id, after_s))
 
     def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
         self._channel.send(events.WriteFailed(channel, error.errno or 0))

@@ -51,6 +51,7 @@ _PIECE = struct.Struct("!IIII")
 _REQUEST = struct.Struct("!IIII")
 _ONE = struct.Struct("!I")
 _TWO = struct.Struct("!II")
+_THREE = struct.Struct("!III")
 
 HELLO_TYPE = 1
 """The first byte of an open link; a sealed one begins with TLS's handshake record, 22."""
@@ -84,7 +85,7 @@ def encode(message: Message) -> bytes:
         case Close():
             payload = _ONE.pack(message.channel)
         case Reject():
-            payload = _TWO.pack(message.request_id, message.reason)
+            payload = _THREE.pack(message.request_id, message.reason, message.after_ms)
         case _:
             payload = _encoder.encode(message)
     return HEADER.pack(_TYPE_OF[type(message)], 0, 0, len(payload) + body_bytes) + payload
@@ -113,7 +114,7 @@ def _decode_close(payload: memoryview) -> Close:
 
 
 def _decode_reject(payload: memoryview) -> Reject:
-    return Reject(*_numbers(payload, 2, 2))
+    return Reject(*_numbers(payload, 3, 3))
 
 
 def _numbers(payload: memoryview, count_min: int, count_max: int) -> tuple[int, ...]:

@@ -18,6 +18,7 @@ from engine.swarm.geometry import Geometry
 from engine.wire.messages import (
     NONCE_BYTES,
     PROTOCOL_VERSION,
+    REJECT_AFTER_MS_MAX,
     Bye,
     Cancel,
     Close,
@@ -207,6 +208,8 @@ class FetcherState(_PeerState):
             case Gossip():
                 self._check_gossip(message)
             case Reject():
+                if message.after_ms > REJECT_AFTER_MS_MAX:
+                    raise RemoteProtocolError(f"a REJECT that puts us off for {message.after_ms} ms")
                 self._ended(message.request_id)
         return None
 

@@ -19,7 +19,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 U32_MAX = 2**32 - 1
 CANDIDATES_MAX = 64
@@ -34,6 +34,7 @@ SLICE_BYTES_MAX = 1 << 20
 BITFIELD_BYTES_MAX = 1 << 17
 """One bit for each of 2**20 pieces."""
 HAVES_MAX = 1 << 14
+REJECT_AFTER_MS_MAX = 1000
 GOSSIP_PEERS_MAX = 8
 HOST_LENGTH_MAX = 45
 """The longest IPv6 address in figures; names are not gossiped."""
@@ -53,6 +54,8 @@ class RejectReason(IntEnum):
     UNREADABLE = 3
     """The file changed or cannot be read; the share is withdrawn."""
     CANCELLED = 4
+    LATER = 5
+    """Others will have it before this server would; it may be asked again after a while."""
 
 
 class Hello(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
@@ -163,10 +166,11 @@ class Close(Struct, frozen=True):
 
 
 class Reject(Struct, frozen=True):
-    """This request will not be answered with a piece."""
+    """This request will not be answered with a piece. `after_ms`, with LATER: ask for nothing else before."""
 
     request_id: int
     reason: int
+    after_ms: int = 0
 
 
 class PieceHeader(Struct, frozen=True):

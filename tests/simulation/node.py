@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from engine.swarm.actions import Ask
 from engine.swarm.scheduler import Scheduler
+from engine.swarm.sender_choice import SentPieces
 from engine.swarm.upload_slots import UploadSlots
 from tests.simulation.network import Port, Transfer
 
@@ -39,7 +40,7 @@ class Node:
     number: int
     port: Port
     have: bytearray
-    sent: list[int]
+    sent: SentPieces
     slots: UploadSlots[Serving]
     joined_at_s: float
     account: str

@@ -1,6 +1,6 @@
 """A whole swarm in virtual time, driven by the engine's own decisions: scheduler, slots, sender's choice, handout.
 
-Every leecher has a real `Scheduler`, every server real `UploadSlots` and `least_sent`; what is modelled here is what
+Every leecher has a real `Scheduler`, every server real `UploadSlots` and `SentPieces`; what is modelled here is what
 lies between them: messages that take half a round trip, bytes that share links (network), a tracker that hands out
 neighbours, and peers that come, go, fall silent or lie.
 
@@ -9,7 +9,7 @@ Deterministic: one seed gives one course. Not here: scenarios and what they shou
 
 import itertools
 import random
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from engine.swarm.bitfield import Bitfield, pack
 from engine.swarm.endgame import SPLIT_BYTES_MIN
 from engine.swarm.geometry import Geometry
 from engine.swarm.scheduler import Scheduler
-from engine.swarm.sender_choice import least_sent
+from engine.swarm.sender_choice import CLOCKS, SentPieces
 from engine.swarm.upload_slots import UploadSlots
 from tests.simulation.network import Clock, Port, Transfer
 from tests.simulation.node import Node, Sending, Serving
@@ -31,17 +31,17 @@ ACKNOWLEDGE_S = 0.0002
 class Swarm:
     """One file. Rates in bytes/s. Arrange nodes and events, then `run`.
 
-    `scheduler`, `choose`: what decides, to be replaced where a rule is to be seen switched off. `on_all_out`: called
+    `scheduler`, `sent`: what decides, to be replaced where a rule is to be seen switched off. `on_all_out`: called
     when some leecher has the last of the pieces that only the origin had.
     """
 
     def __init__(
         self, geometry: Geometry, seed: int, settings: Settings | None = None, chunks_per_piece: int = 4,
         scheduler: type[Scheduler] = Scheduler,
-        choose: Callable[[Sequence[int], bytearray, list[int]], int | None] = least_sent,
+        sent: type[SentPieces] = SentPieces,
     ) -> None:  # fmt: skip
         self.geometry, self.settings = geometry, settings or Settings()
-        self._scheduler, self._choose = scheduler, choose
+        self._scheduler, self._sent_pieces = scheduler, sent
         self.on_all_out: Callable[[], None] | None = None
         self.rng = random.Random(seed)
         self.clock = Clock()
@@ -67,7 +67,10 @@ class Swarm:
         port = Port(self.clock, up, down or up, latency_s)
         slots: UploadSlots[Serving] = UploadSlots(self.settings.upload_slots)
         have = bytearray(b"\1" * count) if is_origin else bytearray(count)
-        node = Node(number, port, have, [0] * count, slots, self.clock.now_s, account or f"user{number}")
+        sent = self._sent_pieces(
+            np.zeros(count, np.uint32), np.zeros(CLOCKS), self.settings.upload_slots, self.geometry.piece_bytes
+        )
+        node = Node(number, port, have, sent, slots, self.clock.now_s, account or f"user{number}")
         if not is_origin:
             flags = np.zeros(count, np.uint8)
             rng = random.Random(self.rng.getrandbits(64))
@@ -169,7 +172,7 @@ class Swarm:
         """For the choice among candidates it was never sent."""
         if sending.transfer is not None:
             sending.transfer.stop()
-        server.sent[sending.piece] -= 1
+        server.sent.count_back(sending.piece)
 
     # ------------------------------------------------------------ the serving side
 
@@ -178,14 +181,16 @@ class Swarm:
             self._start_piece(serving)
 
     def _start_piece(self, serving: Serving) -> None:
-        server, fetcher = serving.server, serving.fetcher
+        server, fetcher, now_s = serving.server, serving.fetcher, self.clock.now_s
         while serving.queue:
             ask = serving.queue.popleft()
-            piece = self._choose(ask.candidates, server.have, server.sent)
-            if piece is None:
-                self._after_trip(server, fetcher, self._on_refused, fetcher, ask)
+            server.sent.goes_on(now_s)
+            piece = server.sent.least(ask.candidates, server.have)
+            wait_s = server.sent.wait_s(piece, now_s) if piece is not None and not ask.length else 0.0
+            if piece is None or wait_s:
+                self._after_trip(server, fetcher, self._on_refused, fetcher, ask, wait_s)
                 continue
-            server.sent[piece] += 1
+            server.sent.count(piece, now_s)
             self._after_trip(server, fetcher, self._on_granted, fetcher, ask, piece)
             self._send(serving, ask, piece)
             return
@@ -229,9 +234,12 @@ class Swarm:
             fetcher.scheduler.granted(ask.request_id, piece, self.clock.now_s)
             self._pump_soon(fetcher)
 
-    def _on_refused(self, fetcher: Node, ask: Ask) -> None:
+    def _on_refused(self, fetcher: Node, ask: Ask, after_s: float) -> None:
         if self._forget(fetcher, ask.request_id) and fetcher.scheduler is not None:
-            fetcher.scheduler.refused(ask.request_id, self.clock.now_s)
+            if after_s:
+                fetcher.scheduler.put_off(ask.request_id, self.clock.now_s + after_s)
+            else:
+                fetcher.scheduler.refused(ask.request_id, self.clock.now_s)
             self._pump_soon(fetcher)
 
     def _forget(self, fetcher: Node, request_id: int) -> bool:

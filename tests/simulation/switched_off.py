@@ -18,14 +18,24 @@ from engine.swarm.endgame import Endgame, How
 from engine.swarm.leases import LinkId, Request, RequestId
 from engine.swarm.picker import Picker
 from engine.swarm.scheduler import Scheduler
+from engine.swarm.sender_choice import Flags, SentPieces
 from engine.swarm.source import Source
 from tests.simulation.scenarios import MakeSwarm
 from tests.simulation.swarm import Swarm
 
 
-def first_named(candidates: Sequence[int], have: bytearray, sent: list[int]) -> int | None:
+class FirstNamed(SentPieces):
     """The receiver's choice: what is rarest as far as it knows."""
-    return next((piece for piece in candidates if have[piece]), None)
+
+    def least(self, candidates: Sequence[int], have: Flags) -> int | None:
+        return next((piece for piece in candidates if have[piece]), None)
+
+
+class NeverPutOff(SentPieces):
+    """Repeats leave beside the first copies of the last pieces."""
+
+    def wait_s(self, piece: int, now_s: float) -> float:
+        return 0.0
 
 
 class _InOrder(Picker):
@@ -110,7 +120,8 @@ def _with(**settings: int) -> MakeSwarm:
 
 RULES: dict[str, MakeSwarm] = {
     "all rules": Swarm,
-    "receiver's choice": partial(Swarm, choose=first_named),
+    "receiver's choice": partial(Swarm, sent=FirstNamed),
+    "nobody is put off": partial(Swarm, sent=NeverPutOff),
     "8 candidates to complete peers too": _with(candidates_of_complete=8),
     "1 candidate": _with(candidates_per_request=1, candidates_of_complete=1),
     "4 candidates": _with(candidates_per_request=4, candidates_of_complete=4),

@@ -23,6 +23,7 @@ from engine.wire.messages import (
     PieceHeader,
     Refused,
     Reject,
+    RejectReason,
     Request,
     Role,
 )
@@ -98,8 +99,8 @@ class FakeListener:
     def wasted(self, link: FetchLink, channel: int, count: int) -> None:
         self.wasted_bytes += count
 
-    def rejected(self, link: FetchLink, request_id: int) -> None:
-        self.news.append(("rejected", request_id))
+    def rejected(self, link: FetchLink, request_id: int, after_s: float) -> None:
+        self.news.append(("put off", request_id, after_s) if after_s else ("rejected", request_id))
 
     def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
         self.news.append(("write_failed", channel, error.errno))
@@ -272,6 +273,13 @@ def test_what_came_of_a_request_that_was_taken_back_counts_as_wasted() -> None:
     link.cancel(5)
     feed(link, quarter(5, 1)[BLOCK:])
     assert listener.wasted_bytes == 2 * CUT_BYTES
+
+
+def test_who_is_put_off_hears_for_how_long() -> None:
+    link, listener, _ = a_link()
+    link.ask(5, 1, (0,))
+    feed(link, encode(Reject(5, RejectReason.LATER, 300)))
+    assert listener.news == [("put off", 5, 0.3)]
 
 
 def test_a_rejected_piece_is_not_finished_and_the_next_one_is() -> None:

@@ -12,6 +12,7 @@ from engine.net.serve_link import ServeLink
 from engine.net.tls import Identity, PeerIdentity
 from engine.settings import Settings
 from engine.swarm.geometry import Geometry
+from engine.swarm.sender_choice import CLOCKS, PUT_OFF_S_MAX, SentPieces
 from engine.swarm.slice_length import SHORTEST_BYTES
 from engine.swarm.upload_slots import UploadSlots
 from engine.wire.messages import (
@@ -46,16 +47,13 @@ class FakeFile:
     def __init__(self, have: list[int] | None = None) -> None:
         self.geometry: Geometry = geometry_of(4, last_bytes=PIECE, piece_bytes=PIECE)
         self.have = np.array(have or [1, 1, 1, 1], np.uint8)
-        self.sent = np.zeros(4, np.uint32)
+        self.sent = SentPieces(np.zeros(4, np.uint32), np.zeros(CLOCKS), 8, PIECE)
         self.is_broken = False
 
     def read(self, offset: int, length: int) -> bytes:
         if self.is_broken:
             raise OSError(116, "changed")
         return bytes(length)
-
-    def sends(self, now_s: float) -> None:
-        pass
 
     def descriptor(self) -> int:
         raise AssertionError("only for open links")
@@ -133,13 +131,42 @@ async def test_a_request_is_answered_with_all_slices_of_one_candidate() -> None:
 
 async def test_the_candidate_sent_least_is_chosen() -> None:
     gate = FakeGate()
-    gate.files["lab"].sent[:] = [3, 1, 2, 1]
+    sent = gate.files["lab"].sent
+    sent.goes_on(time.monotonic())
+    sent.counts[:] = [3, 1, 2, 1]
     link, transport = a_link(gate)
     for request_id in range(4):
         say(link, Request(request_id, 1, 0, 0, (0, 1, 2)))
     await turns()
     assert pieces_in([*transport.take()]) == [1, 1, 2, 0]
-    assert gate.files["lab"].sent.tolist() == [4, 3, 3, 1]
+    assert gate.files["lab"].sent.counts.tolist() == [4, 3, 3, 1]
+
+
+async def test_who_asks_again_while_the_last_first_copy_is_on_its_way_is_put_off() -> None:
+    gate = FakeGate()
+    link, transport = a_link(gate)
+    sent = gate.files["lab"].sent
+    sent.goes_on(time.monotonic() - 4.0)  # a second a piece
+    sent.counts[:] = [1, 1, 1, 0]
+    say(link, Request(5, 1, 0, 0, (0, 3)), Request(6, 1, 0, 0, (0, 3)))
+    await turns()
+    said = transport.take()
+    assert pieces_in([*said]) == [3]
+    reject = next(each for each in said if isinstance(each, Reject))
+    assert (reject.request_id, reject.reason) == (6, RejectReason.LATER)
+    assert 0 < reject.after_ms <= 1000 * PUT_OFF_S_MAX
+
+
+async def test_a_part_of_a_piece_is_never_put_off() -> None:
+    gate = FakeGate()
+    link, transport = a_link(gate)
+    sent = gate.files["lab"].sent
+    sent.goes_on(time.monotonic() - 4.0)
+    sent.counts[:] = [1, 1, 1, 0]
+    say(link, Request(5, 1, 0, 0, (3,)), Request(6, 1, SHORTEST_BYTES, SHORTEST_BYTES, (0,)))
+    await turns()
+    headers = [each for each in transport.take() if isinstance(each, PieceHeader)]
+    assert (6, 0, SHORTEST_BYTES) in {(each.request_id, each.piece, each.begin) for each in headers}
 
 
 async def test_only_pieces_that_are_there_are_sent() -> None:
@@ -377,7 +404,7 @@ async def test_a_slot_is_kept_until_the_piece_has_left() -> None:
 async def test_a_piece_that_is_cancelled_counts_as_never_sent_also_when_its_last_slice_is_gone() -> None:
     gate = FakeGate()
     link, transport = a_link(gate)
-    sent = gate.files["lab"].sent
+    sent = gate.files["lab"].sent.counts
     say(link, Request(1, 1, 0, SHORTEST_BYTES, (2,)))
     await turns()
     assert sent.tolist() == [0, 0, 1, 0]
@@ -398,9 +425,9 @@ async def test_a_piece_that_a_lost_link_was_sending_counts_as_never_sent(length:
     transport.takes_no_more = link.pause_writing
     say(link, Request(1, 1, 0, length, (2,)))
     await turns()
-    assert gate.files["lab"].sent.tolist() == [0, 0, 1, 0]
+    assert gate.files["lab"].sent.counts.tolist() == [0, 0, 1, 0]
     link.connection_lost(None)
-    assert gate.files["lab"].sent.tolist() == [0, 0, 0, 0]
+    assert gate.files["lab"].sent.counts.tolist() == [0, 0, 0, 0]
 
 
 async def test_what_a_link_has_sent_stays_counted_when_it_is_lost() -> None:
@@ -410,7 +437,7 @@ async def test_what_a_link_has_sent_stays_counted_when_it_is_lost() -> None:
     await turns()
     assert pieces_in([*transport.take()]) == [2]
     link.connection_lost(None)
-    assert gate.files["lab"].sent.tolist() == [0, 0, 1, 0]
+    assert gate.files["lab"].sent.counts.tolist() == [0, 0, 1, 0]
 
 
 async def test_a_paused_link_sends_nothing_until_it_may() -> None:

@@ -30,6 +30,7 @@ def random_link(download: VirtualDownload) -> None:
         round_trip_s=10 ** rng.uniform(-4, -0.5),
     )
     link.rejects = rng.choice([0, 0, 0, 3])
+    link.puts_off = rng.choice([0, 0, 0, 3])
     download.bad_wholes = rng.choice([0, 0, 1])
     for _ in range(rng.randrange(4)):
         gained = [piece for piece in range(piece_count) if rng.random() < 0.3]
@@ -335,6 +336,21 @@ def test_a_piece_is_asked_again_of_the_link_it_was_taken_from_when_nobody_else_c
     (again,) = asks_of(scheduler, 1.0 + REFUSED_S)
     assert again.link == 1
     assert again.request_id != ask.request_id
+
+
+def test_a_link_that_puts_us_off_is_left_alone_so_long_and_others_are_asked_instead() -> None:
+    scheduler = scheduler_of(1)
+    scheduler.link_opened(1, bitfield_of(1, [0]))
+    (ask,) = asks_of(scheduler, 1.0)
+    scheduler.put_off(ask.request_id, 1.3)
+    assert asks_of(scheduler, 1.2) == []
+    scheduler.link_opened(2, bitfield_of(1, [0]))
+    (instead,) = asks_of(scheduler, 1.2)
+    assert (instead.link, instead.candidates) == (2, (0,))
+    scheduler.link_lost(2)
+    assert asks_of(scheduler, 1.2) == []
+    (again,) = asks_of(scheduler, 1.3)
+    assert again.link == 1
 
 
 def test_a_stalled_holder_does_not_hold_up_completion_once_another_link_is_idle() -> None:

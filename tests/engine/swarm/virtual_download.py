@@ -47,6 +47,7 @@ class VirtualLink:
     round_trip_s: float
     is_stalled: bool = False
     rejects: int = 0
+    puts_off: int = 0
     queue: list[Ask] = field(default_factory=list)
     serving: Ask | None = None
     sending: Sending | None = None
@@ -180,6 +181,14 @@ class VirtualDownload:
     def _answer(self, link: VirtualLink, ask: Ask) -> None:
         link.heard_at_s = self.now_s
         if self._has_ended(link, ask) or link.is_stalled:
+            return
+        if link.puts_off and not ask.length:
+            link.puts_off -= 1
+            self.scheduler.put_off(ask.request_id, self.now_s + 10 ** self.rng.uniform(-2, 0))
+            taken = set(self.taken)  # this link may be asked for the same again
+            self._gave_back(ask.request_id)
+            self.taken = taken
+            self._finish(link)
             return
         if link.rejects:
             link.rejects -= 1

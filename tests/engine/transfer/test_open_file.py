@@ -21,7 +21,7 @@ def twice(tmp_path: Path) -> Iterator[tuple[OpenFile, OpenFile]]:
     path = write_content(tmp_path / "data.bin", 4 * PIECE)
     _, state = SharedState.create(4)
     order = events.AddFile(1, "lab", bytes(32), 4 * PIECE, PIECE, "pwrite", 0, 0)
-    files = [OpenFile(order, state, os.open(path, os.O_RDWR)) for _ in range(2)]
+    files = [OpenFile(order, 8, state, os.open(path, os.O_RDWR)) for _ in range(2)]
     os.close(state)
     yield files[0], files[1]
     for file in files:
@@ -30,18 +30,18 @@ def twice(tmp_path: Path) -> Iterator[tuple[OpenFile, OpenFile]]:
 
 def test_what_was_sent_is_counted_by_all_workers_together(twice: tuple[OpenFile, OpenFile]) -> None:
     one, other = twice
-    one.sends(100.0)
-    one.sent[2] += 1
-    other.sends(100.0 + SENT_FORGOTTEN_S)
-    assert other.sent.tolist() == [0, 0, 1, 0]
+    one.sent.goes_on(100.0)
+    one.sent.count(2, 100.0)
+    other.sent.goes_on(100.0 + SENT_FORGOTTEN_S)
+    assert other.sent.counts.tolist() == [0, 0, 1, 0]
 
 
 def test_after_a_pause_of_all_workers_it_is_counted_anew(twice: tuple[OpenFile, OpenFile]) -> None:
     one, other = twice
-    one.sends(100.0)
-    one.sent[2] += 1
-    other.sends(101.0)
-    one.sends(101.0 + SENT_FORGOTTEN_S)
-    assert one.sent[2] == 1
-    other.sends(101.1 + 2 * SENT_FORGOTTEN_S)
-    assert not one.sent.any()
+    one.sent.goes_on(100.0)
+    one.sent.count(2, 100.0)
+    other.sent.goes_on(101.0)
+    one.sent.goes_on(101.0 + SENT_FORGOTTEN_S)
+    assert one.sent.counts[2] == 1
+    other.sent.goes_on(101.1 + 2 * SENT_FORGOTTEN_S)
+    assert not one.sent.counts.any()

@@ -61,7 +61,7 @@ KINDS: dict[type[Any], st.SearchStrategy[Message]] = {
     Request: st.builds(Request, u32, u32, u32, u32, st.one_of(some_pieces, st.just((7,) * CANDIDATES_MAX))),
     Cancel: st.builds(Cancel, u32, u32),
     Close: st.builds(Close, u32),
-    Reject: st.builds(Reject, u32, u32),
+    Reject: st.builds(Reject, u32, u32, u32),
     PieceHeader: st.builds(PieceHeader, u32, u32, u32, st.one_of(st.integers(1, 6000), st.just(SLICE_BYTES_MAX))),
 }
 
@@ -79,6 +79,6 @@ EXAMPLES: dict[type[Any], Message] = {
     Request: Request(5, 1, 0, 0, (0, 1)),
     Cancel: Cancel(5, 262144),
     Close: Close(1),
-    Reject: Reject(5, 2),
+    Reject: Reject(5, 5, 300),
     PieceHeader: PieceHeader(5, 1, 0, 1000),
 }

@@ -216,7 +216,7 @@ def test_reserved_bits_are_refused(kind: int) -> None:
         (17, (0, 4, 4 + CANDIDATES_MAX + 1)),
         (18, (0, 1, 3)),
         (19, (0, 2)),
-        (21, (0, 1, 3)),
+        (21, (0, 2, 4)),
     ],
 )
 def test_too_few_or_too_many_numbers_are_refused(kind: int, number_counts: tuple[int, ...]) -> None:

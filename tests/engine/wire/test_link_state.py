@@ -11,6 +11,7 @@ from engine.wire.link_state import FetcherState, Phase, ServerState, Slice
 from engine.wire.messages import (
     NONCE_BYTES,
     PROTOCOL_VERSION,
+    REJECT_AFTER_MS_MAX,
     Bye,
     Cancel,
     Close,
@@ -26,6 +27,7 @@ from engine.wire.messages import (
     Prove,
     Refused,
     Reject,
+    RejectReason,
     Renew,
     Request,
     Role,
@@ -271,6 +273,12 @@ def test_an_answered_request_gets_no_second_answer() -> None:
         assert not state.owes_answers
         for again in (PieceHeader(5, 2, 0, 1000), Reject(5, 2)):
             assert "not under way" in refuses(state, again)
+
+
+def test_a_server_may_not_put_off_for_long() -> None:
+    state = opened_fetcher()
+    asked(state, 5, 2)
+    assert "puts us off" in refuses(state, Reject(5, RejectReason.LATER, REJECT_AFTER_MS_MAX + 1))
 
 
 def test_after_a_reject_in_the_middle_of_a_piece_another_may_begin() -> None:
