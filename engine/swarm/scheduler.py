@@ -7,8 +7,7 @@ arguments and nothing here does I/O.
 Rules, in the order they apply (ARCHITECTURE.md, "Scheduling", has the reasons and measurements):
 1. The sum in flight is bounded and spread: every link gets one request, more only if there are fewer links than the
    bound and all have something to offer; a request that waits in a server's queue keeps its candidates from others.
-   A server that puts us off is asked for nothing for that long.
-2. A link beyond that only while it has less in flight than twice its rate × round trip.
+2. A link beyond that only while it has less in flight than twice its rate × round trip; none while it puts us off.
 3. A request names a few of the rarest free pieces, no piece twice over all links, fewer near the end. To a complete
    peer it names more of them, as long as some piece is had by nobody else.
 4. Incomplete peers are asked before complete ones when they have all that is missing.
@@ -139,8 +138,7 @@ class Scheduler:
 
     def put_off(self, request_id: RequestId, until_s: float) -> None:
         """The server would rather not send it now, nor anything else before then: others, meanwhile."""
-        request = self._leases.find(request_id)
-        if request is not None:
+        if (request := self._leases.find(request_id)) is not None:
             self._links[request.link].rests_until_s = until_s
             self._give_back(request)
 
