@@ -35,6 +35,7 @@ from engine.wire.messages import (
     HAVES_MAX,
     PROTOCOL_VERSION,
     REASON_LENGTH_MAX,
+    REJECT_AFTER_MS_MAX,
     Bye,
     Cancel,
     Close,
@@ -276,7 +277,8 @@ class ServeLink(asyncio.BufferedProtocol):
 
     def _reject(self, request: Request, reason: RejectReason, after_s: float = 0.0) -> None:
         self._state.answered(request.request_id)
-        self._send(Reject(request.request_id, reason, math.ceil(1000 * after_s)))
+        after_ms = min(math.ceil(1000 * after_s), REJECT_AFTER_MS_MAX)
+        self._send(Reject(request.request_id, reason, after_ms))
 
     # ------------------------------------------------------------ pieces
 

@@ -275,7 +275,7 @@ class PieceRejected(News, tag="piece_rejected", frozen=True):
 
 
 class RequestRefused(News, tag="request_refused", frozen=True):
-    """The server will not answer this request, or only `after_s` seconds (0: never)."""
+    """The server will not answer this request, or only in `after_s` seconds (0: never)."""
 
     link_id: int
     request_id: int
