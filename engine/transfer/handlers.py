@@ -27,6 +27,9 @@ class Handlers:
             self._methods[kind] = method
         return method
 
+    def __contains__(self, kind: type) -> bool:
+        return kind in self._methods
+
     def __getitem__(self, kind: type) -> Callable[..., object]:
         """The method, to be called with its object first. Raises KeyError."""
         return self._methods[kind]

@@ -1,9 +1,11 @@
 """One worker of the pool: moves bytes for the coordinator, and decides nothing.
 
-It owns the sockets of its links and its own descriptors of the files. Orders come in, news go out; between the two the
-links do their work on one event loop. Hashing of whole files runs in one thread beside it, so that serving goes on.
+It owns its own descriptors of the files, and the sockets of those who fetch from this client. Orders come in, news go
+out; between the two the links do their work on one event loop. Hashing of whole files runs in one thread beside it, so
+that serving goes on.
 
-Not here: the process around it (worker_process); which piece, which peer, who may (swarm, coordinator, gate).
+Not here: the links to other peers (fetch_side), the process around it (worker_process), which piece of whom and who may
+(swarm, coordinator, gate).
 """
 
 import asyncio
@@ -17,33 +19,30 @@ from concurrent.futures import ThreadPoolExecutor
 
 from engine.net.admission import Grant, ServedFile
 from engine.net.callers import Caller, Callers
-from engine.net.fetch_link import FetchLink
 from engine.net.listener import first_byte
 from engine.net.plain_transport import PlainTransport
-from engine.net.proof import thumbprint_of
 from engine.net.sealed_transport import SealedTransport, shake_hands
 from engine.net.serve_link import ServeLink
-from engine.net.tls import Identity, PeerIdentity, fetching_context, serving_context
+from engine.net.tls import Identity, PeerIdentity, serving_context
 from engine.settings import Settings
 from engine.swarm.upload_slots import UploadSlots
-from engine.transfer import endgame_events, events
+from engine.transfer import events
 from engine.transfer.channel import Channel
-from engine.transfer.finish_piece import finish_piece
+from engine.transfer.fetch_side import FetchSide
 from engine.transfer.gate import CheckTicket, TicketGate
 from engine.transfer.handlers import Handlers
 from engine.transfer.hashing import hash_pieces
-from engine.transfer.open_file import OpenFile, Sink
-from engine.transfer.scratch import Scratch
+from engine.transfer.open_file import OpenFile
 from engine.transfer.shared_slots import SharedSlots, slot_board
 from engine.wire.codec import HELLO_TYPE
-from engine.wire.messages import Neighbour, Open, Renew
+from engine.wire.messages import Open, Renew
 
 _LOOK_AROUND_S = 1.0
 """How often silent and stuck links are looked for, and served bytes reported."""
 
 
 class Worker:
-    """Carries out orders; the listener of its fetch links and the gate of its serve links."""
+    """Carries out orders, or has its fetch side do it; the gate of its serve links."""
 
     _handlers = Handlers()
 
@@ -53,9 +52,7 @@ class Worker:
         self._slots: UploadSlots[ServeLink] = UploadSlots(settings.upload_slots)
         self._identity: Identity | None = None
         self._files: dict[int, OpenFile] = {}
-        self._scratch = Scratch()
-        self._fetch_links: dict[int, FetchLink] = {}
-        self._link_ids: dict[FetchLink, int] = {}
+        self._fetch_side = FetchSide(self._files, settings)
         self._callers = Callers(settings)
         self._serve_links: dict[ServeLink, Caller] = {}
         self._served: dict[tuple[int, str], int] = {}
@@ -67,6 +64,7 @@ class Worker:
         self._channel: Channel[events.AnyOrder] = Channel(
             channel, events.AnyOrder, self._on_order, self._is_closed.set
         )
+        self._fetch_side.connect(self._channel)
         self._look_around()
 
     async def wait_closed(self) -> None:
@@ -76,7 +74,10 @@ class Worker:
     # ------------------------------------------------------------ orders
 
     def _on_order(self, order: events.AnyOrder, descriptors: list[int]) -> None:
-        self._handlers[type(order)](self, order, *descriptors)
+        if type(order) in FetchSide.handlers:
+            FetchSide.handlers[type(order)](self._fetch_side, order)
+        else:
+            self._handlers[type(order)](self, order, *descriptors)
 
     @_handlers.register
     def _share_slots(self, order: events.ShareSlots, descriptor: int) -> None:
@@ -86,10 +87,9 @@ class Worker:
     @_handlers.register
     def _configure(self, order: events.Configure) -> None:
         self._identity = Identity(order.certificate_pem, order.key_pem, order.authority_pem)
-        self._fetching_tls = fetching_context(self._identity)
+        self._fetch_side.configure(self._identity)
         self._serving_tls = serving_context(self._identity)
         self._gate.trust(order.ticket_keys)
-        self._own_thumbprint = thumbprint_of(self._identity)
 
     @_handlers.register
     def _add_file(self, order: events.AddFile, state: int, data: int) -> None:
@@ -192,64 +192,11 @@ class Worker:
             PlainTransport(accepted, link)
 
     @_handlers.register
-    def _dial(self, order: events.Dial) -> None:
-        if self._identity is not None:
-            self._spawn(self._connect(order, self._identity))
-
-    async def _connect(self, order: events.Dial, identity: Identity) -> None:
-        link = FetchLink(self, identity, order.thumbprint, self._settings.block_bytes, is_open=order.is_open)
-        self._fetch_links[order.link_id], self._link_ids[link] = link, order.link_id
-        if order.thumbprint == self._own_thumbprint:
-            self.link_down(link, "that is this client itself", is_fault=False)
-            return
-        try:
-            await link.dial(order.host, order.port, self._fetching_tls, self._settings.dial_timeout_s)
-        except (OSError, TimeoutError) as error:
-            self.link_down(link, f"no link to {order.host}:{order.port}: {error or 'no answer'}", is_fault=False)
-
-    @_handlers.register
-    def _open_file(self, order: events.OpenFile) -> None:
-        link, file = self._fetch_links.get(order.link_id), self._files.get(order.file_id)
-        if link is not None and file is not None:
-            link.open(file.file_id, file.geometry, file.group_id, file.root, order.ticket)
-
-    @_handlers.register
-    def _renew_ticket(self, order: events.RenewTicket) -> None:
-        if order.link_id in self._fetch_links:
-            self._fetch_links[order.link_id].renew(order.group_id, order.ticket)
-
-    @_handlers.register
-    def _close_file(self, order: events.CloseFile) -> None:
-        if order.link_id in self._fetch_links:
-            self._fetch_links[order.link_id].close_channel(order.file_id)
-
-    @_handlers.register
-    def _end_link(self, order: events.EndLink) -> None:
-        if order.link_id in self._fetch_links:
-            self._fetch_links[order.link_id].end(order.reason)
-
-    @_handlers.register
     def _end_all_links(self, order: events.EndAllLinks) -> None:
         self._identity = None
-        for fetching in list(self._fetch_links.values()):
-            fetching.end(order.reason)
+        self._fetch_side.end_all(order.reason)
         for serving in list(self._serve_links):
             serving.end(order.reason)
-
-    @_handlers.register
-    def _fetch(self, order: events.Fetch) -> None:
-        link = self._fetch_links.get(order.link_id)
-        if link is not None:
-            if order.is_scratch:
-                self._scratch.expect(order.request_id, order.link_id)
-            link.ask(order.request_id, order.file_id, order.candidates, order.begin, order.length)
-
-    @_handlers.register
-    def _revoke(self, order: events.RevokeRequest) -> None:
-        if order.link_id in self._fetch_links:
-            self._fetch_links[order.link_id].cancel(order.request_id)
-        self._scratch.take(order.request_id)
-        self._channel.send(events.RequestRevoked(order.file_id, order.request_id))
 
     @_handlers.register
     def _farewell(self, order: events.Farewell) -> None:
@@ -258,18 +205,6 @@ class Worker:
     @_handlers.register
     def _ping(self, order: events.Ping) -> None:
         self._channel.send(events.Pong(order.number))
-
-    @_handlers.register
-    def _cut(self, order: endgame_events.CutRequest) -> None:
-        link = self._fetch_links.get(order.link_id)
-        at = link.cut(order.request_id) if link is not None else 0
-        self._channel.send(endgame_events.RequestCut(order.file_id, order.request_id, at))
-
-    @_handlers.register
-    def _finish_piece(self, order: endgame_events.OfPiece) -> None:
-        file = self._files.get(order.file_id)
-        if file and (news := finish_piece(file, self._scratch, order, time.monotonic())):
-            self._channel.send(news)
 
     @_handlers.register
     def _hash(self, order: events.HashPieces, descriptor: int) -> None:
@@ -284,66 +219,6 @@ class Worker:
             self._channel.send(events.PiecesHashed(order.job_id, order.first, leaves))
         finally:
             os.close(descriptor)
-
-    # ------------------------------------------------------------ news of fetch links
-
-    def link_up(self, link: FetchLink, peer: PeerIdentity) -> None:
-        self._channel.send(events.LinkUp(self._link_ids[link], peer.user_id))
-
-    def link_down(self, link: FetchLink, reason: str, is_fault: bool) -> None:
-        link_id = self._link_ids.pop(link, None)
-        if link_id is not None:
-            del self._fetch_links[link_id]
-            self._scratch.forget_link(link_id)
-            self._channel.send(events.LinkDown(link_id, reason, is_fault))
-
-    def opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
-        self._channel.send(events.FileOpened(self._link_ids[link], channel, bitfield))
-
-    def refused(self, link: FetchLink, channel: int, code: str, reason: str) -> None:
-        self._channel.send(events.FileRefused(self._link_ids[link], channel, code, reason))
-
-    def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
-        news = events.PeerHas(self._link_ids[link], channel, pieces)
-        file = self._files.get(channel)
-        if link.is_busy or file is None or all(file.have[piece] for piece in pieces):
-            self._channel.send_soon(news)  # nothing is asked on this link because of it, before it has answered
-        else:
-            self._channel.send(news)
-
-    def named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
-        self._channel.send(events.PeersNamed(self._link_ids[link], channel, peers))
-
-    def sink_for(self, link: FetchLink, request_id: int, channel: int, piece: int, begin: int) -> Sink | None:
-        file = self._files.get(channel)
-        return self._scratch.sink_for(request_id, file, piece, begin) if file is not None else None
-
-    def granted(self, link: FetchLink, request_id: int, channel: int, piece: int) -> None:
-        self._channel.send(
-            events.PieceGranted(self._link_ids[link], channel, request_id, piece, time.monotonic())
-        )
-
-    def received(self, link: FetchLink, request_id: int, channel: int, piece: int, is_good: bool) -> None:
-        link_id = self._link_ids[link]
-        if not is_good:
-            self._channel.send(events.PieceRejected(link_id, channel, request_id, piece))
-        elif self._scratch.is_for(request_id):
-            self._channel.send(endgame_events.ScratchReady(link_id, channel, request_id, time.monotonic()))
-        else:
-            self._channel.send(events.PieceVerified(link_id, channel, request_id, piece, time.monotonic()))
-
-    def received_part(self, link: FetchLink, request_id: int, channel: int, digest: bytes) -> None:
-        now_s = time.monotonic()
-        self._channel.send(endgame_events.PartReceived(self._link_ids[link], channel, request_id, digest, now_s))
-
-    def wasted(self, link: FetchLink, channel: int, count: int) -> None:
-        self._channel.send(endgame_events.Wasted(channel, count))
-
-    def rejected(self, link: FetchLink, request_id: int, after_s: float) -> None:
-        self._channel.send(events.RequestRefused(self._link_ids[link], request_id, after_s))
-
-    def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
-        self._channel.send(events.WriteFailed(channel, error.errno or 0))
 
     # ------------------------------------------------------------ the gate of serve links
 
@@ -375,9 +250,7 @@ class Worker:
 
     def _look_around(self) -> None:
         timeout_s, now_s = self._settings.silence_timeout_s, time.monotonic()
-        for fetching in list(self._fetch_links.values()):
-            if fetching.is_silent(timeout_s):
-                fetching.end(f"sent nothing for {timeout_s:g} s")
+        self._fetch_side.end_silent(timeout_s)
         for serving in list(self._serve_links):
             if serving.is_stuck(timeout_s):
                 serving.end(f"took nothing for {timeout_s:g} s")
