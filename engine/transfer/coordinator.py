@@ -146,7 +146,7 @@ class Coordinator:
         download = Download(
             file_id, group_id, name, target, manifest, self._settings, self._request_ids, self._part_files
         )
-        download.peers = {peer.thumbprint: peer for peer in peers}
+        download.peer_book.peers = {peer.thumbprint: peer for peer in peers}
         run = self._runs[file_id] = DownloadRun(download, self._parts)
         task = self._tasks[file_id] = self._loop.create_task(self._fetch_and_keep(run))
         return download, task
@@ -177,7 +177,7 @@ class Coordinator:
         self._links.welcome_back(peer)
         for run in self._runs.values():
             if (run.download.group_id, run.download.manifest.root) == (group_id, root):
-                run.download.meet(peer)
+                run.download.peer_book.meet(peer)
                 run.connect()
 
     def _lose(self, link: Link) -> None:
@@ -236,7 +236,7 @@ class Coordinator:
             chore.add_done_callback(self._chores.discard)
         else:
             until_s = time.monotonic() + self._settings.refused_delay_s
-            run.download.refused_until_s[link.peer.thumbprint] = until_s
+            run.download.peer_book.refused_until_s[link.peer.thumbprint] = until_s
 
     @_handlers.register
     def _peer_has(self, news: events.PeerHas, slot: int) -> bool:
@@ -247,7 +247,7 @@ class Coordinator:
     def _peers_named(self, news: events.PeersNamed, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
-            run.download.hearsay.heard(link.peer, news.peers, time.monotonic())
+            run.download.peer_book.hearsay.heard(link.peer, news.peers, time.monotonic())
 
     @_handlers.register
     def _granted(self, news: events.PieceGranted, slot: int) -> None:

@@ -15,7 +15,6 @@ import contextlib
 import os
 import random
 import time
-from collections import Counter, deque
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,11 +36,11 @@ from engine.swarm.scheduler import Scheduler
 from engine.transfer import endgame_events, events
 from engine.transfer.checkpoints import Checkpoints
 from engine.transfer.hash_jobs import HashJobs
-from engine.transfer.hearsay import Hearsay
-from engine.transfer.links import Link, PeerAddress
+from engine.transfer.links import Link
+from engine.transfer.peer_book import PeerBook
+from engine.transfer.progress import Progress
 from engine.transfer.recheck import recheck
 
-_RATE_SPAN_S = 3.0
 _ROOM_LOOK_S = 1.0
 _ALONE_AFTER_S = 3.0
 """With nothing to ask of anyone for so long, a download is said to be waiting for somebody."""
@@ -64,11 +63,8 @@ class Download:
         """Opens the part file; raises StorageError. `target`: the final absolute path."""
         self.file_id, self.group_id, self.name, self.target = file_id, group_id, name, target
         self.manifest = manifest
-        self.peers: dict[bytes, PeerAddress] = {}
-        self.hearsay = Hearsay()
-        self.has_looked = False  # whether the trackers were asked for peers yet
-        self.banned_until_s: dict[str, float] = {}
-        self.refused_until_s: dict[bytes, float] = {}
+        self.peer_book = PeerBook()
+        self.progress = Progress(time.monotonic())
         self.ticket = ""
         self.is_open = False
         self.news = asyncio.Event()
@@ -93,17 +89,12 @@ class Download:
             raise
         self.shared.leaves[:] = manifest.leaves
         self.goes_on = False
-        self.checked_bytes = self.check_bytes = 0
-        self.verified_bytes = 0
-        self._bytes_by_peer: Counter[str] = Counter()
-        self._recent: deque[tuple[float, int]] = deque()
-        self._started_at_s = self._ended_at_s = self._asked_at_s = time.monotonic()
+        self._asked_at_s = time.monotonic()
         self._unannounced: list[int] = []
         self._open_on: dict[int, bytes] = {}
         self.checkpoints = Checkpoints(self._journal, self.descriptor, self.shared.have, settings)
         self._chance = random.Random(os.urandom(8))
         self._users: dict[int, str] = {}  # also of links that are gone: parts of pieces outlive them
-        self._wasted_bytes = 0
 
     # ------------------------------------------------------------ before and after
 
@@ -121,13 +112,13 @@ class Download:
             self.shared.have[:], doubt = found.have, found.doubt
         self._before = os.fstat(self.descriptor)
         geometry, have = self.manifest.geometry, self.shared.have
-        self.verified_bytes = sum(geometry.length_of(piece) for piece in np.flatnonzero(have).tolist())
+        self.progress.verified_bytes = sum(geometry.length_of(piece) for piece in np.flatnonzero(have).tolist())
         self.scheduler = Scheduler(geometry, have, self._settings, self._chance, self._request_ids)
         self.state = "downloading"
         return doubt
 
     def _has_checked(self, done_bytes: int, total_bytes: int) -> None:
-        self.checked_bytes, self.check_bytes = done_bytes, total_bytes
+        self.progress.checked_bytes, self.progress.check_bytes = done_bytes, total_bytes
 
     def look_at_part(self) -> None:
         """Raises StorageError if somebody deleted, exchanged or cut the part file."""
@@ -183,7 +174,7 @@ class Download:
     def end(self, state: DownloadState, error: ShoalError | None = None) -> None:
         """It ended so. The descriptors are still open."""
         self.state, self.error = state, error
-        self._ended_at_s = time.monotonic()
+        self.progress.ended_at_s = time.monotonic()
 
     def close(self) -> None:
         """Release the descriptors, and with them the lock on the part file."""
@@ -205,35 +196,14 @@ class Download:
             self._backend, stamp.inode if stamp else 0, stamp.mtime_ns if stamp else 0,
         )  # fmt: skip
 
-    # ------------------------------------------------------------ whom to ask
-
-    def meet(self, peer: PeerAddress) -> None:
-        """The tracker names a peer. Where it answers now nobody else does: each login has a key of its own."""
-        self.peers = {
-            thumbprint: known
-            for thumbprint, known in self.peers.items()
-            if (known.host, known.port) != (peer.host, peer.port)
-        }
-        self.peers[peer.thumbprint] = peer
-        self.refused_until_s.pop(peer.thumbprint, None)
-
-    def usable_peers(self, now_s: float) -> list[PeerAddress]:
-        """Those worth a link now."""
-        return [
-            peer
-            for peer in self.peers.values()
-            if self.banned_until_s.get(peer.user_id, 0.0) <= now_s
-            and self.refused_until_s.get(peer.thumbprint, 0.0) <= now_s
-        ]
-
     # ------------------------------------------------------------ news
 
     def opened(self, link: Link, bitfield: bytes) -> None:
         self.scheduler.link_opened(link.link_id, Bitfield(self.manifest.geometry.piece_count, bitfield))
         self._open_on[link.link_id] = link.peer.thumbprint
         self._users[link.link_id] = link.peer.user_id
-        if self.hearsay.proved(link.peer):
-            self.peers[link.peer.thumbprint] = link.peer
+        if self.peer_book.hearsay.proved(link.peer):
+            self.peer_book.peers[link.peer.thumbprint] = link.peer
 
     def is_open_on(self, link: Link) -> bool:
         """Whether the peer at the other end has proven itself and serves this file."""
@@ -247,7 +217,7 @@ class Download:
         """Also when the peer closed just this file."""
         self.scheduler.link_lost(link.link_id)
         self._open_on.pop(link.link_id, None)
-        self.hearsay.failed(link.peer, time.monotonic())
+        self.peer_book.hearsay.failed(link.peer, time.monotonic())
 
     def granted(self, news: events.PieceGranted) -> None:
         self.scheduler.granted(news.request_id, news.piece, news.at_s)
@@ -255,13 +225,13 @@ class Download:
     def verified(self, link: Link, news: events.PieceVerified) -> None:
         piece = self.scheduler.verified(news.request_id, news.at_s)
         if piece is not None:
-            self._bytes_by_peer[link.peer.user_id] += self._gain(piece)
+            self.progress.bytes_by_peer[link.peer.user_id] += self._gain(piece)
 
     def _gain(self, piece: int) -> int:
         """The one place where a have-bit is set during a download; returns the piece's length."""
         self.shared.have[piece] = 1
         length = self.manifest.geometry.length_of(piece)
-        self.verified_bytes += length
+        self.progress.verified_bytes += length
         self._unannounced.append(piece)
         self.checkpoints.grew(self.manifest.geometry.offset_of(piece), length)
         return length
@@ -280,11 +250,11 @@ class Download:
                 if parts:
                     self._gain(news.piece)
                 for link, count in parts:
-                    self._bytes_by_peer[self._users[link]] += count
+                    self.progress.bytes_by_peer[self._users[link]] += count
             case endgame_events.RangesHashed():
                 return [self._users[link] for link in self.scheduler.compared(news.piece, news.digests)]
             case endgame_events.Wasted():
-                self._wasted_bytes += news.count
+                self.progress.wasted_bytes += news.count
         return []
 
     def next_orders(self, now_s: float) -> Iterator[tuple[int | None, events.AnyOrder]]:
@@ -323,12 +293,14 @@ class Download:
         """Called a few times a second: state and rate follow what happened."""
         if self.scheduler.is_asking:
             self._asked_at_s = now_s
-        is_alone = (self.has_looked and not self.peers) or now_s - self._asked_at_s > _ALONE_AFTER_S
+        is_alone = (self.peer_book.has_looked and not self.peer_book.peers) or now_s - self._asked_at_s > _ALONE_AFTER_S
         if self.is_fetching:
             self.state = "waiting" if is_alone else "downloading"
-        self._recent.append((now_s, self.verified_bytes))
-        while self._recent[0][0] < now_s - _RATE_SPAN_S:
-            self._recent.popleft()
+        self.progress.tick(now_s)
+
+    @property
+    def verified_bytes(self) -> int:
+        return self.progress.verified_bytes
 
     @property
     def is_fetching(self) -> bool:
@@ -340,7 +312,7 @@ class Download:
         return self.state in ("checking", "waiting", "downloading", "no_space", "finishing")
 
     def status(self) -> DownloadStatus:
-        now_s = time.monotonic() if self.is_active else self._ended_at_s
+        now_s = time.monotonic() if self.is_active else self.progress.ended_at_s
         # Several links may lead to one peer.
         peers = len(set(self._open_on.values())) if self.state == "downloading" else 0
         return DownloadStatus(
@@ -349,23 +321,17 @@ class Download:
             path=str(self.target),
             state=self.state,
             size_bytes=self.manifest.geometry.size_bytes,
-            verified_bytes=self.verified_bytes,
-            rate_bytes_per_s=self._rate(),
+            verified_bytes=self.progress.verified_bytes,
+            rate_bytes_per_s=self.progress.recent_rate() if self.is_active else 0.0,
             peers_connected=peers,
-            bytes_by_peer=dict(self._bytes_by_peer),
-            seconds=now_s - self._started_at_s,
-            wasted_bytes=self._wasted_bytes,
+            bytes_by_peer=dict(self.progress.bytes_by_peer),
+            seconds=now_s - self.progress.started_at_s,
+            wasted_bytes=self.progress.wasted_bytes,
             error=str(self.error) if self.error else None,
             error_code=self.error.code if self.error else None,
-            checked_bytes=self.checked_bytes,
-            check_bytes=self.check_bytes,
+            checked_bytes=self.progress.checked_bytes,
+            check_bytes=self.progress.check_bytes,
         )
-
-    def _rate(self) -> float:
-        if not self.is_active or len(self._recent) < 2:
-            return 0.0
-        (first_s, first_bytes), (last_s, last_bytes) = self._recent[0], self._recent[-1]
-        return (last_bytes - first_bytes) / (last_s - first_s) if last_s > first_s else 0.0
 
 
 def _status_of(path: Path) -> os.stat_result | None:

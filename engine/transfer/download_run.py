@@ -97,7 +97,7 @@ class DownloadRun:
         """Until every piece is verified: peers, links, tickets and checkpoints, each on its own clock."""
         download, checkpoints = self.download, self.download.checkpoints
         looked_at_ticket_s = -float("inf")
-        looked_for_peers_s = time.monotonic() if download.peers else -float("inf")
+        looked_for_peers_s = time.monotonic() if download.peer_book.peers else -float("inf")
         gossiped_at_s = time.monotonic()
         while not download.scheduler.is_complete:
             now_s = time.monotonic()
@@ -134,10 +134,10 @@ class DownloadRun:
         with contextlib.suppress(ShoalError):
             found = await self._parts.directory.find_peers(download.group_id, download.manifest.root)
             linked = [link.peer for link in self._parts.links if download.file_id in link.files]
-            download.peers = {peer.thumbprint: peer for peer in linked}
+            download.peer_book.peers = {peer.thumbprint: peer for peer in linked}
             for peer in found:
-                download.meet(peer)
-            download.has_looked = True
+                download.peer_book.meet(peer)
+            download.peer_book.has_looked = True
 
     async def refresh_ticket(self, *, is_stale: bool = False) -> None:
         """Have a ticket that holds, and show it on every link; without an answer the one we have goes on."""
@@ -159,7 +159,7 @@ class DownloadRun:
         if not download.is_fetching or not download.ticket:
             return
         now_s, is_open = time.monotonic(), download.is_open
-        peers = download.usable_peers(now_s)
+        peers = download.peer_book.usable(now_s)
         missing = download.scheduler.missing_count
         wanted = parts.links.wanted(
             peers, parts.pool.slots, now_s, is_open=is_open, file_id=download.file_id, missing=missing
@@ -167,9 +167,9 @@ class DownloadRun:
         for peer, slot in wanted:
             self._link(peer, slot)
         if len(peers) < parts.settings.links_sought and parts.pool.slots:
-            known = download.peers.keys() | {link.peer.thumbprint for link in parts.links}
-            banned = {user_id for user_id, until_s in download.banned_until_s.items() if until_s > now_s}
-            for hint in download.hearsay.next_to_try(known, banned, now_s):
+            known = download.peer_book.peers.keys() | {link.peer.thumbprint for link in parts.links}
+            banned = {user_id for user_id, until_s in download.peer_book.banned_until_s.items() if until_s > now_s}
+            for hint in download.peer_book.hearsay.next_to_try(known, banned, now_s):
                 self._link(hint, random.choice(parts.pool.slots), is_hint=True)
 
     def _link(self, peer: PeerAddress, slot: int, *, is_hint: bool = False) -> None:
@@ -211,9 +211,9 @@ class DownloadRun:
     def shut_out(self, user_id: str, why: str) -> None:
         """A peer proved wrong or hostile: nothing of this download is taken from that account for a good while."""
         download, now_s = self.download, time.monotonic()
-        if download.banned_until_s.get(user_id, 0.0) <= now_s:
+        if download.peer_book.banned_until_s.get(user_id, 0.0) <= now_s:
             ban_s = self._parts.settings.ban_s
-            download.banned_until_s[user_id] = now_s + ban_s
+            download.peer_book.banned_until_s[user_id] = now_s + ban_s
             self._parts.directory.notice(
                 "bad_peer", f"{download.name}: {user_id} {why}; nothing of it is taken from {user_id} for {ban_s:g} s"
             )

@@ -132,9 +132,9 @@ async def test_of_a_piece_in_parts_that_does_not_match_only_the_liar_is_blamed(
     scheduler._splits.cut(0, length, 0, length // 2)
     scheduler._splits.cut(0, length, length // 2, length)
     await until(lambda: 0 in scheduler._splits._suspects)
-    assert not download.banned_until_s  # nobody knows yet whose half it was
+    assert not download.peer_book.banned_until_s  # nobody knows yet whose half it was
     monkeypatch.undo()
     async with asyncio.timeout(30):
         await fetching
     assert target.read_bytes() == path.read_bytes()
-    assert set(download.banned_until_s) == {"liar"}
+    assert set(download.peer_book.banned_until_s) == {"liar"}

@@ -47,7 +47,7 @@ async def test_a_leecher_finds_a_peer_that_no_tracker_named(world: World) -> Non
         "lab", "cy.bin", world.folder / "cy.bin", manifest, [ann.member.at(ann.listener.port)]
     )
     await until(lambda: download.status().peers_connected == 2)
-    assert sorted(peer.user_id for peer in download.peers.values()) == ["ann", "bob"]
+    assert sorted(peer.user_id for peer in download.peer_book.peers.values()) == ["ann", "bob"]
 
 
 async def test_who_is_not_the_one_that_was_named_is_no_peer_and_in_nobodys_way(world: World) -> None:
@@ -67,7 +67,7 @@ async def test_who_is_not_the_one_that_was_named_is_no_peer_and_in_nobodys_way(w
     await until(lambda: len(cy.lost_links) >= 3)
     assert any("this client itself" in reason for reason in cy.lost_links)
     assert any("bob answers there, not eve" in reason for reason in cy.lost_links)
-    assert [peer.user_id for peer in download.peers.values()] == ["ann"]
+    assert [peer.user_id for peer in download.peer_book.peers.values()] == ["ann"]
     # And yet bob himself is welcome, at once.
     cy.coordinator.peer_joined("lab", manifest.root, bob.member.at(bob.listener.port))
     await until(lambda: download.status().peers_connected == 2)

@@ -72,7 +72,7 @@ def fetched_bytes(download: Download) -> int:
 async def test_after_a_clean_stop_the_journal_is_believed_and_only_a_sample_is_read(scene: Scene) -> None:
     download = await scene.finish()
     assert fetched_bytes(download) == SIZE - scene.saved_bytes
-    assert download.check_bytes == 0
+    assert download.progress.check_bytes == 0
     assert scene.notices() == []
 
 
@@ -93,8 +93,8 @@ async def test_after_a_crash_only_what_was_written_and_not_journaled_is_read(sce
     download = await scene.finish()
     # Some of what was in flight when it was paused may be whole on the disk as well.
     assert fetched_bytes(download) <= SIZE - scene.saved_bytes - 4 * geometry.piece_bytes
-    assert 6 <= download.check_bytes // geometry.piece_bytes <= 6 + IN_FLIGHT_MOST
-    assert download.check_bytes < scene.saved_bytes
+    assert 6 <= download.progress.check_bytes // geometry.piece_bytes <= 6 + IN_FLIGHT_MOST
+    assert download.progress.check_bytes < scene.saved_bytes
     assert scene.notices() == []
 
 
@@ -112,7 +112,7 @@ async def test_a_part_file_that_was_edited_since_is_read_all_of_it(scene: Scene)
     piece_bytes = scene.manifest.geometry.piece_bytes
     most = SIZE - scene.saved_bytes + piece_bytes
     assert most - IN_FLIGHT_MOST * piece_bytes <= fetched_bytes(download) <= most
-    assert download.check_bytes >= scene.saved_bytes
+    assert download.progress.check_bytes >= scene.saved_bytes
     assert "changed since" in scene.notices()[0]
 
 

@@ -114,7 +114,7 @@ async def test_a_peer_that_sends_wrong_bytes_is_named_and_the_file_comes_from_th
     download, fetching = leecher.fetch(target, manifest)
     await fetching
     assert target.read_bytes() == path.read_bytes()
-    assert set(download.banned_until_s) == {"liar"}
+    assert set(download.peer_book.banned_until_s) == {"liar"}
     assert download.status().bytes_by_peer == {"honest": 16 * MIB}
     ((code, message),) = leecher.directory.notices
     assert code == "bad_peer"
