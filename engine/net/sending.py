@@ -1,4 +1,4 @@
-"""What a serve link has open, and what it is sending. Not here: when and to whom (serve_link)."""
+"""What a serve link has open, and what it is sending. Not here: when and to whom (serve_link, piece_sender)."""
 
 from dataclasses import dataclass
 

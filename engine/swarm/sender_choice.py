@@ -7,7 +7,7 @@ last of them are still on their way; what is asked for then will be at others by
 asks is put off for that long and looks there meanwhile.
 
 Invariant: what was never sent is never put off; the rest never for longer than PUT_OFF_S_MAX, and once in a round.
-Not here: who may send now (upload_slots), what is done with a request that is put off (serve_link, scheduler).
+Not here: who may send now (upload_slots), what is done with a request that is put off (piece_sender, scheduler).
 """
 
 from collections.abc import Sequence

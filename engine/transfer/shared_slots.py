@@ -8,7 +8,7 @@ import mmap
 import os
 import time
 
-from engine.net.serve_link import ServeLink
+from engine.net.piece_sender import PieceSender
 from engine.swarm.upload_slots import SlotBoard, UploadSlots
 
 _LOOK_S = 0.005
@@ -26,7 +26,7 @@ def slot_board(descriptor: int, rows: int) -> SlotBoard:
     return SlotBoard(rows, memoryview(mmap.mmap(descriptor, SlotBoard.size_bytes(rows))))
 
 
-class SharedSlots(UploadSlots[ServeLink]):
+class SharedSlots(UploadSlots[PieceSender]):
     """Looks every few milliseconds, while a link of this worker waits, whether a slot became free at another, if there
     is one.
     """

@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from engine.net.admission import Grant, ServedFile
 from engine.net.callers import Caller, Callers
 from engine.net.listener import first_byte
+from engine.net.piece_sender import PieceSender
 from engine.net.plain_transport import PlainTransport
 from engine.net.sealed_transport import SealedTransport, shake_hands
 from engine.net.serve_link import ServeLink
@@ -49,7 +50,7 @@ class Worker:
     def __init__(self, channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> None:
         self._settings = settings
         self._gate = TicketGate(check_ticket)
-        self._slots: UploadSlots[ServeLink] = UploadSlots(settings.upload_slots)
+        self._slots: UploadSlots[PieceSender] = UploadSlots(settings.upload_slots)
         self._identity: Identity | None = None
         self._files: dict[int, OpenFile] = {}
         self._fetch_side = FetchSide(self._files, settings)

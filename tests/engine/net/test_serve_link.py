@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.net.admission import Grant, Refusal, ServedFile
+from engine.net.piece_sender import PieceSender
 from engine.net.serve_link import ServeLink
 from engine.net.tls import Identity, PeerIdentity
 from engine.settings import Settings
@@ -94,7 +95,7 @@ class FakeGate:
 
 
 def a_link(
-    gate: FakeGate, slots: UploadSlots[ServeLink] | None = None, groups: str = "lab", settings: Settings | None = None
+    gate: FakeGate, slots: UploadSlots[PieceSender] | None = None, groups: str = "lab", settings: Settings | None = None
 ) -> tuple[ServeLink, FakeTransport]:
     """Bob serves Ann, who has greeted and opened a channel 1, 2, … for each of the groups."""
     identity = Identity(BOB.identity.certificate_pem, BOB.identity.key_pem, BOB.identity.authority_pem)
@@ -286,7 +287,7 @@ async def test_after_a_withdrawal_not_one_more_slice_is_sent() -> None:
 
 
 async def test_a_withdrawal_lets_nothing_out_through_another_link_of_the_same_member() -> None:
-    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    slots: UploadSlots[PieceSender] = UploadSlots(1)
     gate = FakeGate()
     (first, _), (second, to_second) = a_link(gate, slots), a_link(gate, slots)
     for link in (first, second):
@@ -362,7 +363,7 @@ async def test_a_refused_channel_says_why_and_serves_nothing() -> None:
 
 
 async def test_links_take_turns_by_the_piece() -> None:
-    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    slots: UploadSlots[PieceSender] = UploadSlots(1)
     gate = FakeGate()
     (first, to_first), (second, to_second) = a_link(gate, slots), a_link(gate, slots)
     say(first, Request(1, 1, 0, 0, (0,)), Request(2, 1, 0, 0, (1,)))
@@ -376,7 +377,7 @@ async def test_links_take_turns_by_the_piece() -> None:
 
 
 async def test_a_link_that_is_gone_gives_its_slot_to_the_next() -> None:
-    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    slots: UploadSlots[PieceSender] = UploadSlots(1)
     gate = FakeGate()
     (first, _), (second, to_second) = a_link(gate, slots), a_link(gate, slots)
     say(first, Request(1, 1, 0, 0, (0,)))
@@ -387,7 +388,7 @@ async def test_a_link_that_is_gone_gives_its_slot_to_the_next() -> None:
 
 
 async def test_a_slot_is_kept_until_the_piece_has_left() -> None:
-    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    slots: UploadSlots[PieceSender] = UploadSlots(1)
     gate = FakeGate()
     (first, at_first), (second, at_second) = a_link(gate, slots), a_link(gate, slots)
     at_first.takes_no_more = first.pause_writing
@@ -452,7 +453,7 @@ async def test_a_paused_link_sends_nothing_until_it_may() -> None:
 
 
 async def test_a_link_that_does_not_read_gives_its_slot_away_and_goes_on_when_it_does() -> None:
-    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    slots: UploadSlots[PieceSender] = UploadSlots(1)
     gate = FakeGate()
     (first, to_first), (second, to_second) = a_link(gate, slots), a_link(gate, slots)
     say(first, Request(1, 1, 0, 0, (0,)))
@@ -471,20 +472,20 @@ async def test_a_link_that_does_not_read_gives_its_slot_away_and_goes_on_when_it
 
 
 async def test_a_link_that_waits_for_its_slot_again_sends_nothing_however_well_it_reads() -> None:
-    slots: UploadSlots[ServeLink] = UploadSlots(1)
+    slots: UploadSlots[PieceSender] = UploadSlots(1)
     gate = FakeGate()
     (first, to_first), (other, _) = a_link(gate, slots), a_link(gate, slots)
     say(first, Request(1, 1, 0, 0, (0,)))
     first.pause_writing()
     await asyncio.sleep(2 * Settings().slot_patience_s)
-    assert slots.want(other, "zoe", time.monotonic()) == [other]
+    assert slots.want(other._sender, "zoe", time.monotonic()) == [other._sender]
     for _ in range(2):
         first.resume_writing()
         first.pause_writing()
     first.resume_writing()
     await turns()
     assert to_first.take() == []
-    assert slots.release(other, time.monotonic()) == [first]
+    assert slots.release(other._sender, time.monotonic()) == [first._sender]
 
 
 async def test_a_long_queue_of_tiny_requests_is_worked_off_without_deep_recursion() -> None:
