@@ -1,11 +1,17 @@
 """Password hashes: argon2id, slow by design, so that a stolen store does not give the passwords away.
 
+What is hashed is the password's prepared form (RFC 8265, OpaqueString), so that "é" is one password whether a keyboard
+sends it as one character or as two. Hashes from before that may be of the form that was sent; they still open their
+accounts.
+
 Invariant: checking the password of nobody costs what checking somebody's costs, so the time of an answer does not say
-which names exist. `PasswordDesk` runs the work off the event loop, on every core but one, with bounded lines before it.
+which names exist, nor of which form a hash is. `PasswordDesk` runs the work off the event loop, on every core but one,
+with bounded lines before it.
 """
 
 import asyncio
 import os
+import unicodedata
 from collections import OrderedDict, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,6 +21,18 @@ from argon2 import PasswordHasher, Type
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from tracker.settings import PASSWORDS_WAITING_MAX, PASSWORDS_WAITING_PER_ADDRESS_MAX
+
+_PREPARED = "prepared"
+"""Stands before a hash of a prepared form. What follows is argon2's own notation."""
+
+
+def prepare(password: str) -> str:
+    """As RFC 8265 compares passwords: every kind of space is a space, and the text is in normal form C.
+
+    What that RFC refuses in a password, such as control characters, is not refused here: there are accounts with it.
+    """
+    spaced = "".join(" " if unicodedata.category(character) == "Zs" else character for character in password)
+    return unicodedata.normalize("NFC", spaced)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +52,33 @@ class Passwords:
         self._nobody = self._hasher.hash("the password of nobody")
 
     def hash_password(self, password: str) -> str:
-        return self._hasher.hash(_encoded(password))
+        return _PREPARED + self._hasher.hash(_encoded(prepare(password)))
 
     def verify_password(self, password_hash: str | None, password: str) -> bool:
-        """`None` stands for an account that does not exist: always False, after the same work."""
+        """`None` stands for an account that does not exist: always False, after the same work.
+
+        A password that was not sent in its prepared form is tried in both forms, whatever the first one yields: how
+        long that takes depends on what was sent alone.
+        """
+        argon2_hash = (password_hash or self._nobody).removeprefix(_PREPARED)
+        forms = dict.fromkeys((prepare(password), password))
+        results = [self._is_of(argon2_hash, form) for form in forms]
+        return password_hash is not None and any(results)
+
+    def needs_rehash(self, password_hash: str, password: str) -> bool:
+        """Whether it was made at another cost than today's, or maybe of another form than the prepared one.
+
+        `password` is what it was just verified with.
+        """
+        if self._hasher.check_needs_rehash(password_hash.removeprefix(_PREPARED)):
+            return True
+        return not password_hash.startswith(_PREPARED) and prepare(password) != password
+
+    def _is_of(self, argon2_hash: str, form: str) -> bool:
         try:
-            self._hasher.verify(password_hash or self._nobody, _encoded(password))
+            return self._hasher.verify(argon2_hash, _encoded(form))
         except (VerificationError, InvalidHashError):
             return False
-        return password_hash is not None
-
-    def needs_rehash(self, password_hash: str) -> bool:
-        """Whether it was made at another cost than today's."""
-        return self._hasher.check_needs_rehash(password_hash)
 
 
 class DeskBusy(Exception):
@@ -54,7 +86,7 @@ class DeskBusy(Exception):
 
 
 class PasswordDesk:
-    """The same work off the event loop. Each check holds 64 MiB for a tenth of a second, hence the bounds.
+    """The same work off the event loop. Each check holds 64 MiB for a tenth of a second or two, hence the bounds.
 
     Addresses take turns, each with a line of its own: whoever floods the tracker with logins waits for himself. Those
     with the fewest wrong passwords lately come first, so that many that guess are behind one that does not. When all
@@ -78,8 +110,8 @@ class PasswordDesk:
         async with self._place(host, wrong_lately):
             return await asyncio.to_thread(self._passwords.verify_password, password_hash, password)
 
-    def needs_rehash(self, password_hash: str) -> bool:
-        return self._passwords.needs_rehash(password_hash)
+    def needs_rehash(self, password_hash: str, password: str) -> bool:
+        return self._passwords.needs_rehash(password_hash, password)
 
     @asynccontextmanager
     async def _place(self, host: str, wrong_lately: int = 0) -> AsyncIterator[None]:

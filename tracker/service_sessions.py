@@ -77,7 +77,7 @@ async def login(door: Door, caller: Caller, request: Login, request_id: bytes, n
     if account is None or not is_right:
         raise Refusal("login_failed", "the user id or the password is wrong")
     stronger = None
-    if door.passwords.needs_rehash(account.password_hash):
+    if door.passwords.needs_rehash(account.password_hash, request.password):
         stronger = await door.passwords.hash_password(caller.observed_host, request.password)
     async with door.store.changing() as db:
         if stronger is not None:

@@ -1,9 +1,11 @@
 import secrets
 from typing import TYPE_CHECKING
 
+from argon2 import PasswordHasher
 from sqlalchemy import func, select
 
-from tracker import protocol, schema, tickets
+from tests.tracker.conftest import CHEAP
+from tracker import people, protocol, schema, tickets
 from tracker.protocol import Done, LoggedIn, Refused
 from tracker.ticket_keys import find_trusted_keys
 
@@ -52,6 +54,27 @@ async def test_a_retried_create_user_is_recognised_by_request_and_password(offic
         answer = await office.stranger().ask(replay, with_id)
         assert isinstance(answer, Refused)
         assert answer.code == "user_taken"
+
+
+async def test_a_password_opens_its_account_in_whichever_form_it_is_typed(office: "Office") -> None:
+    composed, decomposed = "pass\u00e9", "passe\u0301"
+    await office.stranger().ask(protocol.CreateUser("ann", decomposed))
+    for typed in (composed, decomposed):
+        ann = office.stranger()
+        assert isinstance(await ann.login("ann", typed), LoggedIn)
+        assert isinstance(await ann.ask(protocol.ChangePassword(typed, decomposed)), LoggedIn)
+    assert isinstance(await office.stranger().login("ann", "passe"), Refused)
+
+
+async def test_an_account_from_before_gets_in_as_it_used_to_and_then_in_every_form(office: "Office") -> None:
+    composed, decomposed = "pass\u00e9", "passe\u0301"
+    older = PasswordHasher(CHEAP.passes, CHEAP.memory_kib, parallelism=1).hash(decomposed)
+    async with office.store.changing() as db:
+        await people.add_account(db, "ann", older, 0.0)
+    assert isinstance(await office.stranger().login("ann", composed), Refused)
+    assert isinstance(await office.stranger().login("ann", decomposed), LoggedIn)
+    assert isinstance(await office.stranger().login("ann", composed), LoggedIn)
+    assert isinstance(await office.stranger().login("ann", decomposed), LoggedIn)
 
 
 async def test_a_proof_over_another_connection_is_no_login(office: "Office") -> None:
