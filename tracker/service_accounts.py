@@ -42,27 +42,44 @@ async def create_user(
     if left_s:
         raise Refusal("throttled", f"too many accounts from your address; try again in {math.ceil(left_s)} s")
     async with door.store.reading() as db:
-        was_this_request = await find_outcome(db, user_id, request_id) is not None
-        account = await people.find_account(db, user_id)
-        if account is None:
+        is_there = await people.find_account(db, user_id) is not None
+        if not is_there:
             await _check_invite(door, db, request.invite, now_s)
-    if account is not None:
-        password_hash = account.password_hash
-        if was_this_request and await door.check_password(caller, user_id, password_hash, request.password, now_s):
-            return Done()
-        raise Refusal("user_taken", f"the name {user_id} is taken")
+    if is_there:
+        return await _created_before(door, caller, request, request_id, now_s)
     new_hash = await door.passwords.hash_password(host, request.password)
     async with door.store.changing() as db:
-        is_invited = door.desk.policy.registration == "open" or await invites.use_invite(
-            db, protocol.invite_digest(request.invite), now_s
-        )
-        if not is_invited:
-            raise Refusal("bad_invite", _BAD_INVITE)
-        if not await people.add_account(db, user_id, new_hash, now_s):
-            raise Refusal("user_taken", f"the name {user_id} is taken")
-        await write_deed(db, Deed(user_id, "account_created", "", ""), host, now_s)
-        await remember_outcome(db, user_id, request_id, Done(), now_s)
-    return Done()
+        # Another tracker may have been asked too, and was quicker.
+        is_there = await people.find_account(db, user_id) is not None
+        if not is_there:
+            await _add_account(door, db, request, new_hash, now_s)
+            await write_deed(db, Deed(user_id, "account_created", "", ""), host, now_s)
+            await remember_outcome(db, user_id, request_id, Done(), now_s)
+    return await _created_before(door, caller, request, request_id, now_s) if is_there else Done()
+
+
+async def _created_before(
+    door: Door, caller: Caller, request: CreateUser, request_id: bytes, now_s: float
+) -> Done:
+    async with door.store.reading() as db:
+        was_this_request = await find_outcome(db, request.user_id, request_id) is not None
+        account = await people.find_account(db, request.user_id)
+    password_hash = account and account.password_hash
+    if was_this_request and await door.check_password(caller, request.user_id, password_hash, request.password, now_s):
+        return Done()
+    raise Refusal("user_taken", f"the name {request.user_id} is taken")
+
+
+async def _add_account(
+    door: Door, db: AsyncConnection, request: CreateUser, password_hash: str, now_s: float
+) -> None:
+    is_invited = door.desk.policy.registration == "open" or await invites.use_invite(
+        db, protocol.invite_digest(request.invite), now_s
+    )
+    if not is_invited:
+        raise Refusal("bad_invite", _BAD_INVITE)
+    if not await people.add_account(db, request.user_id, password_hash, now_s):
+        raise Refusal("user_taken", f"the name {request.user_id} is taken")
 
 
 async def _check_invite(door: Door, db: AsyncConnection, code: bytes, now_s: float) -> None:
@@ -100,6 +117,9 @@ async def change_password(
         raise Refusal("login_failed", "the old password is wrong; nothing was changed")
     new_hash = await door.passwords.hash_password(caller.observed_host, request.new_password)
     async with door.store.changing() as db:
+        done_before = await find_outcome(db, user_id, request_id)
+        if isinstance(done_before, LoggedIn):
+            return done_before  # Another tracker was asked too, and was quicker.
         turn = Turn(door.desk, db, session, caller.observed_host, now_s)
         await people.change_password_hash(db, user_id, new_hash)
         turn.note("password_changed")
