@@ -24,7 +24,7 @@ from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
 from tracker import protocol
 from tracker.addresses import TrackerAddress, authority_in, fingerprint_of
-from tracker.client import Identity, Listener, TrackerClient, fetch_authority
+from tracker.client import Identity, Listener, TrackerClient, find_authority
 from tracker.errors import NoTracker, TrackerError, TrackerRefused, UntrustedTracker
 
 _FETCH_AUTHORITY_TIMEOUT_S = 5.0
@@ -180,7 +180,8 @@ class Session:
             pinned = _authority_in(self._pin)
             if not named or fingerprint_of(pinned) in named:
                 return pinned
-        pem = await self._first_authority()
+        with _translated(self._pin):
+            pem = await find_authority(self._addresses, _FETCH_AUTHORITY_TIMEOUT_S)
         seen = fingerprint_of(pem)
         if named and seen not in named:
             raise TrackerUnavailable(
@@ -201,15 +202,6 @@ class Session:
             file.flush()
             os.fsync(file.fileno())
         os.rename(new, self._pin)
-
-    async def _first_authority(self) -> bytes:
-        reasons: list[str] = []
-        for address in self._addresses:
-            try:
-                return await fetch_authority(address, _FETCH_AUTHORITY_TIMEOUT_S)
-            except TrackerError as error:
-                reasons.append(str(error))
-        raise TrackerUnavailable("no tracker answers: " + "; ".join(reasons) + ". Is one running?")
 
 
 def _authority_in(pin: Path) -> bytes:

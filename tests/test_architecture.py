@@ -40,7 +40,7 @@ MAY_IMPORT: dict[str, list[str]] = {
 
 PURE_TRACKER = [
     "protocol", "pushed", "vocabulary", "names", "permissions", "presence", "handout", "tickets", "addresses",
-    "throttle", "doorkeeper", "quotas", "token_buckets",
+    "throttle", "doorkeeper", "quotas", "token_buckets", "promptness",
 ]  # fmt: skip
 PURE = ["engine.swarm", "engine.wire", *(f"tracker.{name}" for name in PURE_TRACKER)]
 IMPURE = {"socket", "os", "mmap", "ssl", "asyncio", "multiprocessing", "time"}

@@ -1,6 +1,7 @@
 """A client of all trackers of a list: a session with every one, each call to the first that answers.
 
-Invariants. A call that moves on to another tracker keeps its request id, so it is carried out once. A password goes
+Invariants. A call that moves on to another tracker keeps its request id, so it is carried out once. Nothing waits for a
+tracker that hangs while another answers (asking). A password goes
 to a tracker only over a verified connection and is not kept: sessions elsewhere and later are resumed with the
 certificate and its key.
 
@@ -13,13 +14,13 @@ import contextlib
 import secrets
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from tracker.addresses import TrackerAddress
-from tracker.connection import TrackerConnection, fetch_authority
+from tracker.asking import Answer, Ask, find_authority, first_answer, takes_long
 from tracker.errors import NoTracker, TrackerLost, TrackerRefused, UntrustedTracker
 from tracker.link import Identity, Link, Listener
 from tracker.permissions import BEFORE_LOGIN
@@ -44,9 +45,11 @@ from tracker.protocol import (
 )
 from tracker.settings import CALL_TIMEOUT_S, NO_TRACKER_GRACE_S
 
-__all__ = ["Identity", "Listener", "TrackerClient", "TrackerConnection", "fetch_authority"]
+__all__ = ["Identity", "Listener", "TrackerClient", "find_authority"]
 
 _RENEW_AGAIN_S = 60.0
+_FAREWELL_S = 1.0
+"""A tracker that does not answer a logout hears it when it answers again."""
 _HEARD_MAX = 1000
 """Bulletins remembered, so that the same from another tracker is not passed on again."""
 
@@ -75,6 +78,7 @@ class TrackerClient:
         ]
         self._tasks: list[asyncio.Task[None]] = []
         self._renewal: asyncio.Task[None] | None = None
+        self._late: set[asyncio.Task[None]] = set()
         self._change = asyncio.Event()
 
     async def start(self) -> None:
@@ -82,7 +86,7 @@ class TrackerClient:
         self._tasks = [asyncio.create_task(link.run()) for link in self._links]
 
     async def close(self) -> None:
-        tasks = [*self._tasks, self._renewal] if self._renewal else self._tasks
+        tasks = [*self._tasks, *self._late, *([self._renewal] if self._renewal else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -92,38 +96,29 @@ class TrackerClient:
     ) -> Result:
         """The answer of the first tracker that gives one. Raises TrackerRefused, NoTracker or UntrustedTracker."""
         request_id = request_id or secrets.token_bytes(16)
-        give_up_at_s: float | None = None
-        while True:
-            change = self._change
-            for link in self._usable_links(request):
-                try:
-                    return await self._call_on(link, request, request_id, timeout_s)
-                except TrackerLost:
-                    continue
-            give_up_at_s = give_up_at_s or time.monotonic() + NO_TRACKER_GRACE_S
-            await self._wait_for(change, give_up_at_s)
+        needs_session = type(request) not in BEFORE_LOGIN
+        return await self._ask(
+            lambda link: self._call_on(link, request, request_id, timeout_s),
+            lambda: self._usable_links(needs_session=needs_session),
+            is_long=takes_long(request),
+        )
 
     async def login(self, user_id: str, password: str, private_key: Ed25519PrivateKey) -> LoggedIn:
         """Logs in on one tracker, then resumes on the others in the background. Raises like `call`."""
         public_key = private_key.public_key().public_bytes_raw()
-        give_up_at_s: float | None = None
-        while True:
-            change = self._change
-            for link in self._links:
-                if link.connection is None or link.connection.is_closed:
-                    continue
-                # Signed anew for each tracker: the proof is bound to the connection.
-                proof = private_key.sign(login_challenge(link.connection.nonce, user_id))
-                request = Login(user_id, password, public_key, proof)
-                try:
-                    answer = await self._call_on(link, request, secrets.token_bytes(16), CALL_TIMEOUT_S)
-                except TrackerLost:
-                    continue
-                assert isinstance(answer, LoggedIn)
-                await self._take_identity(link, private_key, answer)
-                return answer
-            give_up_at_s = give_up_at_s or time.monotonic() + NO_TRACKER_GRACE_S
-            await self._wait_for(change, give_up_at_s)
+
+        async def ask(link: Link) -> tuple[Link, Result]:
+            if link.connection is None:
+                raise _lost(link)
+            # Signed anew for each tracker: the proof is bound to the connection.
+            proof = private_key.sign(login_challenge(link.connection.nonce, user_id))
+            request = Login(user_id, password, public_key, proof)
+            return link, await self._call_on(link, request, secrets.token_bytes(16), CALL_TIMEOUT_S)
+
+        link, answer = await self._ask(ask, lambda: self._usable_links(needs_session=False), is_long=True)
+        assert isinstance(answer, LoggedIn)
+        await self._take_identity(link, private_key, answer)
+        return answer
 
     async def revoke_others(self, request: ChangePassword | RevokeSessions) -> None:
         """End every other session of the account; this one goes on with a new certificate. Raises like `call`."""
@@ -136,12 +131,14 @@ class TrackerClient:
         if self._renewal is not None:
             self._renewal.cancel()
         self.identity = None
-        await self._on_all_sessions(Logout())
+        await self._on_all_sessions(Logout(), _FAREWELL_S)
         for link in self._links:
             link.wake()
 
     async def announce_all(self, message: Announce | AnnounceChange) -> list[Announced]:
-        """What each connected tracker said to it. Others get the listener's snapshot once they are back."""
+        """What each connected tracker said to it. Others get the listener's snapshot once they are back; the listener
+        hears what those say that answer late.
+        """
         answers = await self._on_all_sessions(message)
         return [answer for answer in answers if isinstance(answer, Announced)]
 
@@ -149,11 +146,24 @@ class TrackerClient:
         """How many trackers know this client right now."""
         return sum(link.has_session for link in self._links)
 
+    async def _ask(self, ask: Ask[Answer], find_links: Callable[[], list[Link]], *, is_long: bool) -> Answer:
+        """Until somebody answers, or nobody has been there for a while."""
+        give_up_at_s: float | None = None
+        while True:
+            change = self._change
+            with contextlib.suppress(TrackerLost):
+                return await first_answer(find_links, ask, is_long=is_long)
+            give_up_at_s = give_up_at_s or time.monotonic() + NO_TRACKER_GRACE_S
+            await self._wait_for(change, give_up_at_s)
+
     async def _call_on(self, link: Link, request: Request, request_id: bytes, timeout_s: float) -> Result:
         connection = link.connection
         if connection is None:
-            raise TrackerLost(f"the connection to the tracker at {link.address} is gone")
+            raise _lost(link)
+        begun_s = time.monotonic()
         answer = await connection.call(request, request_id, timeout_s)
+        if not takes_long(request):
+            link.promptness.answered(time.monotonic() - begun_s)
         if not isinstance(answer, Refused):
             return answer
         if answer.code in ("session_ended", "not_logged_in") and self.identity is not None:
@@ -163,15 +173,17 @@ class TrackerClient:
             raise TrackerLost(answer.message)
         raise TrackerRefused(answer.code, answer.message)
 
-    def _usable_links(self, request: Request) -> list[Link]:
-        needs_session = self.identity is not None and type(request) not in BEFORE_LOGIN
-        return [
+    def _usable_links(self, *, needs_session: bool) -> list[Link]:
+        """Those that let calls lapse come last."""
+        needs_session = needs_session and self.identity is not None
+        usable = [
             link
             for link in self._links
             if link.connection is not None
             and not link.connection.is_closed
             and (link.has_session or not needs_session)
         ]
+        return sorted(usable, key=lambda link: link.promptness.is_lapsing)
 
     async def _wait_for(self, change: asyncio.Event, give_up_at_s: float) -> None:
         try:
@@ -201,8 +213,13 @@ class TrackerClient:
         )
         self._renewal = asyncio.create_task(self._renew_for_ever())
         # If it is lost just now, it was a login all the same: this link resumes like the others.
-        with contextlib.suppress(TrackerLost):
-            await link.begin_session()
+        try:
+            async with asyncio.timeout(link.promptness.patience_s):
+                await link.begin_session()
+        except TimeoutError:
+            link.lapse()
+        except TrackerLost:
+            pass
         for each in self._links:
             each.wake()
 
@@ -252,7 +269,45 @@ class TrackerClient:
             self._heard.append(event)
             self._listener.on_event(event.event)
 
-    async def _on_all_sessions(self, request: Request) -> list[Result]:
-        connections = [link.connection for link in self._links if link.has_session and link.connection is not None]
-        answers = await asyncio.gather(*(one.call(request) for one in connections), return_exceptions=True)
-        return [answer for answer in answers if not isinstance(answer, BaseException)]
+    async def _on_all_sessions(self, request: Request, timeout_s: float = CALL_TIMEOUT_S) -> list[Result]:
+        """What those answer that are prompt. Once one has answered, the others have as long as they usually take."""
+        calls = {
+            asyncio.create_task(self._call_quietly(link, request)): link
+            for link in self._links
+            if link.has_session and link.connection is not None
+        }
+        prompt = {task for task, link in calls.items() if not link.promptness.is_lapsing} or set(calls)
+        if not calls:
+            return []
+        _, waited_for = await asyncio.wait(prompt, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+        if waited_for:
+            patience_s = max(calls[task].promptness.patience_s for task in waited_for)
+            await asyncio.wait(waited_for, timeout=min(patience_s, timeout_s))
+        for task, link in calls.items():
+            if not task.done():
+                link.lapse()
+                late = asyncio.create_task(self._hear_late(task, link))
+                self._late.add(late)
+                late.add_done_callback(self._late.discard)
+        return [answer for task in calls if task.done() and (answer := task.result()) is not None]
+
+    async def _call_quietly(self, link: Link, request: Request) -> Result | None:
+        """None if the tracker is lost."""
+        if link.connection is None:
+            return None
+        begun_s = time.monotonic()
+        try:
+            answer = await link.connection.call(request)
+        except TrackerLost:
+            return None
+        link.promptness.answered(time.monotonic() - begun_s)
+        return answer
+
+    async def _hear_late(self, call: asyncio.Task[Result | None], link: Link) -> None:
+        answer = await call
+        if isinstance(answer, Announced):
+            await self._listener.on_session(link.index, answer)
+
+
+def _lost(link: Link) -> TrackerLost:
+    return TrackerLost(f"the connection to the tracker at {link.address} is gone")

@@ -18,6 +18,7 @@ from msgspec import Struct
 from tracker.addresses import TrackerAddress
 from tracker.connection import TrackerConnection
 from tracker.errors import TrackerError, TrackerLost
+from tracker.promptness import Promptness
 from tracker.protocol import (
     Alive,
     Announce,
@@ -34,6 +35,7 @@ from tracker.protocol import (
     login_challenge,
 )
 from tracker.settings import (
+    CALL_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
     HEARTBEAT_S,
     RECONNECT_DELAY_MAX_S,
@@ -68,7 +70,7 @@ class Listener(Protocol):
         """A tracker said something unasked. What changes told comes once; a PeerJoined may come from every tracker."""
 
     async def on_session(self, tracker_index: int, announced: Announced | None) -> None:
-        """There is a session with that tracker, again or for the first time; the snapshot was announced to it."""
+        """There is a session with that tracker, and this is its answer to the snapshot, or a late one to a change."""
 
     def on_identity(self, identity: Identity | None, reason: str) -> None:
         """The certificate was renewed, or (None) the session is over and somebody has to log in; `reason` says why."""
@@ -95,6 +97,7 @@ class Link:
         self.address = address
         self.connection: TrackerConnection | None = None
         self.has_session = False
+        self.promptness = Promptness()
         self.trouble: TrackerError | None = None
         self._authority_pem = authority_pem
         self._listener = listener
@@ -125,18 +128,24 @@ class Link:
         """The identity changed, or the session turned out to be gone."""
         self._woken.set()
 
+    def lapse(self) -> None:
+        """It let a call lapse: it is asked for a sign of life at once, and until it gives one it is asked last."""
+        self.promptness.lapsed()
+        self.wake()
+
     async def begin_session(self) -> None:
         """The connection is logged in now: tells the tracker what this client shares."""
         connection = self.connection
         if connection is None:
             raise TrackerLost(f"the connection to the tracker at {self.address} is gone")
         self.has_session = True
+        self._changed()
         snapshot = self._listener.snapshot()
         answer = None if snapshot is None else await connection.call(snapshot)
-        self._changed()
         await self._listener.on_session(self.index, answer if isinstance(answer, Announced) else None)
 
     async def _live_once(self) -> None:
+        begun_s = time.monotonic()
         self.connection = connection = await TrackerConnection.open(
             self.address,
             self._authority_pem,
@@ -144,6 +153,7 @@ class Link:
             lambda reason: self.wake(),
             CONNECT_TIMEOUT_S,
         )
+        self.promptness.answered(time.monotonic() - begun_s)
         self.trouble = None
         if self._find_identity() is None:
             self._changed()
@@ -151,7 +161,9 @@ class Link:
         while not connection.is_closed:
             self._woken.clear()
             identity = self._find_identity()
-            if identity is None:
+            if self.promptness.is_lapsing:
+                await self._beat(connection)
+            elif identity is None:
                 self.has_session = False
                 await self._woken.wait()
             elif not self.has_session:
@@ -179,8 +191,12 @@ class Link:
             raise TrackerLost(f"the tracker at {self.address} did not resume the session")
 
     async def _beat(self, connection: TrackerConnection) -> None:
-        asked_at_s = time.time()
-        answer = await connection.call(Heartbeat(), timeout_s=HEARTBEAT_S)
+        """A stranger is refused, which is a sign of life too."""
+        asked_at_s, begun_s = time.time(), time.monotonic()
+        # A call before it may take long by its nature.
+        timeout_s = CALL_TIMEOUT_S if connection.is_busy else HEARTBEAT_S
+        answer = await connection.call(Heartbeat(), timeout_s=timeout_s)
+        self.promptness.answered(time.monotonic() - begun_s)
         now_s = time.time()
         if isinstance(answer, Refused):
             self.has_session = False

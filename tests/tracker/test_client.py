@@ -11,10 +11,11 @@ from tracker import protocol, service_sessions
 from tracker.authority import make_authority
 from tracker.client import TrackerClient
 from tracker.errors import NoTracker, TrackerRefused, UntrustedTracker
-from tracker.protocol import Done
+from tracker.protocol import Call, Done, Result
+from tracker.turn import Caller
 
 if TYPE_CHECKING:
-    from tests.tracker.conftest import Ear, Town
+    from tests.tracker.conftest import Ear, Listening, Town
 
 MakeEar = Callable[[], "Ear"]
 ROOT = bytes(32)
@@ -187,3 +188,79 @@ async def test_what_every_tracker_tells_is_passed_on_once(town: "Town", make_ear
             await listening.service.hear_news()
         await asker.call(protocol.JoinGroup("den"))
         assert await ear.events.get() == protocol.RequestArrived("den", "bob")
+
+
+class Hanging:
+    """A tracker that takes what it is sent and answers when it is let go."""
+
+    def __init__(self, listening: "Listening", monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked: asyncio.Queue[Call] = asyncio.Queue()
+        self.let_go = asyncio.Event()
+        self._answer = listening.service.answer
+        monkeypatch.setattr(listening.service, "answer", self._wait)
+
+    async def _wait(self, caller: Caller, call: Call) -> Result:
+        self.asked.put_nowait(call)
+        await self.let_go.wait()
+        return await self._answer(caller, call)
+
+    def requests(self) -> set[type]:
+        return {type(self.asked.get_nowait().request) for _ in range(self.asked.qsize())}
+
+
+async def enter_both(town: "Town", client: TrackerClient, ear: "Ear") -> None:
+    await enter(client, "ann")
+    assert {await ear.sessions.get(), await ear.sessions.get()} == {0, 1}
+
+
+async def test_a_tracker_that_hangs_is_asked_last_until_it_answers_again(
+    town: "Town", make_ear: MakeEar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await town.open_tracker()
+    ear = make_ear()
+    async with running(town, ear) as client:
+        await enter_both(town, client, ear)
+        hanging = Hanging(town.trackers[0], monkeypatch)
+        assert await client.call(protocol.CreateGroup("lab")) == Done()
+        assert hanging.requests() == {protocol.CreateGroup}  # was asked, and after it only for a sign of life
+        assert await client.call(protocol.CreateGroup("team")) == Done()
+        assert protocol.CreateGroup not in hanging.requests()
+        hanging.let_go.set()
+        while client._links[0].promptness.is_lapsing:
+            assert await client.call(protocol.ListGroups())
+        hanging.requests()
+        assert await client.call(protocol.CreateGroup("den")) == Done()
+        assert protocol.CreateGroup in hanging.requests()
+        listed = await client.call(protocol.ListGroups())
+        assert isinstance(listed, protocol.Groups)
+        assert [group.group_id for group in listed.groups] == ["den", "lab", "team"]
+
+
+async def test_an_announcement_waits_for_no_tracker_that_hangs_and_its_answer_is_heard_late(
+    town: "Town", make_ear: MakeEar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await town.open_tracker()
+    ear = make_ear()
+    async with running(town, ear) as client:
+        await enter_both(town, client, ear)
+        hanging = Hanging(town.trackers[0], monkeypatch)
+        stranger = protocol.Share("lab", ROOT, True)
+        answers = await client.announce_all(protocol.Announce("127.0.0.1", 4000, [stranger]))
+        assert answers == [protocol.Announced([stranger])]
+        hanging.let_go.set()
+        assert await ear.sessions.get() == 0
+
+
+async def test_a_logout_waits_for_no_tracker_that_hangs(
+    town: "Town", make_ear: MakeEar, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ear = make_ear()
+    async with running(town, ear) as client:
+        await enter(client, "ann")
+        hanging = Hanging(town.trackers[0], monkeypatch)
+        async with asyncio.timeout(5):
+            await client.logout()
+        assert hanging.requests() == {protocol.Logout}
+        hanging.let_go.set()
+        await enter(client, "bob")
+        assert await client.call(protocol.CreateGroup("lab")) == Done()
