@@ -116,6 +116,7 @@ class Service:
         origin = secrets.token_bytes(8)
         self._desk = Desk(authority, Presence(), Handout(), Audience(), chance, policy or Policy(), origin)
         self._last_news = 0
+        self._data_version_heard: int | None = None
         self._paces = TokenBuckets(
             REQUESTS_PER_S_PER_ACCOUNT, REQUESTS_AT_ONCE_PER_ACCOUNT, ENTRIES_MAX, REQUEST_WAIT_MAX_S
         )
@@ -145,12 +146,16 @@ class Service:
 
     async def hear_news(self) -> None:
         """Pass on what other trackers of this store changed since the last time."""
+        version = self._store.data_version()
+        if version is not None and version == self._data_version_heard:
+            return
         async with self._store.reading() as db:
             found = await read_news(db, self._last_news)
         for news in found:
             self._last_news = news.number
             if news.origin != self._desk.origin:
                 self._desk.deliver(news)
+        self._data_version_heard = version
 
     async def follow_news(self) -> None:
         """Until cancelled."""

@@ -11,12 +11,23 @@ Not for: databases that answer over a network.
 """
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Connection, CursorResult, Dialect, Engine, ScalarResult, create_engine
+from sqlalchemy import (
+    URL,
+    Connection,
+    CursorResult,
+    Dialect,
+    Engine,
+    PoolProxiedConnection,
+    ScalarResult,
+    create_engine,
+)
+from sqlalchemy.exc import SQLAlchemyError
 
 Answer = TypeVar("Answer")
 
@@ -71,6 +82,7 @@ class SqliteEngine:
     def __init__(self, sync_engine: Engine, thread: ThreadPoolExecutor) -> None:
         self.sync_engine = sync_engine
         self._thread = thread
+        self._watching: PoolProxiedConnection | None = None
 
     @classmethod
     def open(cls, url: str) -> "SqliteEngine":
@@ -84,6 +96,19 @@ class SqliteEngine:
     @property
     def url(self) -> URL:
         return self.sync_engine.url
+
+    def data_version(self) -> int | None:
+        """Another number after every commit; None if that cannot be told. Asked of the driver itself on a connection
+        that is kept for it, which takes some microseconds.
+        """
+        try:
+            if self._watching is None:
+                self._watching = self.sync_engine.raw_connection()
+            driver: Any = self._watching.driver_connection
+            version: int = driver.execute("PRAGMA data_version").fetchone()[0]
+        except (sqlite3.Error, SQLAlchemyError):
+            return None
+        return version
 
     def execution_options(self, **options: Any) -> "SqliteEngine":
         return SqliteEngine(self.sync_engine.execution_options(**options), self._thread)
@@ -100,4 +125,6 @@ class SqliteEngine:
 
     async def dispose(self) -> None:
         await asyncio.to_thread(self._thread.shutdown)
+        if self._watching is not None:
+            self._watching.close()
         self.sync_engine.dispose()

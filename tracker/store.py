@@ -51,6 +51,10 @@ class Store:
         async with self._line, self._writers.begin() as connection:
             yield connection
 
+    def data_version(self) -> int | None:
+        """Another number after every commit, whoever made it; None where only a look at the tables tells."""
+        return self._readers.data_version() if isinstance(self._readers, SqliteEngine) else None
+
     async def close(self) -> None:
         await self._readers.dispose()
         if self.use_lock is not None:

@@ -1,9 +1,10 @@
 """Who is put out, and whose sessions are revoked: what the tracker refuses from then on, and who hears of it."""
 
 import secrets
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from sqlalchemy import event
 
 from tests.tracker.conftest import Person, another_tracker
 from tracker import protocol, tickets
@@ -74,6 +75,24 @@ async def test_a_removal_on_one_tracker_is_heard_on_the_others_once(office: "Off
         await second.service.hear_news()
     assert cy.events == ann.events
     assert [type(event) for event in cy.events] == [GroupEpoch]
+
+
+async def test_the_tables_are_looked_at_for_news_only_after_a_change(office: "Office") -> None:
+    asked: list[str] = []
+    engine: Any = office.store._readers
+    event.listen(engine.sync_engine, "before_cursor_execute", lambda *words: asked.append(words[2]))
+    ann, bob = await office.gather("lab", "ann", "bob")
+    await office.service.hear_news()
+    asked.clear()
+    await ann.ask(protocol.ListGroups())
+    asked_by_list = len(asked)
+    for _ in range(3):
+        await office.service.hear_news()
+    assert len(asked) == asked_by_list
+    await bob.ask(protocol.LeaveGroup("lab"))
+    asked.clear()
+    await office.service.hear_news()
+    assert asked
 
 
 async def test_a_peer_that_was_put_out_is_forgotten_by_every_tracker(office: "Office") -> None:

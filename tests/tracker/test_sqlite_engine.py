@@ -2,6 +2,7 @@ import asyncio
 import sqlite3
 from pathlib import Path
 
+import pytest
 from sqlalchemy import select
 
 from tracker import people, schema
@@ -69,4 +70,30 @@ async def test_any_number_of_reads_may_be_under_way(tmp_path: Path) -> None:
             return len((await db.scalars(select(schema.accounts.c.user_id))).all())
 
     assert await asyncio.gather(*(look() for _ in range(50))) == [1] * 50
+    await store.close()
+
+
+async def test_every_commit_of_any_tracker_shows_in_the_version(tmp_path: Path) -> None:
+    store, other = await open_store(tmp_path), await open_store(tmp_path)
+    versions = [store.data_version()]
+    for committing in (store, other, store):
+        assert store.data_version() == versions[-1]
+        await _add(committing, f"user{len(versions)}")
+        versions.append(store.data_version())
+    assert None not in versions
+    assert len(set(versions)) == 4
+    await _count(store)
+    assert store.data_version() == versions[-1]
+    await other.close()
+    await store.close()
+
+
+async def test_a_version_that_cannot_be_told_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = await open_store(tmp_path)
+
+    def fail() -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(store._readers.sync_engine, "raw_connection", fail)
+    assert store.data_version() is None
     await store.close()
