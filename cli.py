@@ -1,6 +1,7 @@
 """The command `shoal`: checks how it was called, then hands over to the shell.
 
-Its exit code: 0 well, 1 if the client did not start or a command failed, 2 if it was called in a wrong way.
+Its exit code: 0 well, 1 if the client did not start, a command failed or its output could not be written, 2 if it was
+called in a wrong way, 141 if whoever read its output has gone.
 
 Invariant: importing this file imports next to nothing. Worker processes import the main file again when they start,
 and `--help` should be quick; so everything else is imported by the function that needs it.
@@ -8,9 +9,19 @@ Not for: anything after the arguments (engine.shell.app).
 """
 
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tracker.standard_streams import StandardStreams
 
 
 def main() -> int:
+    from tracker.standard_streams import run_with_streams
+
+    return run_with_streams(_run)
+
+
+def _run(streams: "StandardStreams") -> int:
     import argparse
     from ipaddress import ip_address
     from pathlib import Path
@@ -52,7 +63,7 @@ def main() -> int:
     from engine.shell.app import Options, run
 
     host, port = arguments.address
-    return run(Options(host, port, arguments.tracker_info, arguments.state, arguments.json))
+    return run(Options(host, port, arguments.tracker_info, arguments.state, arguments.json), streams)
 
 
 if __name__ == "__main__":

@@ -326,6 +326,10 @@ def _file_name(value: str) -> str:
 def _password(value: str) -> str:
     if not 1 <= len(value) <= _PASSWORD_LENGTH_MAX:
         raise LocalError(f"a password has 1 to {_PASSWORD_LENGTH_MAX} characters", "bad_password")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise LocalError("the password is not UTF-8 text; write it in UTF-8", "bad_password") from None
     return value
 
 

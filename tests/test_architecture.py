@@ -23,10 +23,12 @@ TOP = [
     if module.count(".") == 1 and module.startswith("engine.") and module not in FOLDERS + LEAVES
 ]  # fmt: skip
 TRACKER_FOR_TOP = [f"tracker.{name}" for name in ("client", "protocol", "tickets", "addresses", "names", "errors")]
+STREAMS = "tracker.standard_streams"
+"""How both programs deal with what they were started with."""
 
 MAY_IMPORT: dict[str, list[str]] = {
-    "cli": ["engine.shell"],
-    "engine.shell": [*TOP, "engine.reports", "engine.errors"],
+    "cli": ["engine.shell", STREAMS],
+    "engine.shell": [*TOP, "engine.reports", "engine.errors", STREAMS],
     "engine.transfer": ["engine.net", "engine.storage", "engine.wire", "engine.swarm", *LEAVES],
     "engine.net": ["engine.wire", "engine.swarm", "engine.settings", "engine.errors"],
     "engine.storage": ["engine.swarm", "engine.settings", "engine.errors"],

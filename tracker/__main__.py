@@ -2,8 +2,8 @@
 
 What there is to do beside running trackers, `python -m tracker backup` and so on, is in keeping.
 
-Prints one line when it is ready and runs until SIGINT or SIGTERM. Exit codes: 0 ended as asked, 1 could not run,
-2 wrong usage.
+Prints one line when it is ready and runs until SIGINT or SIGTERM. Exit codes: 0 ended as asked, 1 could not run, or
+its line could not be written, 2 wrong usage, 141 if nobody reads that line.
 """
 
 import argparse
@@ -28,6 +28,7 @@ from tracker.protocol import invite_digest, invite_text
 from tracker.server import TrackerServer
 from tracker.service import Service
 from tracker.settings import FIRST_INVITE_LIFE_S, TICKET_LIFE_S, Policy
+from tracker.standard_streams import StandardStreams, run_with_streams
 from tracker.store import Store, StoreError, open_store
 
 
@@ -37,6 +38,10 @@ class CannotStart(Exception):
 
 def main() -> int:
     """The exit code."""
+    return run_with_streams(_main)
+
+
+def _main(streams: StandardStreams) -> int:
     try:
         if sys.argv[1:2] and sys.argv[1] in keeping.COMMANDS:
             print(keeping.run(sys.argv[1:]))
@@ -44,7 +49,7 @@ def main() -> int:
         arguments = _parse_arguments()
         address = _read_address(arguments.tracker_info, arguments.tracker_no)
         policy = Policy(arguments.registration, arguments.ticket_life)
-        asyncio.run(_run(arguments.tracker_no, address, arguments.state, policy))
+        asyncio.run(_run(arguments.tracker_no, address, arguments.state, policy, streams))
     except (CannotStart, StoreError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -109,8 +114,11 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(tracker_no: int, address: TrackerAddress, state_dir: Path, policy: Policy) -> None:
+async def _run(
+    tracker_no: int, address: TrackerAddress, state_dir: Path, policy: Policy, streams: StandardStreams
+) -> None:
     stop = asyncio.Event()
+    streams.on_unwritable(stop.set)
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     _raise_descriptor_limit()
@@ -160,7 +168,8 @@ async def _invite_first(store: Store) -> None:
 
 
 def _log_to(path: Path) -> None:
-    """What an operator may need to know and a user must not see."""
+    """What an operator may need to know and a user must not see. A full disk ends the log, not the tracker."""
+    logging.raiseExceptions = False
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=1 << 20, backupCount=2, delay=True)
     logging.basicConfig(
         level=logging.INFO, handlers=[handler], format="%(asctime)s %(levelname)s %(name)s: %(message)s"

@@ -7,7 +7,6 @@ Not for: the arguments of the program (cli).
 
 import asyncio
 import os
-import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -21,6 +20,7 @@ from engine.shell.piped import run_lines
 from engine.shell.reading import ask_on_terminal, lines_of
 from engine.shell.runner import Runner
 from engine.shell.signals import STOPPING, while_signals_cancel
+from tracker.standard_streams import StandardStreams
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -46,31 +46,31 @@ async def start_client(options: Options, on_notice: OnNotice) -> "Client":
     )
 
 
-def run(options: Options, start: Start = start_client) -> int:
+def run(options: Options, streams: StandardStreams, start: Start = start_client) -> int:
     """The exit code: 0, or 1 if the client did not start, a command failed or there is a bug."""
     incidents = IncidentLog(options.state_folder)
     is_interactive = not options.is_json and os.isatty(0) and os.isatty(1)
-    output = _output(options)
+    output = _output(options, streams)
     drive = _run_prompt if is_interactive else _run_piped
     try:
-        return asyncio.run(drive(options, start, output, incidents))
+        return asyncio.run(drive(options, streams, start, output, incidents))
     except (KeyboardInterrupt, asyncio.CancelledError):
         return 1  # a second signal, while the client was closing
-    except BrokenPipeError:
-        # Whoever read our output has gone. Python would complain once more when it flushes at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
     except Exception as bug:
         output.error(None, incidents.record(bug))
         return 1
 
 
-async def _run_piped(options: Options, start: Start, output: Output, incidents: IncidentLog) -> int:
+async def _run_piped(
+    options: Options, streams: StandardStreams, start: Start, output: Output, incidents: IncidentLog
+) -> int:
     incidents.watch(asyncio.get_running_loop(), lambda error: output.error(None, error))
     client: Client | None = None
     runner: Runner | None = None
+    has_failed = False
     try:
-        with while_signals_cancel(asyncio.current_task(), STOPPING):
+        with while_signals_cancel(asyncio.current_task(), STOPPING) as cancel:
+            streams.on_unwritable(cancel)
             client = await start(options, output.notice)
             incidents.folder = client.state_folder
             runner = Runner(Context(client, output, ask_on_terminal), incidents)
@@ -78,26 +78,27 @@ async def _run_piped(options: Options, start: Start, output: Output, incidents: 
     except asyncio.CancelledError:
         pass  # by a signal: what it interrupted was said, and leaving is what it asked for
     except ShoalError as error:
+        has_failed = True
         output.error(None, error)
     finally:
         if client is not None:
             await client.close()
-    return int(runner is None or runner.has_failed)
+    return int(has_failed or runner is None or runner.has_failed)
 
 
-async def _run_prompt(options: Options, start: Start, output: Output, incidents: IncidentLog) -> int:
+async def _run_prompt(
+    options: Options, streams: StandardStreams, start: Start, output: Output, incidents: IncidentLog
+) -> int:
     from engine.shell.prompt import run_prompt
 
     return await run_prompt(lambda on_notice: start(options, on_notice), incidents)
 
 
-def _output(options: Options) -> Output:
-    # A name that this terminal's encoding cannot show is shown escaped, instead of stopping everything.
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+def _output(options: Options, streams: StandardStreams) -> Output:
     if options.is_json:
-        return JsonOutput(sys.stdout)
-    return HumanOutput(sys.stdout, sys.stderr, is_live=sys.stderr.isatty())
+        streams.out.reconfigure(encoding="utf-8")  # which JSON is, whatever the terminal is
+        return JsonOutput(streams.out)
+    return HumanOutput(streams.out, streams.err, is_live=streams.err.isatty())
 
 
 def _import_client() -> "type[Client]":

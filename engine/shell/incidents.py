@@ -20,20 +20,20 @@ from engine.errors import ShoalError
 
 
 class IncidentLog:
-    """`folder` is where the next incident is written: the state folder, once there is one."""
+    """`folder` is where the next incident is written: the state folder, once there is one; else the temporary one."""
 
     def __init__(self, folder: Path | None) -> None:
-        self.folder = folder if folder and folder.is_dir() else Path(tempfile.gettempdir())
+        self.folder = folder if folder and os.path.isdir(folder) else None
 
     def record(self, bug: BaseException) -> ShoalError:
         """Keeps the traceback and returns what the user is told instead."""
-        path = self.folder / "shoal-errors.log"
         entry = f"--- {datetime.now(UTC).isoformat()}\n{''.join(traceback.format_exception(bug))}"
         try:
+            path = (self.folder or Path(tempfile.gettempdir())) / "shoal-errors.log"
             _append(path, entry)
             where = f"the details are in {path}"
-        except OSError as failure:
-            where = f"the details could not be written to {path} ({failure.strerror})"
+        except OSError as failure:  # also where there is no folder for temporary files
+            where = f"the details could not be written ({failure})"
         return ShoalError(f"internal: {type(bug).__name__}: {bug}. This is a bug in Shoal; {where}", code="internal")
 
     def watch(self, loop: AbstractEventLoop, say: Callable[[ShoalError], None]) -> None:

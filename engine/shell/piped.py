@@ -14,6 +14,7 @@ from engine.shell.runner import Runner
 
 async def run_lines(runner: Runner, lines: AsyncIterator[str]) -> None:
     async for line in lines:
+        await asyncio.sleep(0)  # what ends the run (a signal, unwritable output) ends it before the next command
         invocation = runner.read(line)
         if invocation is None:
             continue

@@ -11,6 +11,7 @@ import asyncio
 import os
 import termios
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from engine.errors import LocalError
 
@@ -18,14 +19,23 @@ _CHUNK_BYTES = 1 << 16
 
 
 async def lines_of(descriptor: int) -> AsyncIterator[str]:
-    """Lines without their ends. Bytes that are not UTF-8 survive as surrogates: a path may have them."""
+    """Lines without their ends, which any system may have written (an empty line more does no harm). Bytes that are
+    not UTF-8 survive as surrogates: a path may have them. Raises LocalError.
+    """
     rest = b""
-    while chunk := await _read(descriptor):
-        *lines, rest = (rest + chunk).split(b"\n")
+    while chunk := await _next_of(descriptor):
+        *lines, rest = (rest + chunk).replace(b"\r", b"\n").split(b"\n")
         for line in lines:
             yield os.fsdecode(line)
     if rest:
         yield os.fsdecode(rest)
+
+
+async def _next_of(descriptor: int) -> bytes:
+    try:
+        return await _read(descriptor)
+    except OSError as error:
+        raise LocalError(f"the commands cannot be read from standard input: {error.strerror}", "no_input") from error
 
 
 async def ask_on_terminal(question: str) -> str:
@@ -59,15 +69,19 @@ async def _ask_without_echo(terminal: int, question: str) -> str:
 
 
 async def _read(descriptor: int) -> bytes:
+    """What comes next, b"" at the end. Raises OSError."""
     loop = asyncio.get_running_loop()
-    is_ready = asyncio.Event()
-    try:
-        loop.add_reader(descriptor, is_ready.set)
-    except PermissionError:
-        # A regular file or /dev/null: it cannot be polled, and reading it does not block.
-        return os.read(descriptor, _CHUNK_BYTES)
-    try:
-        await is_ready.wait()
-    finally:
-        loop.remove_reader(descriptor)
-    return os.read(descriptor, _CHUNK_BYTES)
+    while True:
+        is_ready = asyncio.Event()
+        try:
+            loop.add_reader(descriptor, is_ready.set)
+        except PermissionError:
+            # A regular file or /dev/null: it cannot be polled, and reading it does not block.
+            return os.read(descriptor, _CHUNK_BYTES)
+        try:
+            await is_ready.wait()
+        finally:
+            loop.remove_reader(descriptor)
+        # Another program may read the same pipe, be quicker, and have made it non-blocking.
+        with suppress(BlockingIOError):
+            return os.read(descriptor, _CHUNK_BYTES)

@@ -15,7 +15,10 @@ STOPPING = (Signals.SIGINT, Signals.SIGTERM, Signals.SIGHUP)
 
 
 @contextmanager
-def while_signals_cancel(task: "asyncio.Task[Any] | None", numbers: Sequence[Signals]) -> Iterator[None]:
+def while_signals_cancel(
+    task: "asyncio.Task[Any] | None", numbers: Sequence[Signals]
+) -> Iterator[Callable[[], None]]:
+    """Gives what does the same without a signal."""
     if task is None:
         raise RuntimeError("there is no task to cancel")
 
@@ -25,7 +28,7 @@ def while_signals_cancel(task: "asyncio.Task[Any] | None", numbers: Sequence[Sig
             task.cancel()
 
     with while_signals_call(cancel_once, numbers):
-        yield
+        yield cancel_once
 
 
 @contextmanager

@@ -37,7 +37,8 @@ def target_of(destination: Path | str, name: str) -> Path:
     except OSError as error:
         raise explained(error, "write", _short(destination)) from error
     except ValueError as error:
-        raise StorageError(f"{_short(destination)} cannot be a destination: {error}", "no_folder") from error
+        reason = "it is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)
+        raise StorageError(f"{_short(destination)} cannot be a destination: {reason}", "no_folder") from error
 
 
 def _short(path: Path | str) -> str:

@@ -9,6 +9,7 @@ from engine.client import Client
 from engine.errors import LocalError
 from engine.shell.app import OnNotice, Options, run
 from tests.engine.shell.conftest import FakeClient
+from tracker.standard_streams import run_with_streams
 
 
 async def start(options: Options, on_notice: OnNotice) -> Client:
@@ -23,4 +24,4 @@ async def start(options: Options, on_notice: OnNotice) -> Client:
 if __name__ == "__main__":
     port, state_folder, *flags = sys.argv[1:]
     options = Options("127.0.0.1", int(port), Path(os.devnull), Path(state_folder), "--json" in flags)
-    sys.exit(run(options, start))
+    sys.exit(run_with_streams(lambda streams: run(options, streams, start)))
