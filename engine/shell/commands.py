@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from engine.errors import LocalError
+from engine.shell.lines import is_plain_comment
 
 
 class Command(NamedTuple):
@@ -178,11 +179,22 @@ _PREFIXED = ("requests", "list_requests")
 _ALIASES = {"quit": "exit"}
 
 
-def parse(words: list[str]) -> Invocation:
-    """The command that a line asks for; raises LocalError (codes "unknown_command", "usage")."""
+def parse(words: list[str], comment: str = "") -> Invocation:
+    """The command that a line asks for; raises LocalError (codes "unknown_command", "usage").
+
+    `comment`: what stands behind the words. `#word` may have been meant as one more, a password even: it is refused
+    where the command could have taken it, and never shown.
+    """
     name, *arguments = _without_prefix(words)
     command = find_command(name)
-    if not command.fewest_words <= len(arguments) <= command.most_words:
+    fits = command.fewest_words <= len(arguments) <= command.most_words
+    if comment and len(arguments) < command.most_words and not (fits and is_plain_comment(comment)):
+        raise LocalError(
+            f"the # begins a comment, so {command.name} has {_count(len(arguments))} after it. Quote a word that "
+            f"begins with #, as in '#1', or put a blank behind the # of a comment. Usage: {command.usage}",
+            code="usage",
+        )
+    if not fits:
         raise LocalError(
             f"wrong number of words: {command.name} takes {_amount(command)}, not {len(arguments)}. "
             f"Usage: {command.usage} (quote a name that has spaces in it)",
@@ -196,8 +208,15 @@ def find_command(name: str) -> Command:
     if command is None:
         nearest = get_close_matches(name, COMMANDS, n=1)
         hint = f"did you mean {nearest[0]}?" if nearest else "help lists all commands"
+        if not _is_utf8(name):
+            hint = "it is not UTF-8 text; save the commands as UTF-8"
         raise LocalError(f"there is no command '{name}'; {hint}", code="unknown_command")
     return command
+
+
+def _is_utf8(word: str) -> bool:
+    """False if bytes that are not UTF-8 were read as surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in word)
 
 
 def _without_prefix(words: list[str]) -> list[str]:
@@ -212,5 +231,8 @@ def _amount(command: Command) -> str:
     fewest, most = command.fewest_words, command.most_words
     if most == 0:
         return "no words after it"
-    count = str(most) if fewest == most else f"{fewest} or {most}"
-    return f"{count} word{'s' if most > 1 else ''} after it"
+    return f"{_count(most) if fewest == most else f'{fewest} or {_count(most)}'} after it"
+
+
+def _count(words: int) -> str:
+    return f"{words or 'no'} word{'' if words == 1 else 's'}"

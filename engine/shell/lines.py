@@ -8,9 +8,11 @@ Not for: knowing what the words mean (commands).
 """
 
 import re
+from typing import NamedTuple
 
 from engine.errors import LocalError
 
+_BYTE_ORDER_MARK = "\ufeff"
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _PART = re.compile(
     r"""
@@ -24,23 +26,41 @@ _PART = re.compile(
 _ESCAPE_IN_QUOTES = re.compile(r'\\([$`"\\])')
 
 
+class Line(NamedTuple):
+    words: list[str]
+    comment: str
+    """From its # on; "" if there is none."""
+
+
 def split_words(line: str) -> list[str]:
     """The words of a line; raises LocalError (code "quoting") if a quote stays open."""
+    return read_line(line).words
+
+
+def read_line(line: str) -> Line:
+    """As `split_words`, with the comment behind them."""
     if "\0" in line:
-        raise LocalError("the line has a NUL byte in it, which no name can have", code="quoting")
+        raise LocalError(
+            "the line has a NUL byte in it, so it is not UTF-8 text; save the commands as UTF-8", code="quoting"
+        )
     words = []
-    at = _skip_blanks(line, 0)
+    at = _first_word(line)
     while at < len(line) and line[at] != "#":
         word, at = _read_word(line, at)
         words.append(word)
         at = _skip_blanks(line, at)
-    return words
+    return Line(words, line[at:])
+
+
+def is_plain_comment(comment: str) -> bool:
+    """False for `#word`, which may have been meant as one."""
+    return comment.lstrip("#")[:1].strip() == ""
 
 
 def split_unfinished(text: str) -> tuple[list[str], str]:
     """The words that are finished, and the last one as it was typed so far, quotes included ("" after a blank)."""
     words: list[str] = []
-    at = _skip_blanks(text, 0)
+    at = _first_word(text)
     while at < len(text):
         start = at
         try:
@@ -62,6 +82,11 @@ def begun_word(typed: str) -> str:
         except LocalError:
             continue
     return typed
+
+
+def _first_word(line: str) -> int:
+    """Some editors put a byte order mark before the first line, and joining files leaves it before any."""
+    return _skip_blanks(line, len(_BYTE_ORDER_MARK) if line.startswith(_BYTE_ORDER_MARK) else 0)
 
 
 def _skip_blanks(line: str, at: int) -> int:

@@ -8,11 +8,14 @@ Not for: where lines come from (prompt, piped), what commands do (actions).
 from collections.abc import Awaitable
 
 from engine.errors import ShoalError
+from engine.reports import Notice
 from engine.shell.actions import ACTIONS, Context
 from engine.shell.commands import Invocation, parse
 from engine.shell.incidents import IncidentLog
-from engine.shell.lines import split_words
+from engine.shell.lines import is_plain_comment, read_line
 from engine.shell.output import Result
+
+_COMMENT = Notice("comment", "what follows the # is taken for a comment; quote a word that begins with #, as in '#1'")
 
 
 class Runner:
@@ -26,11 +29,16 @@ class Runner:
         """None if there is nothing to do: a blank line, a comment, or a mistake, which was said."""
         words: list[str] = []
         try:
-            words = split_words(line)
-            return parse(words) if words else None
+            words, comment = read_line(line)
+            if not words:
+                return None
+            invocation = parse(words, comment)
         except ShoalError as mistake:
             self.fail(words[0] if words else None, mistake)
             return None
+        if not is_plain_comment(comment):
+            self.context.output.notice(_COMMENT)
+        return invocation
 
     async def run(self, invocation: Invocation) -> bool:
         """True if the command succeeded."""

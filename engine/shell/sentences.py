@@ -151,7 +151,7 @@ def stopped(report: StopReport) -> str:
 
 def all_commands() -> str:
     rows = [(command.usage, command.summary) for command in COMMANDS.values()]
-    return f"{table(rows)}\nA name with spaces is quoted as in a shell; # starts a comment."
+    return f"{table(rows)}\nQuote a word that has spaces in it or begins with #, as in a shell; # starts a comment."
 
 
 def one_command(command: Command) -> str:

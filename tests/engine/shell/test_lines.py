@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import LocalError
-from engine.shell.lines import begun_word, split_unfinished, split_words
+from engine.shell.lines import begun_word, is_plain_comment, read_line, split_unfinished, split_words
 
 WORDS = st.lists(st.text(st.characters(exclude_characters="\0")))
 
@@ -39,6 +39,11 @@ def test_the_word_under_the_cursor_is_told_from_the_finished_ones(words: list[st
         (r"a\ b 'c d'\''e' " + '"f \\"g\\" \\$ \\h"', ["a b", "c d'e", 'f "g" $ \\h']),
         ("''", [""]),
         ("crlf line\r", ["crlf", "line"]),
+        ("\ufefflogin alice", ["login", "alice"]),
+        ("\ufeff", []),
+        ("\tlogin \t alice  \t", ["login", "alice"]),
+        ("login '#1'", ["login", "#1"]),
+        (r"login \#1", ["login", "#1"]),
     ],
 )
 def test_quoting_is_that_of_a_posix_shell(line: str, words: list[str]) -> None:
@@ -67,3 +72,21 @@ def test_unfinished_quotes_are_understood_for_completion(
 ) -> None:
     assert split_unfinished(text) == (finished, typed)
     assert begun_word(typed) == begun
+
+
+@pytest.mark.parametrize(
+    ("line", "comment", "is_plain"),
+    [
+        ("login alice", "", True), ("login alice # why", "# why", True), ("login alice ## why", "## why", True),
+        ("login alice #", "#", True), ("login alice #secret", "#secret", False), ("#secret", "#secret", False),
+        ("login 'a #b'", "", True), ("login ##b", "##b", False),
+    ],
+)  # fmt: skip
+def test_a_comment_is_kept_apart_and_may_have_been_a_word(line: str, comment: str, is_plain: bool) -> None:
+    assert read_line(line).comment == comment
+    assert is_plain_comment(comment) == is_plain
+
+
+def test_utf16_is_named_as_what_it_is() -> None:
+    with pytest.raises(LocalError, match="not UTF-8 text"):
+        split_words("login alice".encode("utf-16").decode("utf-8", "surrogateescape"))

@@ -240,3 +240,57 @@ async def test_an_invitation_has_a_reasonable_end(bench: "Bench", hours: str) ->
     assert "1 to 720 hours" in bench.err.getvalue()
     await bench.run("create_invite 1.5")
     assert "a" * 26 in bench.out.getvalue()
+
+
+@pytest.mark.parametrize(
+    "line", ["login alice #pw", "create_user bob #pw", "create_user bob pw #invitation", "change_password pw #new",
+             "change_password #pw #new", "create_group #1", "join_group # a comment", "help #login"],
+)  # fmt: skip
+async def test_a_word_that_begins_with_a_hash_is_never_lost_silently(
+    bench: "Bench", json_bench: "Bench", line: str
+) -> None:
+    await bench.run(line)  # and no password is asked for: there is no answer to give
+    (sentence,) = bench.err.getvalue().splitlines()
+    assert sentence.startswith(f"error: the # begins a comment, so {line.split()[0]} has ")
+    assert "quote a word" in sentence.lower()
+    assert "pw #" not in sentence
+    await json_bench.run(line)
+    assert json_bench.records[0]["error"]["code"] == "usage"
+
+
+@pytest.mark.parametrize("word", ["'#pw'", '"#pw"', r"\#pw"])
+async def test_a_quoted_hash_is_a_word_like_any_other(bench: "Bench", word: str) -> None:
+    await bench.run(f"create_user alice {word}", f"login alice {word}")
+    assert bench.client.passwords == {"alice": "#pw"}
+    assert bench.err.getvalue() == ""
+
+
+async def test_a_comment_behind_a_whole_command_is_noted_if_it_looks_like_a_word(bench: "Bench") -> None:
+    bench.answers.append("pw")
+    await bench.run("create_user alice pw '' # made once", "login alice # asks", "join_group lab #soon")
+    assert bench.client.user_id == "alice"
+    (note,) = bench.err.getvalue().splitlines()
+    assert note.startswith("note: what follows the # is taken for a comment")
+    assert "soon" not in note
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+async def test_lines_of_every_system_are_lines(end: str, bench: "Bench", tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    lines = ("\ufeff" + LOGIN[0], LOGIN[1], "", "\tcreate_group  lab\t ", "\ufeffleave_group lab")
+    script.write_bytes(end.join(lines).encode())
+    with script.open("rb") as file:
+        await run_lines(bench.runner, lines_of(file.fileno()))
+    assert bench.err.getvalue() == ""
+    assert bench.client.owners == {"lab": "alice"}
+
+
+async def test_commands_in_another_encoding_are_said_to_be_that(bench: "Bench", tmp_path: Path) -> None:
+    script = tmp_path / "script"
+    for encoding, text in (("utf-16", "list_groups\n"), ("utf-16-be", "list_groups\n"), ("latin-1", "gr\u00fc\u00dfe")):
+        script.write_bytes(text.encode(encoding))
+        with script.open("rb") as file:
+            await run_lines(bench.runner, lines_of(file.fileno()))
+    errors = bench.err.getvalue().splitlines()
+    assert len(errors) >= 3
+    assert all("not UTF-8 text" in each and "save the commands as UTF-8" in each for each in errors)
