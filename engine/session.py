@@ -22,6 +22,7 @@ from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnava
 from engine.transfer import events
 from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
+from engine.transfer.peer_answers import PeerReport
 from tracker import protocol
 from tracker.addresses import TrackerAddress, authority_in, fingerprint_of
 from tracker.client import Identity, Listener, TrackerClient, find_authority
@@ -113,8 +114,11 @@ class Session:
         answer = await self.call(request, protocol.Manifest)
         return answer, self._others(answer.peers)
 
-    async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
-        answer = await self.call(protocol.FindPeers(group_id, root, self._peers_wanted), protocol.Peers)
+    async def find_peers(self, group_id: str, root: bytes, report: PeerReport) -> list[PeerAddress]:
+        """`report`: what came of those that were named before."""
+        failed, served = list(report.failed), list(report.served)
+        request = protocol.FindPeers(group_id, root, self._peers_wanted, failed, served)
+        answer = await self.call(request, protocol.Peers)
         return self._others(answer.peers)
 
     def _others(self, peers: list[protocol.Peer]) -> list[PeerAddress]:

@@ -107,6 +107,9 @@ class Settings:
     find_peers_interval_s: float = 15.0
     """How often a download asks for more peers while it has too few (PeerJoined events come in between)."""
 
+    find_peers_again_s: float = 1.0
+    """The same while it knows peers and none of them answers; doubles up to find_peers_interval_s."""
+
     hash_job_bytes: int = 64 << 20
     """How much of a file one worker hashes per order when a file is shared or re-checked."""
 

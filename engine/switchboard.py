@@ -18,6 +18,7 @@ from engine.storage.ledger import SharedFile
 from engine.transfer.coordinator import Coordinator
 from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
+from engine.transfer.peer_answers import PeerReport
 from tracker import protocol
 from tracker.client import Identity
 
@@ -49,8 +50,8 @@ class Switchboard:
 
     # ------------------------------------------------------------ asked by the coordinator
 
-    async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
-        return await self._session.find_peers(group_id, root)
+    async def find_peers(self, group_id: str, root: bytes, report: PeerReport) -> list[PeerAddress]:
+        return await self._session.find_peers(group_id, root, report)
 
     async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
         return await self._session.ticket_for(group_id, is_stale=is_stale)

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from engine.transfer import events
 from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
+from engine.transfer.peer_answers import PeerReport
 from tracker import authority, tickets
 
 
@@ -70,11 +71,13 @@ class FakeDirectory:
     def __init__(self, member: Member) -> None:
         self.member = member
         self.peers: list[PeerAddress] = []
+        self.reports: list[PeerReport] = []
         self.notices: list[tuple[str, str]] = []
         self.broken: list[tuple[int, str]] = []
         self.is_open = False
 
-    async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
+    async def find_peers(self, group_id: str, root: bytes, report: PeerReport) -> list[PeerAddress]:
+        self.reports.append(report)
         return list(self.peers)
 
     async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:

@@ -8,15 +8,23 @@ and everybody has as many links as before. Who leaves takes its links along, and
 ask again. Two complete peers have nothing to say to each other: they are never linked, and no longer linked once both
 are complete.
 
+Accounts take turns, or whoever has the most sessions would have all the places: everybody gets one session of each
+account before it gets a second of any. More than NEIGHBOURS_PER_ACCOUNT_MAX of one account only fill places that
+nobody else wants, and make room. What fetchers report of peers (peer_reports) comes into the order: a peer that gave
+this asker nothing is left out while there is any other, one that others doubt comes after its equals.
+
 Invariant: links are mutual, never to oneself, never between two complete peers; an incomplete peer that asks has a
 neighbour if there is anybody, a complete one if anybody it could serve has a place; nobody has more than DEGREE links
 because of others, but for one that an incomplete newcomer would otherwise be without.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from tracker.peer_reports import Asker, PeerReports
 from tracker.presence import Sharer, Swarm
+from tracker.settings import NEIGHBOURS_PER_ACCOUNT_MAX
 
 if TYPE_CHECKING:
     import random
@@ -35,25 +43,117 @@ class Handed(NamedTuple):
 class Handout:
     def __init__(self) -> None:
         self._graphs: dict[Swarm, _Graph] = {}
+        self._reports = PeerReports()
+
+    def report(
+        self,
+        swarm: Swarm,
+        asker: Asker,
+        failed: Collection[bytes],
+        served: Collection[bytes],
+        sharers: Sequence[Sharer],
+        now_s: float,
+    ) -> None:
+        """What the asker says of peers it was handed, by thumbprint: they gave nothing, or they serve."""
+        owners = {sharer.thumbprint: sharer.user_id for sharer in sharers}
+        self._reports.take(swarm, asker, failed, served, owners, now_s)
 
     def choose(
-        self, swarm: Swarm, asker: int, sharers: Sequence[Sharer], want: int, chance: "random.Random"
+        self,
+        swarm: Swarm,
+        asker: Asker,
+        sharers: Sequence[Sharer],
+        want: int,
+        chance: "random.Random",
+        now_s: float,
     ) -> Handed:
         """At most `want` neighbours. The asker need not be a sharer yet: its place is kept for some seconds."""
         graph = self._graphs.setdefault(swarm, _Graph())
         by_session = {sharer.session: sharer for sharer in sharers}
-        graph.follow({session: sharer.is_complete for session, sharer in by_session.items()}, asker)
-        before = graph.neighbours_of(asker)
-        graph.join(asker, [session for session in by_session if session != asker], chance)
-        peers = [by_session[session] for session in graph.neighbours_of(asker) if session in by_session]
+        graph.follow(by_session, asker)
+        before = graph.neighbours_of(asker.session)
+        graph.join(asker.session, self._in_turn(swarm, graph, asker, sharers, chance, now_s), chance)
+        peers = [by_session[session] for session in graph.neighbours_of(asker.session) if session in by_session]
         chance.shuffle(peers)
         return Handed(peers[:want], [peer for peer in peers[:want] if peer.session not in before])
 
-    def sweep(self, is_shared: Callable[[Swarm], bool]) -> None:
-        """To be called every few seconds: forgets files that nobody shares, and who asked and then shared nothing."""
+    def sweep(self, is_shared: Callable[[Swarm], bool], now_s: float) -> None:
+        """To be called every few seconds: forgets files that nobody shares, who asked and then shared nothing, and
+        old reports.
+        """
         self._graphs = {swarm: graph for swarm, graph in self._graphs.items() if is_shared(swarm)}
         for graph in self._graphs.values():
             graph.lose_patience()
+        self._reports.sweep(now_s)
+
+    def _in_turn(
+        self,
+        swarm: Swarm,
+        graph: "_Graph",
+        asker: Asker,
+        sharers: Sequence[Sharer],
+        chance: "random.Random",
+        now_s: float,
+    ) -> "list[_Candidate]":
+        """Everybody the asker could be linked with and is not, the best first. Those that gave it nothing lose the
+        link that they have.
+        """
+        others = [one for one in sharers if one.session != asker.session]
+        failed = {
+            one.session for one in others if self._reports.has_failed(swarm, one.thumbprint, asker, now_s)
+        }
+        if len(failed) == len(others):
+            failed.clear()  # it is all there is
+        graph.part(asker.session, failed)
+        if not graph.has_wish(asker.session, others):
+            return []
+        accused = Counter(one.user_id for one in others if one.session in failed)
+        able = [one for one in others if one.session not in failed and graph.may_link(asker.session, one.session)]
+        chance.shuffle(able)
+        doubt = {one.session: self._reports.doubt(swarm, one.thumbprint) for one in able}
+        rank = {
+            one.session: (accused[one.user_id], doubt[one.session], graph.degree_of(one.session)) for one in able
+        }
+        able.sort(key=lambda one: rank[one.session])
+        linked = [one for one in others if graph.are_linked(asker.session, one.session)]
+        turns = _turns(able, linked)
+        able.sort(key=lambda one: (turns[one.session], rank[one.session]))
+        return [_Candidate(one.session, turns[one.session]) for one in able]
+
+
+class _Candidate(NamedTuple):
+    """`turn`: how many sessions of its account come before it."""
+
+    session: int
+    turn: int
+
+
+def _turns(able: Sequence[Sharer], linked: Sequence[Sharer]) -> dict[int, int]:
+    """By session, how many of its account come before it: those that are `linked` already, then those of `able` in this
+    order, but one of every place and host before the second of any.
+    """
+    taken = Counter(one.user_id for one in linked)
+    of_account: dict[str, list[Sharer]] = {}
+    for one in able:
+        of_account.setdefault(one.user_id, []).append(one)
+    turns: dict[int, int] = {}
+    for user_id, sessions in of_account.items():
+        if len(sessions) > 1:
+            sessions = _spread(sessions, [one for one in linked if one.user_id == user_id])
+        for position, one in enumerate(sessions):
+            turns[one.session] = taken[user_id] + position
+    return turns
+
+
+def _spread(sessions: list[Sharer], linked: Sequence[Sharer]) -> list[Sharer]:
+    places = Counter((one.host, one.port) for one in linked)
+    hosts = Counter(one.host for one in linked)
+    order: list[tuple[int, int, int]] = []
+    for position, one in enumerate(sessions):
+        order.append((places[one.host, one.port], hosts[one.host], position))
+        places[one.host, one.port] += 1
+        hosts[one.host] += 1
+    return [sessions[position] for _, _, position in sorted(order)]
 
 
 class _Graph:
@@ -63,42 +163,96 @@ class _Graph:
         self._links: dict[int, set[int]] = {}
         self._complete: set[int] = set()
         self._expected: dict[int, bool] = {}
+        self._account: dict[int, str] = {}
 
     def neighbours_of(self, node: int) -> set[int]:
         return set(self._links.get(node, ()))
 
-    def follow(self, present: Mapping[int, bool], asker: int) -> None:
-        """`present`: who shares the file now, and whether all of it."""
+    def degree_of(self, node: int) -> int:
+        return len(self._links.get(node, ()))
+
+    def are_linked(self, one: int, other: int) -> bool:
+        return other in self._links.get(one, ())
+
+    def may_link(self, one: int, other: int) -> bool:
+        """Not linked yet, and not both complete."""
+        return not self.are_linked(one, other) and not (one in self._complete and other in self._complete)
+
+    def follow(self, present: Mapping[int, Sharer], asker: Asker) -> None:
+        """`present`: who shares the file now."""
         self._expected = {node: is_old for node, is_old in self._expected.items() if node not in present}
-        if asker not in present:
-            self._expected[asker] = False
+        if asker.session not in present:
+            self._expected[asker.session] = False
+        self._account = {
+            **{node: self._account[node] for node in self._expected if node != asker.session},
+            **{node: sharer.user_id for node, sharer in present.items()},
+            asker.session: asker.user_id,
+        }
         for gone in self._links.keys() - present.keys() - self._expected.keys():
             for other in self._links.pop(gone):
                 self._links[other].discard(gone)
-        complete = {node for node, is_complete in present.items() if is_complete}
+        complete = {node for node, sharer in present.items() if sharer.is_complete}
         for node in complete - self._complete:
-            for other in self.neighbours_of(node) & complete:
-                self._unlink(node, other)
+            self.part(node, self.neighbours_of(node) & complete)
         self._complete = complete
 
-    def join(self, node: int, others: Sequence[int], chance: "random.Random") -> None:
-        """Links from `node` to some of `others`, where it has too few."""
+    def has_wish(self, node: int, others: Sequence[Sharer]) -> bool:
+        """Whether it has too few links, none that leads anywhere now, or too many to one account."""
         own = self._links.setdefault(node, set())
-        if len(own) >= DEGREE and not own.isdisjoint(others):
-            return
-        able = [other for other in others if other not in own and not self._are_complete(node, other)]
-        chance.shuffle(able)
-        able.sort(key=self._degree_of)
-        for other in able:
-            if len(own) < DEGREE and self._degree_of(other) < DEGREE:
+        if len(own) < DEGREE or own.isdisjoint(one.session for one in others):
+            return True
+        return self._surplus_of(node) is not None
+
+    def join(self, node: int, able: "Sequence[_Candidate]", chance: "random.Random") -> None:
+        """Links from `node` to some of these, the first before the others, where it has too few."""
+        own = self._links.setdefault(node, set())
+        fair = [one.session for one in able if one.turn < NEIGHBOURS_PER_ACCOUNT_MAX]
+        for other in fair:
+            if self._makes_room(node, other):
                 self._link(node, other)
-        self._go_between(node, able, chance)
+        self._go_between(node, fair, chance)
+        rest = [one.session for one in able if one.session not in own]
+        for other in rest:
+            if len(own) < DEGREE and self.degree_of(other) < DEGREE:
+                self._link(node, other)
+        if len(fair) < len(able):
+            self._go_between(node, [one.session for one in able], chance)
         # Its places may all be kept for somebody who is expected. Only a complete peer can do without a neighbour.
-        if able and own.isdisjoint(others) and (node not in self._complete or self._degree_of(able[0]) < DEGREE):
-            self._link(node, able[0])
+        if rest and own <= self._expected.keys():
+            least = min(rest, key=self.degree_of)
+            if node not in self._complete or self.degree_of(least) < DEGREE:
+                self._link(node, least)
+
+    def part(self, node: int, others: Collection[int]) -> None:
+        for other in others:
+            if self.are_linked(node, other):
+                self._unlink(node, other)
 
     def lose_patience(self) -> None:
         self._expected = {node: True for node, is_old in self._expected.items() if not is_old}
+
+    def _makes_room(self, node: int, other: int) -> bool:
+        """Whether both have a place for each other, which one too many of some account gives up if need be."""
+        if self._count_of(other, self._account[node]) >= NEIGHBOURS_PER_ACCOUNT_MAX:
+            return False
+        leaving: list[tuple[int, int]] = []
+        for each in (node, other):
+            if self.degree_of(each) >= DEGREE:
+                surplus = self._surplus_of(each)
+                if surplus is None:
+                    return False
+                leaving.append((each, surplus))
+        for one, surplus in leaving:
+            self.part(one, [surplus])
+        return True
+
+    def _surplus_of(self, node: int) -> int | None:
+        """A neighbour that is one too many of its account."""
+        counts = Counter(self._account[other] for other in self._links[node])
+        user_id, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
+        if count <= NEIGHBOURS_PER_ACCOUNT_MAX:
+            return None
+        return max(other for other in self._links[node] if self._account[other] == user_id)
 
     def _go_between(self, node: int, able: Sequence[int], chance: "random.Random") -> None:
         """In place of a link between two others, one to each of them."""
@@ -106,18 +260,26 @@ class _Graph:
         for one in able:
             if len(own) > DEGREE - 2:
                 return
-            linked = self._links.get(one, set()) & free - own if one not in own else set()
+            if one in own:
+                continue
+            between = (other for other in self._links.get(one, set()) & free - own if self._may_part(one, other, node))
+            linked = sorted(between)
             if linked:
-                other = chance.choice(sorted(linked))
+                other = chance.choice(linked)
                 self._unlink(one, other)
                 self._link(node, one)
                 self._link(node, other)
 
-    def _are_complete(self, one: int, other: int) -> bool:
-        return one in self._complete and other in self._complete
+    def _may_part(self, one: int, other: int, newcomer: int) -> bool:
+        """Whether neither gets more of the newcomer's account by it than it should have."""
+        account = self._account[newcomer]
+        return all(
+            self._account[lost] == account or self._count_of(each, account) < NEIGHBOURS_PER_ACCOUNT_MAX
+            for each, lost in ((one, other), (other, one))
+        )
 
-    def _degree_of(self, node: int) -> int:
-        return len(self._links.get(node, ()))
+    def _count_of(self, node: int, user_id: str) -> int:
+        return sum(self._account[other] == user_id for other in self._links.get(node, ()))
 
     def _link(self, one: int, other: int) -> None:
         self._links.setdefault(one, set()).add(other)

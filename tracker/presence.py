@@ -8,12 +8,28 @@ Not here: whether a share is permitted (service), who is told about whom (handou
 """
 
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import NamedTuple
 
 from tracker.settings import PRESENCE_TTL_S
 
 Swarm = tuple[str, bytes]
 """One file in one group: (group id, root)."""
+
+
+class Holding(IntEnum):
+    """How much of a file a session has. With nothing it waits: it is no sharer yet, but others may be led to it."""
+
+    NOTHING = 0
+    SOME = 1
+    ALL = 2
+
+
+class Count(NamedTuple):
+    """People, not sessions: somebody with two machines online counts once, by the one that has more."""
+
+    complete: int
+    partial: int
 
 
 class Sharer(NamedTuple):
@@ -32,7 +48,7 @@ class _Online:
     heard_at_s: float
     host: str = ""
     port: int = 0
-    is_complete: dict[Swarm, bool] = field(default_factory=dict)
+    holdings: dict[Swarm, Holding] = field(default_factory=dict)
 
 
 class Presence:
@@ -65,42 +81,42 @@ class Presence:
     def has_place(self, session: int) -> bool:
         return session in self._online and self._online[session].port != 0
 
-    def add(self, session: int, swarm: Swarm, is_complete: bool) -> bool:
-        """True if the session did not share this before."""
+    def add(self, session: int, swarm: Swarm, holding: Holding) -> bool:
+        """True if the session was not in this swarm before."""
         online = self._online.get(session)
         if online is None:
             return False
-        is_new = swarm not in online.is_complete
-        online.is_complete[swarm] = is_complete
+        is_new = swarm not in online.holdings
+        online.holdings[swarm] = holding
         self._swarms.setdefault(swarm, set()).add(session)
         return is_new
 
     def remove(self, session: int, swarm: Swarm) -> None:
         online = self._online.get(session)
-        if online is not None and online.is_complete.pop(swarm, None) is not None:
+        if online is not None and online.holdings.pop(swarm, None) is not None:
             self._leave_swarm(session, swarm)
 
     def list_swarms(self, session: int) -> list[Swarm]:
         online = self._online.get(session)
-        return [] if online is None else list(online.is_complete)
+        return [] if online is None else list(online.holdings)
 
     def count_shares(self, session: int) -> int:
         online = self._online.get(session)
-        return 0 if online is None else len(online.is_complete)
+        return 0 if online is None else len(online.holdings)
 
     def drop(self, session: int) -> None:
         online = self._online.pop(session, None)
         if online is None:
             return
         del self._session_of[online.thumbprint]
-        for swarm in online.is_complete:
+        for swarm in online.holdings:
             self._leave_swarm(session, swarm)
 
     def drop_from_group(self, user_id: str, group_id: str) -> None:
         """The account is no longer a member: none of its sessions shares anything there."""
         for session, online in self._online.items():
             if online.user_id == user_id:
-                for swarm in [swarm for swarm in online.is_complete if swarm[0] == group_id]:
+                for swarm in [swarm for swarm in online.holdings if swarm[0] == group_id]:
                     self.remove(session, swarm)
 
     def expire(self, now_s: float) -> list[int]:
@@ -116,9 +132,13 @@ class Presence:
         """Everyone who serves this file, in whole or in part, in the order of arrival."""
         return [self._sharer(session, swarm) for session in sorted(self._swarms.get(swarm, ()))]
 
-    def count_sharers(self, swarm: Swarm) -> int:
-        """People, not sessions: somebody with two machines online counts once."""
-        return len({self._online[session].user_id for session in self._swarms.get(swarm, ())})
+    def count_sharers(self, swarm: Swarm) -> Count:
+        most: dict[str, Holding] = {}
+        for session in self._swarms.get(swarm, ()):
+            online = self._online[session]
+            most[online.user_id] = max(most.get(online.user_id, Holding.NOTHING), online.holdings[swarm])
+        held = list(most.values())
+        return Count(held.count(Holding.ALL), held.count(Holding.SOME))
 
     def is_shared(self, swarm: Swarm) -> bool:
         return swarm in self._swarms
@@ -126,11 +146,17 @@ class Presence:
     def is_shared_by_others(self, session: int, swarm: Swarm) -> bool:
         return bool(self._swarms.get(swarm, set()) - {session})
 
+    def list_holders(self, session: int, swarm: Swarm, least: Holding) -> list[str]:
+        """Whose other sessions than this one have at least so much of the file; each account once, by name."""
+        others = self._swarms.get(swarm, set()) - {session}
+        return sorted({self._online[one].user_id for one in others if self._online[one].holdings[swarm] >= least})
+
     def _sharer(self, session: int, swarm: Swarm) -> Sharer:
         online = self._online[session]
         return Sharer(
-            session, online.user_id, online.thumbprint, online.host, online.port, online.is_complete[swarm]
-        )
+            session, online.user_id, online.thumbprint, online.host, online.port,
+            online.holdings[swarm] == Holding.ALL,
+        )  # fmt: skip
 
     def _leave_swarm(self, session: int, swarm: Swarm) -> None:
         sessions = self._swarms[swarm]

@@ -13,7 +13,7 @@ import base64
 import hashlib
 from typing import Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, field
 
 from tracker.manifest_messages import (
     FetchManifest as FetchManifest,
@@ -40,6 +40,7 @@ from tracker.pushed import (
 from tracker.vocabulary import (
     INVITE_CODE_BYTES as INVITE_CODE_BYTES,
     PAGE_BYTES as PAGE_BYTES,
+    PEERS_REPORTED_MAX,
     PEERS_WANTED_MAX,
     SHARES_PER_ANNOUNCE_MAX,
     AuditAction as AuditAction,
@@ -56,10 +57,13 @@ from tracker.vocabulary import (
     Root,
     Seq,
     Signature,
+    Thumbprint,
     TrustedKey as TrustedKey,
 )
 
-VERSION = 1
+VERSION = 2
+
+ReportedPeers = Annotated[list[Thumbprint], Meta(max_length=PEERS_REPORTED_MAX)]
 
 # ---------------------------------------------------------------- requests
 
@@ -177,11 +181,15 @@ class Withdraw(Message, frozen=True, tag="withdraw"):
 
 
 class Share(Message, frozen=True):
-    """One file this client serves, or is fetching and already serves in part (`is_complete` false)."""
+    """One file this client serves, or is fetching and already serves in part (`is_complete` false).
+
+    `has_pieces`: whether there is a piece yet; without one the client only waits.
+    """
 
     group_id: Id
     root: Root
     is_complete: bool
+    has_pieces: bool = True
 
 
 class Announce(Message, frozen=True, tag="announce"):
@@ -204,9 +212,15 @@ class Heartbeat(Message, frozen=True, tag="heartbeat"):
 
 
 class FindPeers(Message, frozen=True, tag="find_peers"):
+    """`failed`: peers of this file, by thumbprint, that could not be reached or gave nothing; others are named instead.
+    `served`: those that did give something.
+    """
+
     group_id: Id
     root: Root
     want: Annotated[int, Meta(ge=1, le=PEERS_WANTED_MAX)]
+    failed: ReportedPeers = field(default_factory=list)
+    served: ReportedPeers = field(default_factory=list)
 
 
 class GetTicket(Message, frozen=True, tag="get_ticket"):
@@ -305,11 +319,17 @@ class Groups(Message, frozen=True, tag="groups"):
 
 
 class FileEntry(Message, frozen=True):
+    """`sharers_online`: people who have all of it. `partial_online`: those who have a part of it and serve that.
+
+    Somebody who waits without a piece is in neither.
+    """
+
     name: FileName
     size_bytes: int
     root: Root
     publisher: Id
     sharers_online: int
+    partial_online: int = 0
 
 
 class Files(Message, frozen=True, tag="files"):

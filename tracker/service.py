@@ -172,8 +172,9 @@ class Service:
 
     def sweep(self) -> None:
         """Forgets the silent."""
-        self._desk.presence.expire(self._clock())
-        self._desk.handout.sweep(self._desk.presence.is_shared)
+        now_s = self._clock()
+        self._desk.presence.expire(now_s)
+        self._desk.handout.sweep(self._desk.presence.is_shared, now_s)
 
     async def _answer(self, caller: Caller, call: Call) -> Result:
         await self._wait_for_turn(caller)

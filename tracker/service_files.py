@@ -31,8 +31,12 @@ from tracker.vocabulary import LEAF_BYTES, PAGE_BYTES, PIECE_COUNT_MAX
 async def list_files(turn: Turn, request: ListFiles) -> Files:
     presence, group_id = turn.desk.presence, turn.group.group_id
     found = await catalogue.list_files(turn.db, group_id)
+    counts = [presence.count_sharers((group_id, entry.root)) for entry in found]
     return Files(
-        [replace(entry, sharers_online=presence.count_sharers((group_id, entry.root))) for entry in found]
+        [
+            replace(entry, sharers_online=count.complete, partial_online=count.partial)
+            for entry, count in zip(found, counts, strict=True)
+        ]
     )
 
 

@@ -8,8 +8,10 @@ from collections.abc import Collection, Iterable
 
 from tracker import catalogue, people, tickets
 from tracker.addresses import reachable_host
+from tracker.handout import Handed
+from tracker.peer_reports import Asker
 from tracker.permissions import Refusal
-from tracker.presence import Sharer, Swarm
+from tracker.presence import Holding, Sharer, Swarm
 from tracker.protocol import (
     Announce,
     AnnounceChange,
@@ -57,6 +59,9 @@ async def find_peers(turn: Turn, request: FindPeers) -> Peers:
     group_id, root = request.group_id, request.root
     if not await catalogue.has_root(turn.db, group_id, root):
         raise Refusal("no_such_file", f"that file is not in {group_id}, or no longer")
+    swarm, asker = (group_id, root), Asker(turn.session.number, turn.user_id)
+    placed = _placed(turn, swarm)
+    turn.desk.handout.report(swarm, asker, request.failed, request.served, placed, turn.now_s)
     return Peers(await choose_peers(turn, group_id, root, request.want))
 
 
@@ -66,7 +71,7 @@ async def choose_peers(turn: Turn, group_id: str, root: bytes, want: int) -> lis
     placed = _placed(turn, swarm)
     members = await people.members_among(turn.db, group_id, {one.user_id for one in placed})
     sharers = [one for one in placed if one.user_id in members]
-    handed = turn.desk.handout.choose(swarm, number, sharers, want, turn.desk.chance)
+    handed = _choose(turn, swarm, sharers, want)
     own = next((one for one in placed if one.session == number), None)
     if own is not None:
         _tell_fetching(turn, swarm, own, handed.new)
@@ -118,7 +123,7 @@ async def _record(turn: Turn, shares: Iterable[Share]) -> None:
     pushes_left = PUSHES_PER_ANNOUNCE_MAX
     for share in shares:
         swarm = (share.group_id, share.root)
-        is_new = presence.add(number, swarm, share.is_complete)
+        is_new = presence.add(number, swarm, _holding(share))
         if is_new and pushes_left > 0 and presence.is_shared_by_others(number, swarm):
             pushes_left -= await _introduce(turn, swarm)
 
@@ -127,7 +132,7 @@ async def _introduce(turn: Turn, swarm: Swarm) -> int:
     """The caller serves this file from now on: its neighbours and it hear of each other. How many were told."""
     number, placed = turn.session.number, _placed(turn, swarm)
     newcomer = next(one for one in placed if one.session == number)
-    handed = turn.desk.handout.choose(swarm, number, placed, len(placed), turn.desk.chance)
+    handed = _choose(turn, swarm, placed, len(placed))
     told = _tell_fetching(turn, swarm, newcomer, handed.peers)
     if newcomer.is_complete or not handed.new:
         return told
@@ -136,6 +141,17 @@ async def _introduce(turn: Turn, swarm: Swarm) -> int:
         if peer.user_id in members:
             _tell(turn, newcomer, PeerJoined(*swarm, _peer(peer)))
     return told + len(handed.new)
+
+
+def _choose(turn: Turn, swarm: Swarm, sharers: list[Sharer], want: int) -> Handed:
+    asker = Asker(turn.session.number, turn.user_id)
+    return turn.desk.handout.choose(swarm, asker, sharers, want, turn.desk.chance, turn.now_s)
+
+
+def _holding(share: Share) -> Holding:
+    if share.is_complete:
+        return Holding.ALL
+    return Holding.SOME if share.has_pieces else Holding.NOTHING
 
 
 def _tell_fetching(turn: Turn, swarm: Swarm, peer: Sharer, neighbours: Iterable[Sharer]) -> int:

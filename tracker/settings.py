@@ -69,6 +69,13 @@ AUDIT_ENTRIES_SHOWN = 1000
 PUSHES_PER_ANNOUNCE_MAX = 1000
 """Who is not told of a new neighbour hears of it at the next handout."""
 
+NEIGHBOURS_PER_ACCOUNT_MAX = 3
+"""Sessions of one account among the neighbours that somebody is handed, as long as other accounts want a place."""
+PEER_REPORT_LIFE_S = 60.0
+"""For so long whoever found a peer out of reach is handed others. A client tries again twice a minute at most."""
+PEER_REPORTS_PER_ACCOUNT_MAX = 512
+DOUBTERS_COUNTED_MAX = 3
+
 CALL_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0
 NO_TRACKER_GRACE_S = 3.0

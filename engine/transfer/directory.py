@@ -3,6 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from engine.transfer.links import PeerAddress
+from engine.transfer.peer_answers import PeerReport
 
 
 class GroupTicket(NamedTuple):
@@ -15,8 +16,8 @@ class GroupTicket(NamedTuple):
 class Directory(Protocol):
     """Implemented by the client, and by fakes in tests and benchmarks."""
 
-    async def find_peers(self, group_id: str, root: bytes) -> list[PeerAddress]:
-        """Raises ShoalError."""
+    async def find_peers(self, group_id: str, root: bytes, report: PeerReport) -> list[PeerAddress]:
+        """`report`: what came of those that were named before. Raises ShoalError."""
 
     async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
         """One that holds for a while yet; `is_stale`: the last one was refused. Raises ShoalError."""

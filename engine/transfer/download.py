@@ -202,6 +202,7 @@ class Download:
         self.scheduler.link_opened(link.link_id, Bitfield(self.manifest.geometry.piece_count, bitfield))
         self._open_on[link.link_id] = link.peer.thumbprint
         self._users[link.link_id] = link.peer.user_id
+        self.peer_book.answers.opened(link.peer.thumbprint)
         if self.peer_book.hearsay.proved(link.peer):
             self.peer_book.peers[link.peer.thumbprint] = link.peer
 
@@ -216,7 +217,9 @@ class Download:
     def lost(self, link: Link) -> None:
         """Also when the peer closed just this file."""
         self.scheduler.link_lost(link.link_id)
-        self._open_on.pop(link.link_id, None)
+        was_open = self._open_on.pop(link.link_id, None) is not None
+        if was_open or not link.is_hint:  # what a peer says of another may be wrong, and is not held against that one
+            self.peer_book.answers.ended(link.peer.thumbprint, was_open=was_open)
         self.peer_book.hearsay.failed(link.peer, time.monotonic())
 
     def granted(self, news: events.PieceGranted) -> None:
@@ -224,6 +227,7 @@ class Download:
 
     def verified(self, link: Link, news: events.PieceVerified) -> None:
         piece = self.scheduler.verified(news.request_id, news.at_s)
+        self.peer_book.answers.gave(link.peer.thumbprint)
         if piece is not None:
             self.progress.bytes_by_peer[link.peer.user_id] += self._gain(piece)
 
@@ -251,6 +255,8 @@ class Download:
                     self._gain(news.piece)
                 for link, count in parts:
                     self.progress.bytes_by_peer[self._users[link]] += count
+                    if link in self._open_on:
+                        self.peer_book.answers.gave(self._open_on[link])
             case endgame_events.RangesHashed():
                 return [self._users[link] for link in self.scheduler.compared(news.piece, news.digests)]
             case endgame_events.Wasted():

@@ -95,9 +95,10 @@ class DownloadRun:
 
     async def _fetch_all(self) -> None:
         """Until every piece is verified: peers, links, tickets and checkpoints, each on its own clock."""
-        download, checkpoints = self.download, self.download.checkpoints
+        download, checkpoints, settings = self.download, self.download.checkpoints, self._parts.settings
         looked_at_ticket_s = -float("inf")
         looked_for_peers_s = time.monotonic() if download.peer_book.peers else -float("inf")
+        look_again_in_s = settings.find_peers_again_s
         gossiped_at_s = time.monotonic()
         while not download.scheduler.is_complete:
             now_s = time.monotonic()
@@ -106,11 +107,16 @@ class DownloadRun:
             if now_s - looked_at_ticket_s > _TICKET_LOOK_S:
                 looked_at_ticket_s = now_s
                 await self.refresh_ticket()
-            if now_s - looked_for_peers_s > self._parts.settings.find_peers_interval_s:
-                looked_for_peers_s = now_s
+            if download.peer_book.answers.has_any or not download.peer_book.peers:
+                look_again_in_s = settings.find_peers_again_s
+                is_due = now_s - looked_for_peers_s > settings.find_peers_interval_s
+            else:
+                is_due = now_s - looked_for_peers_s > min(look_again_in_s, settings.find_peers_interval_s)
+            if is_due:
+                looked_for_peers_s, look_again_in_s = now_s, look_again_in_s * 2
                 await self._find_peers()
             self.connect()
-            if now_s - gossiped_at_s > self._parts.settings.gossip_interval_s:
+            if now_s - gossiped_at_s > settings.gossip_interval_s:
                 gossiped_at_s = now_s
                 self._gossip()
             if checkpoints.is_due(now_s):
@@ -132,7 +138,9 @@ class DownloadRun:
         download = self.download
         # A running download does not need the tracker: without an answer it goes on with whom it knows.
         with contextlib.suppress(ShoalError):
-            found = await self._parts.directory.find_peers(download.group_id, download.manifest.root)
+            report = download.peer_book.answers.report(time.monotonic())
+            found = await self._parts.directory.find_peers(download.group_id, download.manifest.root, report)
+            download.peer_book.answers.was_told(report)
             linked = [link.peer for link in self._parts.links if download.file_id in link.files]
             download.peer_book.peers = {peer.thumbprint: peer for peer in linked}
             for peer in found:
@@ -179,6 +187,8 @@ class DownloadRun:
             order = events.Dial(link.link_id, peer.host, peer.port, peer.thumbprint, link.is_open)
             pool.send(slot, order)
         if download.file_id not in link.files:
+            if not is_hint:
+                download.peer_book.answers.turned_to(peer.thumbprint, time.monotonic())
             link.files.add(download.file_id)
             if link.is_up:
                 self.open_on(link)

@@ -7,10 +7,12 @@ Not here: what is asked over a link (swarm.scheduler), sockets (worker).
 """
 
 import random
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from engine.settings import Settings
+from engine.transfer.peer_answers import PATIENCE_S
 
 _JITTER = (0.75, 1.0)
 """Of the delay before a peer is dialled again; the settings' values are the longest."""
@@ -40,6 +42,7 @@ class Link:
     is_up: bool = False
     files: set[int] = field(default_factory=set)
     used_at_s: float = 0.0
+    dialled_at_s: float | None = None
 
 
 @dataclass(slots=True)
@@ -69,7 +72,8 @@ class Links:
     def wanted(
         self, peers: list[PeerAddress], slots: list[int], now_s: float, *, is_open: bool, file_id: int, missing: int
     ) -> list[tuple[PeerAddress, int]]:
-        """Which (peer, slot) pairs one download should have links of its kind for, those that exist included.
+        """Which (peer, slot) pairs one download should have links of its kind for, those that exist included. Accounts
+        take turns, as in the tracker's handout, and who has not answered for a while is in nobody's way.
 
         With few peers every slot has a link to each, but no more of them than pieces are `missing`.
         """
@@ -80,9 +84,9 @@ class Links:
             return [(peer, slot) for peer in near for slot in self._least_busy(peer, slots, is_open, file_id)[:missing]]
         chosen: list[tuple[PeerAddress, int]] = []
         load = {slot: sum(link.slot == slot for link in self) for slot in slots}
-        linked = {link.peer.thumbprint: link for link in self if link.slot in load and link.is_open == is_open}
-        near.sort(key=lambda peer: peer.thumbprint not in linked)
-        for peer in near[: self._settings.links_per_download]:
+        of_kind = [link for link in self if link.slot in load and link.is_open == is_open]
+        linked = {link.peer.thumbprint: link for link in sorted(of_kind, key=lambda link: link.is_up)}
+        for peer in _in_turn(near, linked, now_s)[: self._settings.links_per_download]:
             existing = linked.get(peer.thumbprint)
             slot = existing.slot if existing else min(load, key=load.__getitem__)
             load[slot] += existing is None
@@ -147,3 +151,25 @@ class Links:
     def _is_absent(self, peer: PeerAddress, now_s: float) -> bool:
         absence = self._absent.get(peer.thumbprint)
         return absence is not None and absence.until_s > now_s
+
+
+
+def _in_turn(peers: list[PeerAddress], linked: dict[bytes, Link], now_s: float) -> list[PeerAddress]:
+    """One peer of every account before the second of any; of one account those first whose links are up, then those
+    being dialled. Who is late with the answer comes after all others.
+    """
+    places: list[tuple[bool, int, PeerAddress]] = []
+    for peer in peers:
+        link = linked.get(peer.thumbprint)
+        is_late = False
+        if link is not None:
+            link.dialled_at_s = now_s if link.dialled_at_s is None else link.dialled_at_s
+            is_late = not link.is_up and now_s - link.dialled_at_s >= PATIENCE_S
+        places.append((is_late, 2 if link is None else 0 if link.is_up else 1, peer))
+    places.sort(key=lambda place: place[:2])
+    turns: Counter[str] = Counter()
+    order: list[tuple[bool, int, int, PeerAddress]] = []
+    for is_late, standing, peer in places:
+        order.append((is_late, turns[peer.user_id], standing, peer))
+        turns[peer.user_id] += 1
+    return [peer for *_, peer in sorted(order, key=lambda each: each[:3])]

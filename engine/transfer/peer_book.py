@@ -7,6 +7,7 @@ peers (hearsay).
 
 from engine.transfer.hearsay import Hearsay
 from engine.transfer.links import PeerAddress
+from engine.transfer.peer_answers import PeerAnswers
 
 
 class PeerBook:
@@ -15,16 +16,19 @@ class PeerBook:
     def __init__(self) -> None:
         self.peers: dict[bytes, PeerAddress] = {}
         self.hearsay = Hearsay()
+        self.answers = PeerAnswers()
         self.has_looked = False
         self.banned_until_s: dict[str, float] = {}
         self.refused_until_s: dict[bytes, float] = {}
 
     def meet(self, peer: PeerAddress) -> None:
-        """The tracker names a peer. Where it answers now nobody else does: each login has a key of its own."""
+        """The tracker names a peer. Where it answers now no other client of its account does: each login has a key of
+        its own. Another account may only say that it is there, so its word puts nobody out.
+        """
         self.peers = {
             thumbprint: known
             for thumbprint, known in self.peers.items()
-            if (known.host, known.port) != (peer.host, peer.port)
+            if (known.user_id, known.host, known.port) != (peer.user_id, peer.host, peer.port)
         }
         self.peers[peer.thumbprint] = peer
         self.refused_until_s.pop(peer.thumbprint, None)

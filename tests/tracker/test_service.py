@@ -350,3 +350,30 @@ async def test_a_ticket_names_account_group_epoch_and_key(office: "Office", cloc
         claims = tickets.check(answer.ticket, await find_trusted_keys(db, clock.now_s), clock.now_s)
     thumbprint = tickets.thumbprint_of(ann.public_key)
     assert claims == tickets.Claims("ann", "lab", answer.epoch, thumbprint, clock.now_s + 600)
+
+
+async def test_a_peer_that_is_reported_is_not_named_while_there_is_another(office: "Office") -> None:
+    ann, bob, cy = await office.gather("lab", "ann", "bob", "cy")
+    await ann.ask(a_file("lab", "data"))
+    for member in (ann, cy):
+        await member.ask(announce(share("lab")))
+    key = tickets.thumbprint_of(cy.public_key)
+    answer = await bob.ask(protocol.FindPeers("lab", bytes(32), 5, [key], []))
+    assert isinstance(answer, protocol.Peers)
+    assert [peer.user_id for peer in answer.peers] == ["ann"]
+    again = await bob.ask(protocol.FindPeers("lab", bytes(32), 5, [], [key]))
+    assert isinstance(again, protocol.Peers)
+    assert sorted(peer.user_id for peer in again.peers) == ["ann", "cy"]
+
+
+async def test_who_waits_without_a_piece_is_no_sharer(office: "Office") -> None:
+    ann, bob = await office.gather("lab", "ann", "bob")
+    await ann.ask(a_file("lab", "data"))
+    await ann.ask(announce(share("lab")))
+    counts = []
+    for has_pieces in (False, True):
+        await bob.ask(announce(protocol.Share("lab", bytes(32), False, has_pieces)))
+        listed = await ann.ask(protocol.ListFiles("lab"))
+        assert isinstance(listed, protocol.Files)
+        counts.append((listed.files[0].sharers_online, listed.files[0].partial_online))
+    assert counts == [(1, 0), (1, 1)]

@@ -7,6 +7,7 @@ from engine.settings import Settings
 from engine.storage.manifest import Manifest
 from engine.transfer import events
 from engine.transfer.links import PeerAddress
+from engine.transfer.peer_answers import PeerReport
 from engine.wire.messages import Neighbour
 from tests.engine.transfer.conftest import Node, World
 from tests.engine.transfer.test_transfer import until
@@ -33,7 +34,7 @@ async def two_in_the_middle(world: World, gossip_interval_s: float) -> tuple[Nod
 def silence(node: Node) -> None:
     """From now on no tracker answers."""
 
-    async def no_answer(group_id: str, root: bytes) -> list[PeerAddress]:
+    async def no_answer(group_id: str, root: bytes, report: PeerReport) -> list[PeerAddress]:
         raise TrackerUnavailable("no tracker answers")
 
     node.directory.find_peers = no_answer  # type: ignore[method-assign]

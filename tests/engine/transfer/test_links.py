@@ -47,3 +47,22 @@ def test_a_file_stays_on_the_link_that_carries_it() -> None:
     assert _wanted(links, 7, 1, ANN) == [(ANN, 2)]
     links.forget(next(iter(links)))
     assert len(_wanted(links, 7, 1, ANN)) == 1
+
+
+def _crowd(count: int) -> list[PeerAddress]:
+    return [PeerAddress("crowd", "127.0.0.1", 9000, number.to_bytes(32)) for number in range(count)]
+
+
+def test_accounts_take_turns_for_the_links_of_a_download() -> None:
+    wanted = _wanted(Links(Settings()), 1, 100, *_crowd(200), ANN)
+    assert len(wanted) == Settings().links_per_download
+    assert ANN in [peer for peer, _ in wanted]
+
+
+def test_whoever_does_not_answer_is_in_nobodys_way() -> None:
+    links, many = Links(Settings()), [PeerAddress(f"user{n}", "127.0.0.1", 9000, n.to_bytes(32)) for n in range(20)]
+    for peer, slot in _wanted(links, 1, 100, *many, ANN):
+        links.link_to(peer, slot, is_open=False)
+    assert ANN not in [peer for peer, _ in _wanted(links, 1, 100, *many, ANN)]
+    later = links.wanted([*many, ANN], SLOTS, 10.0, is_open=False, file_id=1, missing=100)
+    assert ANN in [peer for peer, _ in later]
