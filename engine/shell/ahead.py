@@ -1,0 +1,97 @@
+"""Uploads of small files, begun while those before them are still waiting for the tracker.
+
+One after the other, a small file waits for two answers of the tracker and a write to its disk before the next is looked
+at. Begun together, their announcements travel together and the tracker writes several of them at once.
+
+Invariants. Answers are said in the order of the commands, each as soon as it is there and those before it were said.
+Whatever is not the upload of a small file begins when all before it were answered, and so does an upload of a name that
+another one under way has in the same group.
+Not for: large files, which keep the whole pool busy one at a time (and whose progress is shown).
+"""
+
+import asyncio
+import os
+import stat
+from collections import deque
+from collections.abc import Awaitable
+
+from engine.errors import ShoalError
+from engine.shell.actions import ACTIONS
+from engine.shell.commands import Invocation, parse
+from engine.shell.lines import read_line
+from engine.shell.output import Result
+from engine.shell.runner import Runner
+
+_SMALL_BYTES = 1 << 20
+_AT_ONCE_MAX = 32
+
+
+class Ahead:
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._reports: deque[asyncio.Task[bool]] = deque()
+        self._under_way: set[tuple[str, str]] = set()
+
+    async def begin(self, upload: Invocation) -> None:
+        """Waits only if there are many, or one of the same name."""
+        key = _key_of(upload)
+        while self._reports and (len(self._reports) >= _AT_ONCE_MAX or key in self._under_way):
+            await self._first_reported()
+        self._under_way.add(key)
+        work = asyncio.create_task(_run(self._runner, upload))
+        work.add_done_callback(lambda _: self._under_way.discard(key))
+        before = self._reports[-1] if self._reports else None
+        self._reports.append(asyncio.create_task(self._runner.report(upload.command.name, _after(before, work))))
+
+    async def finish(self) -> None:
+        """Until all were answered."""
+        while self._reports:
+            await self._first_reported()
+
+    async def close(self) -> bool:
+        """Gives up what was not answered yet; whether there was any."""
+        left = [report for report in self._reports if not report.done()]
+        for report in left:
+            report.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+        self._reports.clear()
+        return bool(left)
+
+    async def _first_reported(self) -> None:
+        await asyncio.wait([self._reports[0]])
+        self._reports.popleft().result()
+
+
+def small_upload(line: str) -> Invocation | None:
+    """The command of this line, if it is one that may be begun early."""
+    try:
+        words, comment = read_line(line)
+        if words[:1] != ["upload_file"] or comment:
+            return None
+        invocation = parse(words)
+    except ShoalError:
+        return None
+    try:
+        status = os.stat(os.path.expanduser(invocation.arguments[0]))
+    except (OSError, ValueError):
+        return None
+    return invocation if stat.S_ISREG(status.st_mode) and status.st_size <= _SMALL_BYTES else None
+
+
+def _key_of(upload: Invocation) -> tuple[str, str]:
+    path, group_id = upload.arguments
+    return group_id, os.path.basename(path)
+
+
+async def _run(runner: Runner, upload: Invocation) -> Result:
+    result: Result = await ACTIONS[upload.command.name](runner.context, *upload.arguments)
+    return result
+
+
+async def _after(before: Awaitable[bool] | None, work: "asyncio.Task[Result]") -> Result:
+    try:
+        if before is not None:
+            await asyncio.wait([asyncio.ensure_future(before)])
+        return await work
+    finally:
+        work.cancel()
