@@ -27,6 +27,10 @@ _MANIFEST = (
     .join(manifests, manifests.c.digest == files.c.digest)
     .where(files.c.group_id == bindparam("of_group"), files.c.name == bindparam("of_name"))
 )
+_FILE = select(files).where(files.c.group_id == bindparam("of_group"), files.c.name == bindparam("of_name"))
+_IS_KEPT = select(manifests.c.digest).where(manifests.c.digest == bindparam("of_digest"))
+_KEEP = manifests.insert()
+_ADD_FILE = files.insert()
 _ROOTS = select(files.c.root).where(files.c.group_id == bindparam("of_group")).distinct()
 _ROOTS_AMONG = _ROOTS.where(files.c.root.in_(bindparam("roots", expanding=True)))
 
@@ -57,9 +61,7 @@ def digest_of(manifest: Publish) -> bytes:
 
 
 async def find_file(db: AsyncConnection, group_id: str, name: str) -> KnownFile | None:
-    row = (
-        await db.execute(select(files).where(files.c.group_id == group_id, files.c.name == name))
-    ).first()
+    row = (await db.execute(_FILE, {"of_group": group_id, "of_name": name})).first()
     return None if row is None else KnownFile(row.root, row.publisher, row.digest)
 
 
@@ -96,20 +98,14 @@ async def find_manifest(db: AsyncConnection, group_id: str, name: str) -> Manife
 async def add_file(db: AsyncConnection, request: Publish, publisher: str) -> Published:
     """What this account has published now."""
     digest = digest_of(request)
-    if await db.scalar(select(manifests.c.digest).where(manifests.c.digest == digest)) is None:
-        await db.execute(manifests.insert().values(digest=digest, leaves=request.leaves))
+    if await db.scalar(_IS_KEPT, {"of_digest": digest}) is None:
+        await db.execute(_KEEP, {"digest": digest, "leaves": request.leaves})
         await settle(db, publisher, digest, request.pages)
-    await db.execute(
-        files.insert().values(
-            group_id=request.group_id,
-            name=request.name,
-            root=request.root,
-            size_bytes=request.size_bytes,
-            piece_bytes=request.piece_bytes,
-            publisher=publisher,
-            digest=digest,
-        )
-    )
+    row = {
+        "group_id": request.group_id, "name": request.name, "root": request.root, "size_bytes": request.size_bytes,
+        "piece_bytes": request.piece_bytes, "publisher": publisher, "digest": digest,
+    }  # fmt: skip
+    await db.execute(_ADD_FILE, row)
     return await _count_up(db, publisher, Published(1, -(-request.size_bytes // request.piece_bytes) * LEAF_BYTES))
 
 

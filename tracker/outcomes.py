@@ -6,7 +6,7 @@ changed nothing and may be decided anew. Outcomes belong to an account: nobody e
 """
 
 import msgspec
-from sqlalchemy import delete, select
+from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.protocol import Result
@@ -16,20 +16,22 @@ from tracker.settings import OUTCOME_LIFE_S
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Result] = msgspec.msgpack.Decoder(Result)
 
+# Made once: putting these together takes longer than running them, and every change asks for all three.
+_FIND = select(outcomes.c.reply).where(
+    outcomes.c.user_id == bindparam("of_user"), outcomes.c.request_id == bindparam("of_request")
+)
+_FORGET = delete(outcomes).where(outcomes.c.at_s < bindparam("before_s"))
+_REMEMBER = outcomes.insert()
+
 
 async def find_outcome(db: AsyncConnection, user_id: str, request_id: bytes) -> Result | None:
-    reply = await db.scalar(
-        select(outcomes.c.reply).where(outcomes.c.user_id == user_id, outcomes.c.request_id == request_id)
-    )
+    reply = await db.scalar(_FIND, {"of_user": user_id, "of_request": request_id})
     return None if reply is None else _decoder.decode(reply)
 
 
 async def remember_outcome(
     db: AsyncConnection, user_id: str, request_id: bytes, result: Result, now_s: float
 ) -> None:
-    await db.execute(delete(outcomes).where(outcomes.c.at_s < now_s - OUTCOME_LIFE_S))
-    await db.execute(
-        outcomes.insert().values(
-            user_id=user_id, request_id=request_id, reply=_encoder.encode(result), at_s=now_s
-        )
-    )
+    await db.execute(_FORGET, {"before_s": now_s - OUTCOME_LIFE_S})
+    reply = _encoder.encode(result)
+    await db.execute(_REMEMBER, {"user_id": user_id, "request_id": request_id, "reply": reply, "at_s": now_s})
