@@ -20,6 +20,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from engine import manifests, uploads
+from engine.announcer import Announcer
 from engine.downloads import Downloads
 from engine.errors import LocalError, ShoalError
 from engine.net.knocks import Knocks
@@ -65,10 +66,15 @@ class Client:
         self._coordinator = Coordinator(settings, tickets.check, board)
         self._listener = Listener(host, port, self._coordinator.accept, Knocks(settings))
         self._session = Session(addresses, state.path, settings.peers_wanted, board, board.notice)
-        self._shares = Shares(self._ledger, self._coordinator, self._session)
-        self._downloads = Downloads(self._ledger, self._coordinator, self._session, self._shares, board.notice)
+        announcer = Announcer(self._session, self._coordinator.copies)
+        self._shares = Shares(self._ledger, self._coordinator, announcer)
+        self._downloads = Downloads(
+            self._ledger, self._coordinator, self._session, announcer, self._shares, board.notice, board.drop_broken
+        )
         self._upkeep: asyncio.Task[None]
-        board.connect(self._session, self._coordinator, self._shares, self._downloads, host, self.port)
+        board.connect(
+            self._session, self._coordinator, announcer, self._shares, self._downloads, host, self.port
+        )
 
     @classmethod
     async def start(

@@ -10,10 +10,11 @@ import asyncio
 import os
 import random
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from engine import manifests, uploads
+from engine.announcer import Announcer
 from engine.errors import LocalError, ShoalError
 from engine.reports import DownloadStatus
 from engine.session import Session
@@ -24,7 +25,6 @@ from engine.storage.manifest import Manifest
 from engine.storage.stamp import Stamp
 from engine.transfer.coordinator import Coordinator, Fetching
 from engine.transfer.download import Download
-from tracker import protocol
 
 Key = tuple[str, str]
 """(group, name)"""
@@ -44,18 +44,22 @@ class Downloads:
         ledger: Ledger,
         coordinator: Coordinator,
         session: Session,
+        announcer: Announcer,
         shares: Shares,
         notice: Callable[[str, str], None],
+        drop_broken: Callable[[str, str, str], Awaitable[None]],
     ) -> None:
         self._ledger = ledger
         self._coordinator = coordinator
         self._session = session
+        self._announcer = announcer
         self._shares = shares
         self._downloads: dict[Key, Download] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self._attempts: set[asyncio.Task[None]] = set()
         self._watchers: Counter[Key] = Counter()
         self._notice = notice
+        self._drop_broken = drop_broken
         self._user_id = ""
 
     async def resume(self, user_id: str) -> list[tuple[str, ShoalError]]:
@@ -101,6 +105,10 @@ class Downloads:
         its first status.
         """
         manifest, peers = await manifests.fetch(self._session, *key)
+        for broken in await self._shares.find_broken(manifest.root):
+            # Before anybody is asked: to whoever is said to have the file the trackers name nobody who has it.
+            await self._drop_broken(*broken)
+            peers = []
         if os.path.lexists(target):
             await self._take_existing(key, target, manifest, on_progress)
             file_names.discard_part(file_names.part_path(target, manifest.root))
@@ -126,7 +134,7 @@ class Downloads:
         self._downloads[key] = download
         task = self._tasks[key] = asyncio.create_task(self._follow(key, download, fetching))
         task.add_done_callback(lambda _: self._tasks.pop(key, None))
-        await self._session.announce(_partial(download))
+        await self._announce(download)
         return download.status()
 
     async def wait(self, key: Key) -> DownloadStatus:
@@ -152,7 +160,7 @@ class Downloads:
         if download.state in ("complete", "cancelled"):
             raise LocalError(f"the download of {key[1]} is {download.state} already", "no_such_download")
         await self._end(key)
-        await self._session.announce(_partial(download), is_removed=True)
+        await self._announce(download)
 
     async def forget_group(self, group_id: str) -> None:
         """Not a member any more: what was being fetched from it is cancelled."""
@@ -170,9 +178,6 @@ class Downloads:
     def statuses(self) -> list[DownloadStatus]:
         return [download.status() for download in self._downloads.values()]
 
-    def announcements(self) -> list[protocol.Share]:
-        return [_partial(download) for download in self._downloads.values() if download.is_active]
-
     def is_downloading(self, key: Key) -> bool:
         return key in self._downloads and self._downloads[key].is_active
 
@@ -187,8 +192,15 @@ class Downloads:
             raise LocalError(f"there is no download of {key[1]!r} from {key[0]}", "no_such_download")
         return download
 
+    async def _announce(self, download: Download) -> None:
+        self._shares.drop_unknown(await self._announcer.renew(*download.swarm))
+
     async def _end(self, key: Key) -> None:
-        await self._coordinator.cancel(self._downloads[key])
+        download = self._downloads[key]
+        await self._coordinator.halt(download)
+        if download.state in ("paused", "failed"):
+            download.discard()
+            download.end("cancelled")
         task = self._tasks.get(key)
         if task is not None:
             await asyncio.gather(task, return_exceptions=True)
@@ -206,8 +218,10 @@ class Downloads:
                 file = SharedFile(*key, str(download.target), manifest.root, manifest.geometry, stamp)
                 await self._shares.add(file, download.file_id)
                 self._ledger.drop_download(self._user_id, *key)
-            elif not self._watchers[key]:
-                self._notice("download_failed", f"the download of {key[1]} ended: {download.error}")
+            else:
+                await self._announce(download)
+                if not self._watchers[key]:
+                    self._notice("download_failed", f"the download of {key[1]} ended: {download.error}")
         except ShoalError as error:
             self._notice(error.code, str(error))
 
@@ -223,7 +237,3 @@ class Downloads:
                 f"{target} exists and is not this file; move it away or choose another destination", "target_exists"
             )
         await self._shares.add(SharedFile(*key, str(target), manifest.root, manifest.geometry, stamp))
-
-
-def _partial(download: Download) -> protocol.Share:
-    return protocol.Share(download.group_id, download.manifest.root, False)

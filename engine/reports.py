@@ -5,7 +5,8 @@ from typing import Literal
 from msgspec import Struct
 
 DownloadState = Literal[
-    "checking", "waiting", "downloading", "no_space", "finishing", "complete", "paused", "failed", "cancelled"
+    "following", "checking", "copying", "waiting", "downloading", "no_space", "finishing",
+    "complete", "paused", "stuck", "failed", "cancelled",
 ]
 
 
@@ -64,7 +65,10 @@ class DownloadStatus(Struct, frozen=True):
     """One download at one moment. `bytes_by_peer` counts verified bytes only, `wasted_bytes` those that came and were
     not kept; `rate` is over the last seconds.
 
-    `checked_bytes` of `check_bytes` that were on the disk when it began were read and compared.
+    `checked_bytes` of `check_bytes` that were on the disk already were read and compared, or copied. `copied_from`: the
+    file of this machine that the content is taken from, or the download of it that is waited for.
+
+    "stuck": it does not run, `error` says why, and it is the user's turn; "paused" with an error: it is tried again.
     """
 
     group_id: str
@@ -82,6 +86,7 @@ class DownloadStatus(Struct, frozen=True):
     checked_bytes: int = 0
     check_bytes: int = 0
     wasted_bytes: int = 0
+    copied_from: str | None = None
 
 
 class Notice(Struct, frozen=True):

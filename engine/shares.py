@@ -12,9 +12,9 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from engine import uploads
+from engine.announcer import Announcer
 from engine.errors import StorageError
 from engine.reports import DroppedShare
-from engine.session import Session
 from engine.storage.ledger import Ledger, SharedFile
 from engine.storage.stamp import Stamp
 from engine.transfer.coordinator import Coordinator
@@ -36,10 +36,10 @@ class _Live:
 class Shares:
     """All shares of the account that is logged in, by (group, name)."""
 
-    def __init__(self, ledger: Ledger, coordinator: Coordinator, session: Session) -> None:
+    def __init__(self, ledger: Ledger, coordinator: Coordinator, announcer: Announcer) -> None:
         self._ledger = ledger
         self._coordinator = coordinator
-        self._session = session
+        self._announcer = announcer
         self._live: dict[tuple[str, str], _Live] = {}
         self._doubtful: list[SharedFile] = []
         self._user_id = ""
@@ -87,9 +87,9 @@ class Shares:
         self._ledger.drop_share(self._user_id, file.group_id, file.name)
         return DroppedShare(file.group_id, file.name, file.path, str(error))
 
-    async def find_broken(self) -> list[tuple[str, str, str]]:
-        """(group, name, why) of those whose path does not lead to what is shared any more."""
-        files = [live.file for live in self._live.values()]
+    async def find_broken(self, root: bytes | None = None) -> list[tuple[str, str, str]]:
+        """(group, name, why) of those whose path does not lead to what is shared any more; `root`: of this content."""
+        files = [live.file for live in self._live.values() if root is None or live.file.root == root]
         return await asyncio.to_thread(_find_broken, files) if files else []
 
     async def add(self, file: SharedFile, file_id: int | None = None) -> None:
@@ -98,14 +98,13 @@ class Shares:
         number = self._coordinator.serve(file) if file_id is None else file_id
         self._live[file.group_id, file.name] = _Live(number, file)
         self._ledger.add_share(self._user_id, file)
-        self.drop_unknown(await self._session.announce(protocol.Share(file.group_id, file.root, True)))
+        self.drop_unknown(await self._announcer.renew(file.group_id, file.root))
 
     async def remove(self, group_id: str, name: str, reason: str) -> SharedFile | None:
         """Stop sharing, for good, and say so; None if it was not shared."""
         file = self._drop(group_id, name, reason)
-        # One content may be shared under several names.
-        if file is not None and not self._with_root(group_id, file.root):
-            await self._session.announce(protocol.Share(group_id, file.root, True), is_removed=True)
+        if file is not None:
+            self.drop_unknown(await self._announcer.renew(group_id, file.root))
         return file
 
     async def remove_broken(self, file_id: int, reason: str) -> SharedFile | None:
@@ -142,9 +141,6 @@ class Shares:
         """Logged out: the coordinator has stopped serving, the ledger keeps all for the next login."""
         self._doubtful.clear()
         self._live.clear()
-
-    def announcements(self) -> list[protocol.Share]:
-        return [protocol.Share(live.file.group_id, live.file.root, True) for live in self._live.values()]
 
     def __len__(self) -> int:
         return len(self._live)

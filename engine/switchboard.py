@@ -8,6 +8,7 @@ user is all it adds.
 import asyncio
 from collections.abc import Callable, Coroutine
 
+from engine.announcer import Announcer
 from engine.clocks import Clocks
 from engine.downloads import Downloads
 from engine.errors import ShoalError
@@ -32,10 +33,17 @@ class Switchboard:
         self._clocks = Clocks()
 
     def connect(
-        self, session: Session, coordinator: Coordinator, shares: Shares, downloads: Downloads, host: str, port: int
+        self,
+        session: Session,
+        coordinator: Coordinator,
+        announcer: Announcer,
+        shares: Shares,
+        downloads: Downloads,
+        host: str,
+        port: int,
     ) -> None:
         """Now everyone is there."""
-        self._session, self._coordinator = session, coordinator
+        self._session, self._coordinator, self._announcer = session, coordinator, announcer
         self._shares, self._downloads = shares, downloads
         self._host, self._port = host, port
 
@@ -55,6 +63,13 @@ class Switchboard:
 
     async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
         return await self._session.ticket_for(group_id, is_stale=is_stale)
+
+    def holding_changed(self, group_id: str, root: bytes) -> None:
+        self._soon(self._renew(group_id, root))
+
+    async def _renew(self, group_id: str, root: bytes) -> None:
+        if self._session.user_id is not None:
+            self.say_dropped(self._shares.drop_unknown(await self._announcer.renew(group_id, root)))
 
     def share_broken(self, file_id: int, reason: str) -> None:
         self._soon(self._drop_broken(file_id, reason))
@@ -91,8 +106,7 @@ class Switchboard:
 
     def snapshot(self) -> protocol.Announce:
         """All that is served now."""
-        shares = self._shares.announcements() + self._downloads.announcements()
-        return protocol.Announce(self._host, self._port, shares)
+        return protocol.Announce(self._host, self._port, self._announcer.snapshot())
 
     async def on_session(self, tracker_index: int, announced: protocol.Announced | None) -> None:
         if announced is not None:

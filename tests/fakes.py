@@ -74,6 +74,7 @@ class FakeDirectory:
         self.reports: list[PeerReport] = []
         self.notices: list[tuple[str, str]] = []
         self.broken: list[tuple[int, str]] = []
+        self.changed: list[tuple[str, bytes]] = []
         self.is_open = False
 
     async def find_peers(self, group_id: str, root: bytes, report: PeerReport) -> list[PeerAddress]:
@@ -85,6 +86,9 @@ class FakeDirectory:
 
     def share_broken(self, file_id: int, reason: str) -> None:
         self.broken.append((file_id, reason))
+
+    def holding_changed(self, group_id: str, root: bytes) -> None:
+        self.changed.append((group_id, root))
 
     def notice(self, code: str, message: str) -> None:
         self.notices.append((code, message))

@@ -46,7 +46,7 @@ async def _watch(client: "Client", output: Output, status: DownloadStatus) -> Do
             if status.state != said:
                 said = status.state
                 _say_state(output, status)
-            if status.state not in OVER and (status.state != "checking" or status.check_bytes):
+            if status.state not in OVER and (status.state not in ("checking", "copying") or status.check_bytes):
                 output.progress(_progress(status))
             await asyncio.wait({over}, timeout=_LOOK_EVERY_S)
             status = _now(client, status)
@@ -68,13 +68,17 @@ def _say_state(output: Output, status: DownloadStatus) -> None:
     if status.state == "waiting":
         text = f"nobody online has {file} yet; the download starts by itself when someone comes"
         output.notice(Notice("download_waiting", text))
+    elif status.state == "following":
+        leader = name(status.copied_from or "")
+        text = f"{file} has the same content as {leader}, which is being downloaded; it is copied when that is complete"
+        output.notice(Notice("download_following", text))
     elif status.state == "paused":
         reason = f": {status.error}" if status.error else ""
         output.notice(Notice("download_paused", f"the download of {file} is paused{reason}"))
 
 
 def _progress(status: DownloadStatus) -> Progress:
-    is_checking = status.state == "checking"
+    is_checking = status.state in ("checking", "copying")
     return Progress(
         "download_file",
         status.group_id,

@@ -23,15 +23,16 @@ Fields of the results (bytes and seconds are plain numbers, `root` is the BLAKE3
     upload_file                       group_id, name, path, size_bytes, root, was_known, seconds
     download_file                     group_id, name, path, state, size_bytes, verified_bytes, rate_bytes_per_s,
                                       peers_connected, bytes_by_peer: {user_id: bytes}, seconds, error, error_code,
-                                      checked_bytes, check_bytes
-    show_downloads                    downloads: [as of download_file]; state: "checking", "waiting", "downloading",
-                                      "no_space", "finishing", "complete", "paused", "failed" or "cancelled"
+                                      checked_bytes, check_bytes, wasted_bytes, copied_from (a path, or null)
+    show_downloads                    downloads: [as of download_file]; state: "following", "checking", "copying",
+                                      "waiting", "downloading", "no_space", "finishing", "complete", "paused", "stuck",
+                                      "failed" or "cancelled"
     cancel_download                   group_id, name
     stop_share                        group_id, name, is_removed
     help                              commands: [{name, usage, summary, details}]
     logout, serve, exit               none
     progress                          group_id, name, state (of an upload: "hashing"), done_bytes, size_bytes (while
-                                      "checking": of what is read again),
+                                      "checking" or "copying": of that),
                                       rate_bytes_per_s, peers_connected (null where a file of this disk is read)
 
 Invariant: no control character of a name or a message reaches a stream as such, and nothing waits in a buffer.

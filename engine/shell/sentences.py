@@ -27,13 +27,16 @@ if TYPE_CHECKING:
     from engine.client import AuditEntry, FileEntry, GroupEntry
 
 _LETTERS: dict[DownloadState, str] = {
+    "following": "[W]",
     "checking": "[D]",
+    "copying": "[D]",
     "downloading": "[D]",
     "finishing": "[D]",
     "waiting": "[W]",
     "no_space": "[W]",
     "paused": "[P]",
     "complete": "[C]",
+    "stuck": "[S]",
     "failed": "[F]",
     "cancelled": "[X]",
 }
@@ -125,6 +128,8 @@ def downloaded(status: DownloadStatus) -> str:
         largest_first = sorted(status.bytes_by_peer.items(), key=lambda share: (-share[1], share[0]))
         shares = (f"{name(peer)} {figures.size(size_bytes)}" for peer, size_bytes in largest_first)
         lines.append(f"  from {', '.join(shares)}")
+    if status.copied_from is not None:
+        lines.append(f"  copied from {name(status.copied_from)}, which has the same content")
     lines.append(f"  to {name(status.path)}, shared in {name(status.group_id)} from there")
     return "\n".join(lines)
 
@@ -175,10 +180,13 @@ def _download_row(status: DownloadStatus) -> tuple[str, ...]:
     remark = {
         "downloading": "",
         "complete": "",
+        "following": f"waits for {name(status.copied_from or '')}, which will have the same content",
         "checking": _checking(status),
+        "copying": f"copying {name(status.copied_from or '')}, which has the same content",
         "waiting": "waiting: nobody online has it",
         "no_space": f"waiting for space: {printable(status.error or '')}",
         "paused": f"paused{': ' + printable(status.error) if status.error else ''}",
+        "stuck": f"stuck: {printable(status.error or '')}",
         "failed": f"failed: {printable(status.error or 'no reason was given')}",
     }.get(status.state, status.state)
     return (

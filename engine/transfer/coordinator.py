@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from engine.errors import StorageError
+from engine.errors import ShoalError, StorageError
 from engine.settings import Settings
 from engine.storage.disk_errors import explained
 from engine.storage.ledger import SharedFile
@@ -32,6 +32,7 @@ from engine.transfer.gate import CheckTicket
 from engine.transfer.handlers import Handlers
 from engine.transfer.hash_jobs import HashJobs
 from engine.transfer.links import Link, Links, PeerAddress
+from engine.transfer.local_copies import LocalCopies
 from engine.transfer.pool import Pool
 from engine.transfer.serving import Serving
 
@@ -56,9 +57,10 @@ class Coordinator:
         self._hash_jobs = HashJobs(self._pool, settings.hash_job_bytes)
         self._links = Links(settings)
         self._part_files = PartFiles(settings.space_reserve_bytes)
-        self._parts = Parts(settings, self._pool, self._links, self._hash_jobs, directory)
         self._file_ids = itertools.count(1)
         self._serving = Serving(self._pool, self._file_ids)
+        self.copies = LocalCopies(self._serving, directory)
+        self._parts = Parts(settings, self._pool, self._links, self._hash_jobs, self.copies, directory)
         self._runs: dict[int, DownloadRun] = {}
         self._tasks: dict[int, Fetching] = {}
         self._chores: set[asyncio.Task[None]] = set()
@@ -147,6 +149,7 @@ class Coordinator:
             file_id, group_id, name, target, manifest, self._settings, self._request_ids, self._part_files
         )
         download.peer_book.peers = {peer.thumbprint: peer for peer in peers}
+        self.copies.enter(download)
         run = self._runs[file_id] = DownloadRun(download, self._parts)
         task = self._tasks[file_id] = self._loop.create_task(self._fetch_and_keep(run))
         return download, task
@@ -156,21 +159,20 @@ class Coordinator:
         try:
             stamp = await run.run()
             if stamp is not None:
-                self._serving.take_over(download.as_order(stamp), *download.hand_over())
+                self._serving.take_over(download.as_order(stamp), str(download.target), *download.hand_over())
             return stamp
         finally:
             del self._runs[download.file_id], self._tasks[download.file_id]
+            self.copies.leave(download)
 
-    async def cancel(self, download: Download) -> None:
-        """Stop it and remove what was fetched."""
+    async def halt(self, download: Download, verdict: ShoalError | None = None) -> None:
+        """Stop it where it is, durably: paused, or failed with this verdict. It may complete meanwhile."""
         task = self._tasks.get(download.file_id)
         if task is not None:
+            download.verdict = verdict
             await asyncio.sleep(0)  # see stop
             _cancel_once(task)
             await asyncio.gather(task, return_exceptions=True)
-        if download.state in ("paused", "failed"):
-            download.discard()
-            download.end("cancelled")
 
     def peer_joined(self, group_id: str, root: bytes, peer: PeerAddress) -> None:
         """The tracker says that somebody new has this file."""
@@ -286,7 +288,7 @@ class Coordinator:
     @_handlers.register
     def _endgame(self, news: endgame_events.OfEndgame, slot: int) -> None:
         run = self._runs.get(news.file_id)
-        if run is not None and run.download.state != "checking":
+        if run is not None and run.download.is_prepared:
             run.endgame_news(news)
 
     @_handlers.register

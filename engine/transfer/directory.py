@@ -25,5 +25,8 @@ class Directory(Protocol):
     def share_broken(self, file_id: int, reason: str) -> None:
         """A shared file is not what it was; it is served no more."""
 
+    def holding_changed(self, group_id: str, root: bytes) -> None:
+        """What is served of this content (LocalCopies.holding) changed by itself; the trackers have to hear of it."""
+
     def notice(self, code: str, message: str) -> None:
         """Something the user should know."""

@@ -3,8 +3,11 @@
 It sequences and keeps count; which piece to ask of whom is the scheduler's, which links exist the coordinator's.
 States:
 
-    checking → waiting ⇄ downloading → finishing → complete        (paused, failed, cancelled end it early)
-       ↑________ no_space ←______|__________|
+    following → checking → copying → waiting ⇄ downloading → finishing → complete     (paused, failed, cancelled
+        ↑________________________________ no_space ←__|__________|                              end it early)
+
+It follows while another download of the same content in the same group is under way here; what is on this disk
+already is copied (local_copies).
 
 Invariant (I1, I6): a have-bit is set here and nowhere else, when a worker reported that the bytes are in the file and
 matched; the journal and the announcement to others follow it, never lead.
@@ -15,7 +18,7 @@ import contextlib
 import os
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +43,13 @@ from engine.transfer.links import Link
 from engine.transfer.peer_book import PeerBook
 from engine.transfer.progress import Progress
 from engine.transfer.recheck import recheck
+
+UNDER_WAY = frozenset(
+    {"following", "checking", "copying", "waiting", "downloading", "no_space", "finishing"}
+)
+"""States that end by themselves."""
+Swarm = tuple[str, bytes]
+"""(group, root)"""
 
 _ROOM_LOOK_S = 1.0
 _ALONE_AFTER_S = 3.0
@@ -70,6 +80,8 @@ class Download:
         self.news = asyncio.Event()
         self.state: DownloadState = "checking"
         self.error: ShoalError | None = None
+        self.verdict: ShoalError | None = None  # why it is ended from outside, if not for a pause
+        self.copied_from: str | None = None
         self._settings, self._request_ids = settings, request_ids
         geometry = manifest.geometry
         self.part = file_names.part_path(target, manifest.root)
@@ -96,6 +108,10 @@ class Download:
         self._chance = random.Random(os.urandom(8))
         self._users: dict[int, str] = {}  # also of links that are gone: parts of pieces outlive them
 
+    @property
+    def swarm(self) -> Swarm:
+        return self.group_id, self.manifest.root
+
     # ------------------------------------------------------------ before and after
 
     async def check(self, hash_jobs: HashJobs) -> str | None:
@@ -111,11 +127,41 @@ class Download:
             )
             self.shared.have[:], doubt = found.have, found.doubt
         self._before = os.fstat(self.descriptor)
+        self._count_verified()
+        return doubt
+
+    def follow(self, leader: "Download") -> None:
+        """Another download is about to bring the same content."""
+        self.state, self.copied_from = "following", str(leader.target)
+
+    def missing_pieces(self) -> list[int]:
+        """Ascending."""
+        pieces: list[int] = np.flatnonzero(self.shared.have == 0).tolist()
+        return pieces
+
+    def copies(self, source: str, done_bytes: int, total_bytes: int) -> None:
+        self.state, self.copied_from = "copying", source
+        self._has_checked(done_bytes, total_bytes)
+
+    async def adopt(self, pieces: Sequence[int], hash_jobs: HashJobs, source: str) -> None:
+        """These were copied into the part file: what matches is had from now on. No worker has the file meanwhile."""
+        self.state = "checking"
+        leaves = await hash_jobs.hash_pieces(self.descriptor, self.manifest.geometry, pieces, self._has_checked)
+        chosen = np.asarray(pieces)
+        good = chosen[(leaves == self.manifest.leaves[chosen]).all(axis=1)]
+        self.shared.have[good] = 1
+        self.copied_from = source if len(good) else None
+        self._count_verified()
+
+    def begin_fetching(self) -> None:
+        """What is still missing is asked of others from now on."""
         geometry, have = self.manifest.geometry, self.shared.have
-        self.progress.verified_bytes = sum(geometry.length_of(piece) for piece in np.flatnonzero(have).tolist())
         self.scheduler = Scheduler(geometry, have, self._settings, self._chance, self._request_ids)
         self.state = "downloading"
-        return doubt
+
+    def _count_verified(self) -> None:
+        geometry, pieces = self.manifest.geometry, np.flatnonzero(self.shared.have).tolist()
+        self.progress.verified_bytes = sum(map(geometry.length_of, pieces))
 
     def _has_checked(self, done_bytes: int, total_bytes: int) -> None:
         self.progress.checked_bytes, self.progress.check_bytes = done_bytes, total_bytes
@@ -315,7 +361,12 @@ class Download:
 
     @property
     def is_active(self) -> bool:
-        return self.state in ("checking", "waiting", "downloading", "no_space", "finishing")
+        return self.state in UNDER_WAY
+
+    @property
+    def is_prepared(self) -> bool:
+        """Whether there is a scheduler that news can be for."""
+        return self.state not in ("following", "checking", "copying")
 
     def status(self) -> DownloadStatus:
         now_s = time.monotonic() if self.is_active else self.progress.ended_at_s
@@ -337,6 +388,7 @@ class Download:
             error_code=self.error.code if self.error else None,
             checked_bytes=self.progress.checked_bytes,
             check_bytes=self.progress.check_bytes,
+            copied_from=self.copied_from,
         )
 
 

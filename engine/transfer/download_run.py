@@ -19,6 +19,7 @@ from engine.transfer.directory import Directory
 from engine.transfer.download import Download
 from engine.transfer.hash_jobs import HashJobs
 from engine.transfer.links import Link, Links, PeerAddress
+from engine.transfer.local_copies import LocalCopies
 from engine.transfer.pool import Pool
 from engine.wire.messages import GOSSIP_PEERS_MAX, Neighbour
 
@@ -35,6 +36,7 @@ class Parts:
     pool: Pool
     links: Links
     hash_jobs: HashJobs
+    copies: LocalCopies
     directory: Directory
 
 
@@ -69,14 +71,14 @@ class DownloadRun:
         """From whatever is on the disk to the finished file. Raises ShoalError."""
         download, parts = self.download, self._parts
         try:
+            await parts.copies.lead(download)
             doubt = await download.check(parts.hash_jobs)
             if doubt is not None:
                 parts.directory.notice("rechecked", f"{download.part}: {doubt}; all of it was read and checked again")
-            parts.pool.send_all(download.as_order(), [download.shared_descriptor, download.descriptor])
             if download.goes_on:
                 # From here on the journal of the last stop is not all there is: a crash must find that out.
                 await download.checkpoints.save(time.monotonic())
-            await self._fetch_all()
+            await self._copy_or_fetch()
             download.state = "finishing"
             self._close_channels()
             stamp = await self._install()
@@ -85,22 +87,37 @@ class DownloadRun:
         download.end("complete")
         return stamp
 
+    async def _copy_or_fetch(self) -> None:
+        """Until every piece is verified; from this disk as soon as there is a complete copy on it."""
+        download, parts = self.download, self._parts
+        while True:
+            await parts.copies.copy(download, parts.hash_jobs)
+            download.begin_fetching()
+            parts.pool.send_all(download.as_order(), [download.shared_descriptor, download.descriptor])
+            await self._fetch_all()
+            if download.scheduler.is_complete:
+                return
+            while not await self._leave():
+                pass  # what is still being received must not land on what is copied
+            await download.checkpoints.save(time.monotonic())
+
     async def _wait_for_room(self, error: StorageError) -> None:
         """What was written may be in doubt after this, so the next attempt begins with a look at it."""
         download, notice = self.download, self._parts.directory.notice
         await self._leave()
+        self._parts.copies.stand_aside(download)
         notice("no_space", f"the download of {download.name} waits for space: {error}; it goes on by itself")
         await download.wait_for_room(error)
         notice("space_back", f"there is space again: the download of {download.name} goes on")
 
     async def _fetch_all(self) -> None:
-        """Until every piece is verified: peers, links, tickets and checkpoints, each on its own clock."""
+        """Until every piece is verified, or on this disk: peers, links, tickets, checkpoints, each on its own clock."""
         download, checkpoints, settings = self.download, self.download.checkpoints, self._parts.settings
         looked_at_ticket_s = -float("inf")
         looked_for_peers_s = time.monotonic() if download.peer_book.peers else -float("inf")
         look_again_in_s = settings.find_peers_again_s
         gossiped_at_s = time.monotonic()
-        while not download.scheduler.is_complete:
+        while not download.scheduler.is_complete and not self._parts.copies.is_here(download):
             now_s = time.monotonic()
             if download.error is not None:
                 raise download.error
@@ -251,7 +268,7 @@ class DownloadRun:
         except OSError as error:
             reason = explained(error, "write", download.part)
             self._parts.directory.notice("storage", f"{reason}. What was fetched last is checked at the next login")
-        download.end("paused")
+        download.end("failed" if download.verdict else "paused", download.verdict)
         download.close()
 
     async def _leave(self) -> bool:

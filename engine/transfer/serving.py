@@ -7,7 +7,7 @@ Not here: what is still being fetched (download), whether a file is still what i
 import errno
 import os
 import resource
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ _DESCRIPTORS_KEPT_FREE = 128
 @dataclass(slots=True)
 class _Served:
     order: events.AddFile
+    path: str
     shared_descriptor: int
     descriptor: int
 
@@ -39,6 +40,7 @@ class Serving:
         self._pool = pool
         self._file_ids = file_ids
         self._served: dict[int, _Served] = {}
+        self._by_root: dict[bytes, dict[int, str]] = {}
 
     def __contains__(self, file_id: int) -> bool:
         return file_id in self._served
@@ -64,7 +66,7 @@ class Serving:
             file_id, share.group_id, share.root, share.geometry.size_bytes, share.geometry.piece_bytes,
             backend_for(Path(share.path).parent), share.stamp.inode, share.stamp.mtime_ns,
         )  # fmt: skip
-        self.take_over(order, shared_descriptor, descriptor)
+        self.take_over(order, share.path, shared_descriptor, descriptor)
         return file_id
 
     def _require_descriptors(self) -> None:
@@ -73,14 +75,19 @@ class Serving:
         if limit != resource.RLIM_INFINITY and wanted > limit:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    def take_over(self, order: events.AddFile, shared_descriptor: int, descriptor: int) -> None:
+    def take_over(self, order: events.AddFile, path: str, shared_descriptor: int, descriptor: int) -> None:
         """A file that was just fetched; the descriptors are ours from now on."""
-        self._served[order.file_id] = _Served(order, shared_descriptor, descriptor)
+        self._served[order.file_id] = _Served(order, path, shared_descriptor, descriptor)
+        self._by_root.setdefault(order.root, {})[order.file_id] = order.group_id
         self._pool.send_all(order, [shared_descriptor, descriptor])
 
     def end(self, file_id: int, reason: str) -> None:
         served = self._served.pop(file_id, None)
         if served is not None:
+            same = self._by_root[served.order.root]
+            del same[file_id]
+            if not same:
+                del self._by_root[served.order.root]
             self._pool.send_all(events.RemoveFile(file_id, reason))
             os.close(served.shared_descriptor)
             os.close(served.descriptor)
@@ -88,6 +95,27 @@ class Serving:
     def end_all(self, reason: str) -> None:
         for file_id in list(self._served):
             self.end(file_id, reason)
+
+    def has(self, group_id: str, root: bytes) -> bool:
+        return group_id in self._by_root.get(root, {}).values()
+
+    def swarms(self) -> set[tuple[str, bytes]]:
+        """(group, root) of all that is served; one content may be served under several names."""
+        return {(served.order.group_id, served.order.root) for served in self._served.values()}
+
+    def find_same(self, root: bytes, besides: Container[int]) -> int | None:
+        """A file with this content that still has its marks, whichever group it is served in."""
+        return next((each for each in self._by_root.get(root, ()) if each not in besides and self._is_same(each)), None)
+
+    def duplicate(self, file_id: int) -> tuple[int, str]:
+        """A descriptor for reading that is the caller's, and the path it was opened at. Raises OSError."""
+        served = self._served[file_id]
+        return os.dup(served.descriptor), served.path
+
+    def _is_same(self, file_id: int) -> bool:
+        served = self._served[file_id]
+        stamp = Stamp(served.order.inode, served.order.size_bytes, served.order.mtime_ns)
+        return Stamp.of(os.fstat(served.descriptor)) == stamp
 
     def tell(self, slot: int) -> None:
         """A new worker: all of it again."""

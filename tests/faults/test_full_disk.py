@@ -100,7 +100,8 @@ async def test_a_download_that_waits_for_space_can_be_cancelled_and_leaves_nothi
     filler = fill(disk, 5 * MIB)
     leecher.coordinator.peer_joined(GROUP, manifest.root, seeder.member.at(seeder.listener.port))
     await until(lambda: download.state == "no_space")
-    await leecher.coordinator.cancel(download)
+    await leecher.coordinator.halt(download)
+    download.discard()
     filler.unlink()
     assert sorted(os.listdir(disk)) == ["lost+found"]
 

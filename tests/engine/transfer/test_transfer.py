@@ -358,15 +358,17 @@ async def test_a_file_that_shrinks_under_the_server_kills_nobody(world: World) -
     assert seeder.coordinator.worker_pids() == pids
 
 
-async def test_a_cancelled_download_leaves_nothing_behind(world: World) -> None:
+async def test_a_halted_download_is_paused_and_its_discarding_leaves_nothing_behind(world: World) -> None:
     seeder, leecher = await world.node("seeder"), await world.node("leecher")
     path, manifest = await world.file("data.bin", 256 * MIB, seeder)
     seeder.serve(path, manifest)
     leecher.knows(seeder)
     download, _ = leecher.fetch(world.folder / "copy.bin", manifest)
     await until(lambda: download.verified_bytes > 0)
-    await leecher.coordinator.cancel(download)
-    assert download.state == "cancelled"
+    await leecher.coordinator.halt(download)
+    assert download.state == "paused"
+    assert download.part.exists()
+    download.discard()
     assert os.listdir(world.folder) == ["data.bin"]
 
 
