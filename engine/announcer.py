@@ -21,10 +21,11 @@ class Announcer:
 
     def snapshot(self) -> list[protocol.Share]:
         """All that is served now."""
-        return [protocol.Share(*holding) for holding in self._copies.holdings()]
+        held = {swarm: self._copies.holding(*swarm) for swarm in self._copies.swarms()}
+        return [protocol.Share(*swarm, *holding) for swarm, holding in held.items() if holding is not None]
 
     async def renew(self, group_id: str, root: bytes) -> list[protocol.Share]:
         """Say how it is with this swarm now; returns the shares that a tracker does not take (see session.announce)."""
         holding = self._copies.holding(group_id, root)
-        share = protocol.Share(group_id, root, bool(holding))
+        share = protocol.Share(group_id, root, *(holding or (False, False)))
         return await self._session.announce(share, is_removed=holding is None)

@@ -33,13 +33,13 @@ from engine.storage.manifest import Manifest
 from engine.storage.part_file import PartFiles, can_write_beside
 from engine.storage.shared_state import SharedState
 from engine.storage.stamp import Stamp
-from engine.swarm.actions import Action, Ask, CheckPiece, CompareParts, Cut, Keep, Revoke
 from engine.swarm.bitfield import Bitfield
 from engine.swarm.scheduler import Scheduler
 from engine.transfer import endgame_events, events
 from engine.transfer.checkpoints import Checkpoints
 from engine.transfer.hash_jobs import HashJobs
 from engine.transfer.links import Link
+from engine.transfer.orders import order_for
 from engine.transfer.peer_book import PeerBook
 from engine.transfer.progress import Progress
 from engine.transfer.recheck import recheck
@@ -312,23 +312,7 @@ class Download:
     def next_orders(self, now_s: float) -> Iterator[tuple[int | None, events.AnyOrder]]:
         """(link id, order) for everything the scheduler wants now; None: any worker will do."""
         for action in self.scheduler.next_actions(now_s):
-            yield self._order_for(action)
-
-    def _order_for(self, action: Action) -> tuple[int | None, events.AnyOrder]:
-        match action:
-            case Ask(request_id, link, candidates, begin, length, is_scratch):
-                order = events.Fetch(link, self.file_id, request_id, candidates, begin, length, is_scratch)
-                return link, order
-            case Revoke(request_id, link):
-                return link, events.RevokeRequest(link, self.file_id, request_id)
-            case Cut(request_id, link):
-                return link, endgame_events.CutRequest(link, self.file_id, request_id)
-            case Keep(request_id, link):
-                return link, endgame_events.KeepScratch(link, self.file_id, request_id)
-            case CheckPiece(piece):
-                return None, endgame_events.CheckParts(self.file_id, piece)
-            case CompareParts(piece, ranges):
-                return None, endgame_events.HashRanges(self.file_id, piece, ranges)
+            yield order_for(action, self.file_id)
 
     def take_unannounced(self) -> tuple[int, ...]:
         """Pieces gained since the last call, for those who fetch from us."""

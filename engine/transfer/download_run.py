@@ -117,6 +117,7 @@ class DownloadRun:
         looked_for_peers_s = time.monotonic() if download.peer_book.peers else -float("inf")
         look_again_in_s = settings.find_peers_again_s
         gossiped_at_s = time.monotonic()
+        has_said_some = False
         while not download.scheduler.is_complete and not self._parts.copies.is_here(download):
             now_s = time.monotonic()
             if download.error is not None:
@@ -133,6 +134,9 @@ class DownloadRun:
                 looked_for_peers_s, look_again_in_s = now_s, look_again_in_s * 2
                 await self._find_peers()
             self.connect()
+            if download.verified_bytes and not has_said_some:
+                has_said_some = True
+                self._parts.directory.holding_changed(*download.swarm)
             if now_s - gossiped_at_s > settings.gossip_interval_s:
                 gossiped_at_s = now_s
                 self._gossip()

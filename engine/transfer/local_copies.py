@@ -15,6 +15,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
@@ -27,6 +28,13 @@ from engine.transfer.serving import Serving
 _COPY_BYTES = 16 << 20
 """At a time: a download that is cancelled waits for the end of that."""
 _STEP_BYTES = 1 << 20
+
+
+class Holding(NamedTuple):
+    """How much of a file is here for others."""
+
+    is_complete: bool
+    has_pieces: bool
 
 
 @dataclass(slots=True, eq=False)
@@ -44,19 +52,16 @@ class LocalCopies:
         self._leads: dict[Swarm, _Lead] = {}
         self._tried: dict[int, set[int]] = {}
 
-    def holding(self, group_id: str, root: bytes) -> bool | None:
-        """What members of the group find here: True for the whole file, False for a part of it, None for nothing."""
+    def holding(self, group_id: str, root: bytes) -> Holding | None:
+        """What members of the group find here; None if it is neither served nor fetched."""
         if self._serving.has(group_id, root):
-            return True
-        return False if (group_id, root) in self._leads else None
+            return Holding(is_complete=True, has_pieces=True)
+        lead = self._leads.get((group_id, root))
+        return Holding(is_complete=False, has_pieces=lead.download.verified_bytes > 0) if lead else None
 
-    def holdings(self) -> Iterator[tuple[str, bytes, bool]]:
-        """(group, root, whether it is complete) of all that is served."""
-        complete = self._serving.swarms()
-        for group_id, root in complete:
-            yield group_id, root, True
-        for group_id, root in self._leads.keys() - complete:
-            yield group_id, root, False
+    def swarms(self) -> set[Swarm]:
+        """All of which something is served or fetched."""
+        return self._serving.swarms() | self._leads.keys()
 
     def enter(self, download: Download) -> None:
         """It begins; it leads if nobody does."""

@@ -124,7 +124,7 @@ def test_giving_up_one_name_leaves_what_is_here_of_the_other_to_the_others(scene
     scene.ann.expect("logout")
     cy, _ = scene.begin_both("cy", scene.cy)
     cy.expect(f"cancel_download {scene.group} n2.bin")
-    assert sharers(scene.bob, scene.group, "n1.bin") == 1  # cy, which waits
+    assert sharers(scene.bob, scene.group, "n1.bin") == 0  # cy waits, and has nothing
     login(scene.ann, "ann")
     wait_complete(cy, "n1.bin")
     scene.ann.expect("logout")

@@ -51,10 +51,10 @@ async def test_a_copy_from_another_group_is_as_good(sealed: World, alone: Node) 
     serve_in(alone, "another group", path, manifest)
     assert alone.coordinator.copies.holding(GROUP, manifest.root) is None
     download, fetching = alone.fetch(sealed.folder / "second.bin", manifest)
-    assert alone.coordinator.copies.holding(GROUP, manifest.root) is False
+    assert alone.coordinator.copies.holding(GROUP, manifest.root) == (False, False)
     assert await fetching is not None
     assert download.status().copied_from == str(path)
-    assert alone.coordinator.copies.holding(GROUP, manifest.root) is True
+    assert alone.coordinator.copies.holding(GROUP, manifest.root) == (True, True)
 
 
 async def test_holes_of_the_copied_file_are_pieces_like_any_other(sealed: World, alone: Node) -> None:
@@ -139,7 +139,7 @@ async def test_the_second_name_leads_when_the_first_is_given_up(sealed: World) -
     await until(lambda: first.state == "waiting")
     await leecher.coordinator.halt(first)
     await until(lambda: second.state == "waiting" and third.copied_from == str(second.target))
-    assert leecher.coordinator.copies.holding(GROUP, manifest.root) is False
+    assert leecher.coordinator.copies.holding(GROUP, manifest.root) == (False, False)
     assert (GROUP, manifest.root) in leecher.directory.changed
     seeder.serve(path, manifest)
     leecher.coordinator.peer_joined(GROUP, manifest.root, seeder.member.at(seeder.listener.port))
@@ -156,7 +156,7 @@ async def test_giving_up_one_name_leaves_the_other_served(sealed: World) -> None
     download, _ = owner.fetch(sealed.folder / "second.bin", manifest)
     await until(lambda: download.state == "copying" or not download.is_active)
     await owner.coordinator.halt(download)
-    assert owner.coordinator.copies.holding(GROUP, manifest.root) is True
+    assert owner.coordinator.copies.holding(GROUP, manifest.root) == (True, True)
     asker.knows(owner)
     _, fetching = asker.fetch(sealed.folder / "third.bin", manifest)
     async with asyncio.timeout(30):
@@ -176,6 +176,22 @@ async def test_a_copy_that_was_broken_off_goes_on_and_is_right(sealed: World, al
         _, fetching = alone.fetch(sealed.folder / "second.bin", manifest)
         assert await fetching is not None
     assert (sealed.folder / "second.bin").read_bytes() == path.read_bytes()
+
+
+async def test_the_first_piece_to_serve_is_said_once(sealed: World) -> None:
+    origin, leecher = await sealed.node("origin"), await sealed.node("leecher")
+    path, manifest = await sealed.file("data.bin", 64 * MIB, origin)
+    download, _ = leecher.fetch(sealed.folder / "copy.bin", manifest)
+    await until(lambda: download.state == "waiting")
+    assert leecher.directory.changed == []
+    origin.serve(path, manifest)
+    leecher.coordinator.peer_joined(GROUP, manifest.root, origin.member.at(origin.listener.port))
+    await until(lambda: download.verified_bytes >= 8 * MIB)
+    await origin.coordinator.stop()
+    await until(lambda: bool(leecher.directory.changed))
+    await until(lambda: download.state == "waiting")
+    assert leecher.directory.changed == [(GROUP, manifest.root)]
+    assert leecher.coordinator.copies.holding(GROUP, manifest.root) == (False, True)
 
 
 def test_a_range_is_copied_by_hand_where_the_kernel_cannot(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
