@@ -64,7 +64,17 @@ class SqliteConnection:
         except BaseException:
             transaction.rollback()
             raise
-        await self._in_thread(transaction.commit)
+        try:
+            await self._in_thread(transaction.commit)
+        except Exception:
+            transaction.rollback()  # or the connection would keep the write lock in the pool
+            raise
+
+    @asynccontextmanager
+    async def begin_nested(self) -> AsyncIterator[None]:
+        """A savepoint of the transaction."""
+        with self._connection.begin_nested():
+            yield
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
         """Not left before it is done."""

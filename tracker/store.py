@@ -1,9 +1,9 @@
 """The database: opening it, and the two ways of using it, `reading()` and `changing()`.
 
 Invariants. What `changing()` committed survives `kill -9` and a power cut (WAL, synchronous=FULL). Changes are one
-after the other, across all trackers that share the database: each takes the write lock before it reads, so what a
-permission was decided on is still true when the change is made. A file that is not a tracker's database is reported
-and never written to.
+after the other, across all trackers that share the database: the write lock is taken before anything is read, so what a
+permission was decided on is still true when the change is made. Those of one tracker that wait for each other share a
+transaction (group_commit). A file that is not a tracker's database is reported and never written to.
 
 Not here: the queries (people, catalogue, outcomes) and what they are for (service).
 """
@@ -22,6 +22,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from tracker.database_file import DATABASE_NAME, StoreError, check_database, copy_database, use_folder
+from tracker.group_commit import GroupCommit
 from tracker.migrations import WrongVersion, bring_up_to_date
 from tracker.sqlite_engine import SqliteEngine
 
@@ -35,7 +36,7 @@ class Store:
         self._readers = engine
         self._writers = engine.execution_options(takes_write_lock=True)
         # SQLite makes writers poll for its lock; within one process waiting in line is fair and wakes at once.
-        self._line = asyncio.Lock()
+        self._changes = GroupCommit(self._writers)
         self.use_lock: int | None = None
         """Keeps the file from being replaced; see database_file."""
 
@@ -47,8 +48,14 @@ class Store:
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[AsyncConnection]:
-        """A change: committed when the block ends, undone when it raises."""
-        async with self._line, self._writers.begin() as connection:
+        """A change: committed when the block ends, undone when it raises. Nothing but the database is awaited in it."""
+        async with self._changes.change() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def changing_alone(self) -> AsyncIterator[AsyncConnection]:
+        """The same in a transaction of its own, for what changes the tables themselves. Before any other use."""
+        async with self._writers.begin() as connection:
             yield connection
 
     def data_version(self) -> int | None:
@@ -56,6 +63,7 @@ class Store:
         return self._readers.data_version() if isinstance(self._readers, SqliteEngine) else None
 
     async def close(self) -> None:
+        await self._changes.close()
         await self._readers.dispose()
         if self.use_lock is not None:
             os.close(self.use_lock)
@@ -88,7 +96,7 @@ async def open_store_url(url: str) -> Store:
         _follow_sqlite_recipe(engine)
     store = Store(engine)
     try:
-        async with store.changing() as connection:
+        async with store.changing_alone() as connection:
             await connection.run_sync(bring_up_to_date, lambda name: _keep_copy(engine, name))
     except (SQLAlchemyError, sqlite3.Error) as error:
         await store.close()
