@@ -1,9 +1,10 @@
 """The tracker's network side: TLS connections in, frames to the service, replies and events out.
 
 Invariants. A stranger holds at most a small frame, for a short time, on one of a bounded number of connections. The
-requests of a connection are answered in order, and the next is not read before the reply to the last was taken. A
-client that does not read is cut off rather than remembered: what it has not read is bounded. Whatever goes wrong in
-one connection ends that connection alone, and never shows its inside.
+requests of a connection are answered in order, and the next is not read before the reply to the last was taken; only
+files published one behind the other are taken together, as many as have come already. A client that does not read is
+cut off rather than remembered: what it has not read is bounded. Whatever goes wrong in one connection ends that
+connection alone, and never shows its inside.
 
 Not here: what a request means (service).
 """
@@ -21,12 +22,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from tracker import framing, protocol
 from tracker.authority import Authority, issue_tracker
 from tracker.entrance import Entrance
-from tracker.framing import ProtocolError
-from tracker.protocol import Bulletin, Event, Refused, Reply, Result, Welcome
+from tracker.framing import FRAME_BYTES_MAX_MEMBER, FRAME_BYTES_MAX_STRANGER, ProtocolError
+from tracker.protocol import Bulletin, Event, Publish, Refused, Reply, Result, Welcome
 from tracker.service import Service
 from tracker.settings import (
     FRAME_TIMEOUT_S,
     PRESENCE_TTL_S,
+    PUBLISHES_TOGETHER_MAX,
     STRANGER_IDLE_S,
     SWEEP_S,
     UNREAD_BYTES_MAX,
@@ -92,11 +94,15 @@ class _Connection:
         self._reader = reader
         self._writer = writer
         self._caller = Caller(secrets.token_bytes(32), host, self._push)
+        self._header = b""
+        """Of a frame whose rest has not come yet."""
+        self._left_over: bytes | None = None
+        """A frame that was read and not looked at."""
 
     async def serve(self, authority_pem: bytes) -> None:
         try:
             await self._send(Welcome(protocol.VERSION, self._caller.nonce, authority_pem))
-            while await self._serve_one():
+            while await self._serve_next():
                 pass
         except asyncio.CancelledError:
             self._writer.transport.abort()
@@ -113,24 +119,44 @@ class _Connection:
         if self._service.is_forgotten(self._caller):
             self._writer.transport.abort()
 
-    async def _serve_one(self) -> bool:
-        """Answers the next request; False if the connection is of no further use."""
+    async def _serve_next(self) -> bool:
+        """Answers the next request, or several; False if the connection is of no further use."""
         try:
             payload = await self._read_frame()
         except ProtocolError as error:
             _log.info("%s: %s", self._caller.observed_host, error)
             return False
         try:
-            call = framing.decode_call(payload)
+            calls = [framing.decode_call(payload)]
         except ProtocolError as error:
             seq = framing.decode_seq(payload)
             if seq is not None:
                 await self._send(Reply(seq, Refused("bad_request", str(error))))
             return False
-        await self._send(Reply(call.seq, await self._answer(call)))
+        while isinstance(calls[-1].request, Publish) and len(calls) < PUBLISHES_TOGETHER_MAX:
+            following = await self._publish_at_hand()
+            if following is None:
+                break
+            calls.append(following)
+        # They get their turns in this order, and wait for the disk together.
+        for call, result in zip(calls, await asyncio.gather(*map(self._answer, calls)), strict=True):
+            await self._send(Reply(call.seq, result))
         if self._caller.session is not None:
             self._logged_in()
         return True
+
+    async def _publish_at_hand(self) -> protocol.Call | None:
+        """The next request, if all of it has come and it is of this kind; else it is left for later."""
+        try:
+            async with asyncio.timeout(0):
+                self._left_over = await self._read_rest(FRAME_BYTES_MAX_STRANGER)
+            call = framing.decode_call(self._left_over)
+        except (ProtocolError, TimeoutError, EOFError):
+            return None
+        if not isinstance(call.request, Publish):
+            return None
+        self._left_over = None
+        return call
 
     async def _answer(self, call: protocol.Call) -> Result:
         try:
@@ -143,13 +169,24 @@ class _Connection:
             return Refused("internal", "the tracker failed at this request; its log says how")
 
     async def _read_frame(self) -> bytes:
+        if self._left_over is not None:
+            payload, self._left_over = self._left_over, None
+            return payload
         is_stranger = self._caller.session is None
-        limit = framing.FRAME_BYTES_MAX_STRANGER if is_stranger else framing.FRAME_BYTES_MAX_MEMBER
-        async with asyncio.timeout(STRANGER_IDLE_S if is_stranger else PRESENCE_TTL_S):
-            header = await self._reader.readexactly(framing.FRAME_HEADER_BYTES)
-        length = framing.frame_length(header, limit)
+        limit = FRAME_BYTES_MAX_STRANGER if is_stranger else FRAME_BYTES_MAX_MEMBER
+        if not self._header:
+            async with asyncio.timeout(STRANGER_IDLE_S if is_stranger else PRESENCE_TTL_S):
+                self._header = await self._reader.readexactly(framing.FRAME_HEADER_BYTES)
         async with asyncio.timeout(FRAME_TIMEOUT_S):
-            return await self._reader.readexactly(length)
+            return await self._read_rest(limit)
+
+    async def _read_rest(self, limit: int) -> bytes:
+        """Of a frame, where its header may have been read. Cancelled, it has lost nothing."""
+        if not self._header:
+            self._header = await self._reader.readexactly(framing.FRAME_HEADER_BYTES)
+        payload = await self._reader.readexactly(framing.frame_length(self._header, limit))
+        self._header = b""
+        return payload
 
     async def _send(self, message: Welcome | Reply) -> None:
         self._writer.write(framing.encode_frame(message))

@@ -18,6 +18,8 @@ CONNECTIONS_PER_ADDRESS_MAX = 512
 HANDSHAKES_PER_S_PER_ADDRESS = 100
 HANDSHAKES_AT_ONCE_PER_ADDRESS = 600
 """One handshake is a millisecond of a core. A lab that reconnects as one after an outage still fits."""
+PUBLISHES_TOGETHER_MAX = 32
+"""Of one connection, none longer than a frame of a stranger."""
 UNREAD_BYTES_MAX = (36 << 20) + (1 << 20)
 """A client with more than one full reply and a mebibyte of events unread is not reading."""
 

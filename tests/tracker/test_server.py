@@ -1,12 +1,14 @@
 import asyncio
 import contextlib
+import hashlib
 import secrets
 import ssl
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import msgspec
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy import event
 
 from bench.flood_storm import client_hello
 from tracker import doorkeeper, framing, protocol, server
@@ -103,6 +105,61 @@ async def test_pipelined_calls_are_answered_in_order(town: "Town") -> None:
 
     await asyncio.gather(*(ask(number) for number in range(20)))
     assert done == list(range(20))
+    await connection.close()
+
+
+def a_file(name: str) -> protocol.Publish:
+    return protocol.Publish("lab", name, 0, 1 << 18, hashlib.sha256(name.encode()).digest(), b"")
+
+
+async def test_files_published_one_behind_the_other_are_written_together(town: "Town") -> None:
+    connection = await connect(town)
+    await login(connection, "ann")
+    await connection.call(protocol.CreateGroup("lab"))
+    engine: Any = town.trackers[0].store._readers
+    commits: list[object] = []
+    event.listen(engine.sync_engine, "commit", commits.append)
+    names = [f"file{number:02}" for number in range(40)]
+    calls = [connection.call(a_file(name)) for name in [*names, "file00"]]
+    answers = await asyncio.gather(*calls)
+    assert answers == [protocol.Published(False)] * 40 + [protocol.Published(True)]
+    assert len(commits) < 20
+    listed = await connection.call(protocol.ListFiles("lab"))
+    assert isinstance(listed, protocol.Files)
+    assert [file.name for file in listed.files] == names
+    await connection.close()
+
+
+async def test_whatever_stands_between_published_files_is_answered_in_its_place(town: "Town") -> None:
+    connection = await connect(town)
+    await login(connection, "ann")
+    await connection.call(protocol.CreateGroup("lab"))
+    requests: list[protocol.Request] = [
+        a_file("a"), a_file("b"), protocol.ListFiles("lab"), a_file("c"), protocol.Withdraw("lab", "c"),
+        protocol.ListFiles("lab"), protocol.Publish("other", "d", 0, 1 << 18, bytes(32), b""), a_file("d"),
+        protocol.ListFiles("lab"),
+    ]  # fmt: skip
+    answers = await asyncio.gather(*(connection.call(request) for request in requests))
+    listed = [[file.name for file in answer.files] for answer in answers if isinstance(answer, protocol.Files)]
+    assert listed == [["a", "b"], ["a", "b"], ["a", "b", "d"]]
+    assert isinstance(answers[6], Refused)
+    await connection.close()
+
+
+async def test_a_published_file_does_not_wait_for_one_of_which_only_a_part_has_come(town: "Town") -> None:
+    connection = await connect(town)
+    await login(connection, "ann")
+    await connection.call(protocol.CreateGroup("lab"))
+    following = framing.encode_frame(protocol.Call(2**31, secrets.token_bytes(16), a_file("b")))
+    for cut in (2, 4, len(following) - 1):
+        publishing = asyncio.create_task(connection.call(a_file(f"a{cut}")))
+        await asyncio.sleep(0)
+        connection._writer.write(following[:cut])
+        assert await publishing == protocol.Published(False)
+        connection._writer.write(following[cut:])
+        assert isinstance(await connection.call(protocol.FetchManifest("lab", "b", 0)), protocol.Manifest)
+        assert isinstance(await connection.call(protocol.Withdraw("lab", "b")), protocol.Withdrawn)
+        following = framing.encode_frame(protocol.Call(2**31, secrets.token_bytes(16), a_file("b")))
     await connection.close()
 
 
