@@ -19,6 +19,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from msgspec.structs import replace
+
 from engine import manifests, uploads
 from engine.announcer import Announcer
 from engine.downloads import Downloads
@@ -29,6 +31,7 @@ from engine.reports import DownloadStatus, InviteReport, LeaveReport, LoginRepor
 from engine.session import Session
 from engine.settings import Settings
 from engine.shares import Shares
+from engine.spellings import Key, find_key
 from engine.state_folder import StateFolder, default_folder
 from engine.storage import file_names
 from engine.storage.ledger import Ledger
@@ -38,7 +41,7 @@ from engine.transfer.coordinator import Coordinator
 from engine.upkeep import Upkeep
 from tracker import protocol, tickets
 from tracker.addresses import BadTrackerInfo, TrackerAddress, parse_tracker_info
-from tracker.names import BadName, check_file_name, check_id
+from tracker.names import BadName, check_file_name, check_id, check_new_id
 from tracker.protocol import AuditEntry, FileEntry, GroupEntry
 
 __all__ = ["AuditEntry", "Client", "FileEntry", "GroupEntry"]
@@ -138,7 +141,7 @@ class Client:
 
     async def create_user(self, user_id: str, password: str, invite: str = "") -> None:
         """`invite`: where the tracker asks for one (refused with code invite_needed otherwise)."""
-        request = protocol.CreateUser(_user_id(user_id), _password(password), _invite(invite))
+        request = protocol.CreateUser(_new_id("user id", user_id), _password(password), _invite(invite))
         await self._session.call(request, protocol.Done)
 
     async def create_invite(self, life_s: float) -> InviteReport:
@@ -150,10 +153,11 @@ class Client:
         return InviteReport(protocol.invite_text(code), invited.expires_at_s)
 
     async def login(self, user_id: str, password: str) -> LoginReport:
-        """Serving begins, and what this account shared and fetched here before goes on."""
+        """Serving begins, and what this account shared and fetched here before goes on. In any capital letters."""
         if self.user_id is not None:
             raise LocalError(f"{self.user_id} is logged in; log out first", "logged_in")
         identity = await self._session.login(_user_id(user_id), _password(password))
+        user_id = self.user_id or user_id  # as it was spelled when the account was made
         self._coordinator.configure(identity)
         dropped = self._shares.resume(user_id)
         dropped += self._shares.drop_unknown(await self._session.announce_all(self._board.snapshot()))
@@ -185,7 +189,7 @@ class Client:
     async def create_group(self, group_id: str, is_open: bool = False) -> None:
         """`is_open`: for a trusted network; files cross it unencrypted, to members only and verified all the same."""
         self._require_login()
-        await self._session.call(protocol.CreateGroup(_group_id(group_id), is_open), protocol.Done)
+        await self._session.call(protocol.CreateGroup(_new_id("group id", group_id), is_open), protocol.Done)
 
     async def join_group(self, group_id: str) -> None:
         """Ask to be let in."""
@@ -195,7 +199,8 @@ class Client:
     async def leave_group(self, group_id: str) -> LeaveReport:
         """What is shared in it and fetched from it here stops."""
         self._require_login()
-        left = await self._session.call(protocol.LeaveGroup(_group_id(group_id)), protocol.Left)
+        group_id = await self._session.spelling_of(_group_id(group_id))
+        left = await self._session.call(protocol.LeaveGroup(group_id), protocol.Left)
         await self._board.forget_group(group_id, "left the group")
         return LeaveReport(group_id, left.new_owner, left.is_removed)
 
@@ -248,9 +253,11 @@ class Client:
         started_s = time.monotonic()
         path = Path(os.path.abspath(path))
         uploads.name_of(path)
-        await self._session.ticket_for(_group_id(group_id))  # not a member? Better said before the file is read
+        # Not a member? Better said before the file is read.
+        group_id = await self._session.spelling_of(_group_id(group_id))
         file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, on_progress)
         published = await manifests.publish(self._session, group_id, file.name, manifest)
+        file = replace(file, name=published.spelling)
         await self._shares.add(file)
         seconds = time.monotonic() - started_s
         root, size_bytes = file.root.hex(), manifest.geometry.size_bytes
@@ -259,6 +266,7 @@ class Client:
     async def stop_share(self, group_id: str, file_name: str) -> StopReport:
         """For good: it does not resume at the next login. The file itself stays where it is."""
         self._require_login()
+        group_id, file_name = self._known(group_id, file_name)
         if self._downloads.is_downloading((group_id, file_name)):
             raise LocalError(f"{file_name} is still being downloaded; cancel_download ends that too", "downloading")
         await self._downloads.settle((group_id, file_name))
@@ -280,14 +288,17 @@ class Client:
         long as reading it, and `on_progress(read, total)` hears of it.
         """
         self._require_login()
-        key = (_group_id(group_id), _file_name(file_name))
+        key = (await self._session.spelling_of(_group_id(group_id)), _file_name(file_name))
         if self._downloads.is_downloading(key):
             raise LocalError(f"{file_name} is being downloaded already; show_downloads tells how far", "downloading")
-        return await self._downloads.begin(key, file_names.target_of(destination, file_name), on_progress)
+        target = file_names.target_of(destination, file_name)
+        return await self._downloads.begin(
+            key, target, on_progress, respell=lambda name: file_names.target_of(destination, name)
+        )
 
     async def wait_download(self, group_id: str, file_name: str) -> DownloadStatus:
         """Until it is complete, failed, cancelled or paused by a logout."""
-        return await self._downloads.wait((group_id, file_name))
+        return await self._downloads.wait(self._known(group_id, file_name))
 
     def show_downloads(self) -> list[DownloadStatus]:
         """All of this session, in the order they were begun."""
@@ -297,7 +308,11 @@ class Client:
     async def cancel_download(self, group_id: str, file_name: str) -> None:
         """Stop it and remove what was fetched."""
         self._require_login()
-        await self._downloads.cancel((group_id, file_name))
+        await self._downloads.cancel(self._known(group_id, file_name))
+
+    def _known(self, group_id: str, file_name: str) -> Key:
+        """What is fetched or shared here under this name, as it is spelled; also while no tracker answers."""
+        return find_key((group_id, file_name), self._downloads.keys() + self._shares.keys())
 
     def _require_login(self) -> None:
         if self.user_id is None:
@@ -313,6 +328,13 @@ def _user_id(value: str) -> str:
 
 def _group_id(value: str) -> str:
     return _id("group id", value)
+
+
+def _new_id(kind: str, value: str) -> str:
+    try:
+        return check_new_id(kind, value)
+    except BadName as error:
+        raise LocalError(str(error), "bad_name") from error
 
 
 def _id(kind: str, value: str) -> str:

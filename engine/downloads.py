@@ -19,15 +19,13 @@ from engine.errors import LocalError, ShoalError
 from engine.reports import DownloadStatus
 from engine.session import Session
 from engine.shares import Shares
+from engine.spellings import Key
 from engine.storage import file_names
 from engine.storage.ledger import Ledger, SharedFile, StartedDownload
 from engine.storage.manifest import Manifest
 from engine.storage.stamp import Stamp
 from engine.transfer.coordinator import Coordinator, Fetching
 from engine.transfer.download import Download
-
-Key = tuple[str, str]
-"""(group, name)"""
 
 _GONE_FOR_GOOD = frozenset({"no_such_file", "no_such_group", "not_member"})
 _UP_TO_THE_USER = frozenset({"target_exists", "downloading", "already_here", "no_folder", "bad_manifest"})
@@ -99,12 +97,22 @@ class Downloads:
                 return self._notice("download_resumed", f"the download of {begun.name} goes on")
 
     async def begin(
-        self, key: Key, target: Path, on_progress: uploads.OnProgress | None = None, *, is_resumed: bool = False
+        self,
+        key: Key,
+        target: Path,
+        on_progress: uploads.OnProgress | None = None,
+        *,
+        respell: Callable[[str], Path] | None = None,
+        is_resumed: bool = False,
     ) -> DownloadStatus:
         """Fetch a file to `target`, or take what is there if it is this file (`on_progress`: of reading that). Returns
         its first status.
+
+        `respell`: the target, if the group has the file under another normal form of its name; then that is its name.
         """
-        manifest, peers = await manifests.fetch(self._session, *key)
+        manifest, peers, name = await manifests.fetch(self._session, *key)
+        if name != key[1] and respell is not None:
+            key, target = (key[0], name), respell(name)
         for broken in await self._shares.find_broken(manifest.root):
             # Before anybody is asked: to whoever is said to have the file the trackers name nobody who has it.
             await self._drop_broken(*broken)
@@ -177,6 +185,9 @@ class Downloads:
 
     def statuses(self) -> list[DownloadStatus]:
         return [download.status() for download in self._downloads.values()]
+
+    def keys(self) -> list[Key]:
+        return list(self._downloads)
 
     def is_downloading(self, key: Key) -> bool:
         return key in self._downloads and self._downloads[key].is_active

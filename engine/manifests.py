@@ -6,12 +6,16 @@ one is asked for, and nothing is a Manifest before all of it hashed to its root.
 
 import hashlib
 
+from msgspec.structs import replace
+
 from engine.errors import TrackerUnavailable
 from engine.session import Session
+from engine.spellings import is_same_name
 from engine.storage.manifest import LEAF_BYTES, BadManifest, Manifest
 from engine.swarm.geometry import BadGeometry, Geometry
 from engine.transfer.links import PeerAddress
 from tracker import protocol
+from tracker.names import BadName, check_file_name
 from tracker.protocol import PAGE_BYTES
 
 _ROUNDS_MAX = 3
@@ -19,7 +23,9 @@ _ROUNDS_MAX = 3
 
 
 async def publish(session: Session, group_id: str, name: str, manifest: Manifest) -> protocol.Published:
-    """Make the file known to the group. Raises RefusedByTracker, TrackerUnavailable."""
+    """Make the file known to the group; `spelling` in the answer is never empty. Raises RefusedByTracker,
+    TrackerUnavailable.
+    """
     geometry, leaves = manifest.geometry, manifest.leaves.tobytes()
     pages = [leaves[start : start + PAGE_BYTES] for start in range(0, len(leaves), PAGE_BYTES)]
     is_small = len(pages) <= 1
@@ -30,7 +36,7 @@ async def publish(session: Session, group_id: str, name: str, manifest: Manifest
     for _ in range(1 + _ROUNDS_MAX):
         answer = await session.call(request, protocol.Published)
         if not answer.wanted:
-            return answer
+            return replace(answer, spelling=_checked_spelling(name, answer.spelling or name))
         for number in answer.wanted:
             if number >= len(digests):
                 raise TrackerUnavailable("the tracker asks for a page that the manifest has not; it is at fault")
@@ -38,11 +44,12 @@ async def publish(session: Session, group_id: str, name: str, manifest: Manifest
     raise TrackerUnavailable("the tracker cannot keep all pages of this manifest just now; try again later")
 
 
-async def fetch(session: Session, group_id: str, name: str) -> tuple[Manifest, list[PeerAddress]]:
-    """Checked against its root before anything is asked of anyone; and who has the file. Raises BadManifest, and as
-    `publish`.
+async def fetch(session: Session, group_id: str, name: str) -> tuple[Manifest, list[PeerAddress], str]:
+    """Checked against its root before anything is asked of anyone; who has the file; and its name as its publisher
+    spelled it. Raises BadManifest, and as `publish`.
     """
     answer, peers = await session.fetch_manifest(group_id, name)
+    spelling = _checked_spelling(name, answer.name)
     try:
         leaves_bytes = Geometry(answer.size_bytes, answer.piece_bytes).piece_count * LEAF_BYTES
     except BadGeometry as error:
@@ -51,7 +58,17 @@ async def fetch(session: Session, group_id: str, name: str) -> tuple[Manifest, l
     for number in range(1, -(-leaves_bytes // PAGE_BYTES)):
         page = await session.call(protocol.FetchPage(group_id, name, answer.root, number), protocol.Page)
         pages.append(_checked(page.leaves, number, leaves_bytes))
-    return Manifest.check(answer.size_bytes, answer.piece_bytes, b"".join(pages), answer.root), peers
+    return Manifest.check(answer.size_bytes, answer.piece_bytes, b"".join(pages), answer.root), peers, spelling
+
+
+def _checked_spelling(name: str, spelling: str) -> str:
+    """A tracker does not choose what a file is called here, but for the normal form of its name."""
+    if not is_same_name(name, spelling):
+        raise TrackerUnavailable("the tracker answered about a file of another name; it is at fault")
+    try:
+        return check_file_name(spelling)
+    except BadName as error:
+        raise TrackerUnavailable(f"the tracker spells the name in a way that cannot be: {error}") from error
 
 
 def _checked(page: bytes, number: int, leaves_bytes: int) -> bytes:

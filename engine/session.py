@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnavailable
+from engine.spellings import is_same_group
 from engine.transfer import events
 from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
@@ -53,6 +54,7 @@ class Session:
         self._client: TrackerClient | None = None
         self._authority_pem = b""
         self._tickets: dict[str, protocol.Ticket] = {}
+        self._spellings: dict[str, str] = {}
         self._ticket_taken_at_s: dict[str, float] = {}
         self._own_thumbprint = b""
         self._changes: dict[tuple[str, bytes], tuple[protocol.Share, bool]] = {}
@@ -82,6 +84,7 @@ class Session:
 
     async def logout(self) -> None:
         self._tickets.clear()
+        self._spellings.clear()
         if self._client is not None:
             await self._client.logout()
 
@@ -126,18 +129,27 @@ class Session:
 
     async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
         """One that has at least half of its life left."""
-        kept, now_s = self._tickets.get(group_id), time.time()
+        kept, now_s = self._tickets.get(self._spellings.get(group_id, group_id)), time.time()
         if kept is not None and not is_stale:
-            life_s = kept.expires_at_s - self._ticket_taken_at_s[group_id]
+            life_s = kept.expires_at_s - self._ticket_taken_at_s[kept.group_id]
             if kept.expires_at_s - now_s > life_s / 2:
                 return GroupTicket(kept.ticket, kept.is_open)
         fresh = await self.call(protocol.GetTicket(group_id), protocol.Ticket)
-        self._tickets[group_id], self._ticket_taken_at_s[group_id] = fresh, now_s
+        if not is_same_group(group_id, fresh.group_id):
+            raise TrackerUnavailable("the tracker answered with the ticket of another group; it is at fault")
+        self._spellings[group_id] = fresh.group_id
+        self._tickets[fresh.group_id], self._ticket_taken_at_s[fresh.group_id] = fresh, now_s
         return GroupTicket(fresh.ticket, fresh.is_open)
+
+    async def spelling_of(self, group_id: str) -> str:
+        """As whoever made the group spelled it. It comes with a ticket, which most of what is done in a group needs."""
+        await self.ticket_for(group_id)
+        return self._spellings[group_id]
 
     def forget_ticket(self, group_id: str) -> None:
         """The group's epoch was raised: the next ticket will be of the new one."""
         self._tickets.pop(group_id, None)
+        self._spellings = {typed: known for typed, known in self._spellings.items() if known != group_id}
 
     # ------------------------------------------------------------ announcing
 

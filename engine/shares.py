@@ -15,6 +15,7 @@ from engine import uploads
 from engine.announcer import Announcer
 from engine.errors import StorageError
 from engine.reports import DroppedShare
+from engine.spellings import Key
 from engine.storage.ledger import Ledger, SharedFile
 from engine.storage.stamp import Stamp
 from engine.transfer.coordinator import Coordinator
@@ -125,6 +126,9 @@ class Shares:
                 self._drop(file.group_id, file.name, _UNKNOWN)
                 dropped.append(DroppedShare(file.group_id, file.name, file.path, _UNKNOWN))
         return dropped
+
+    def keys(self) -> list[Key]:
+        return list(self._live)
 
     def path_of(self, group_id: str, name: str) -> Path | None:
         """Where this client has the file, if it still is what was shared."""

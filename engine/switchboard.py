@@ -15,6 +15,7 @@ from engine.errors import ShoalError
 from engine.reports import DroppedShare, Notice
 from engine.session import Session, peer_address
 from engine.shares import Shares
+from engine.spellings import shown_id
 from engine.storage.ledger import SharedFile
 from engine.transfer.coordinator import Coordinator
 from engine.transfer.directory import GroupTicket
@@ -131,19 +132,20 @@ class Switchboard:
             case protocol.PeerJoined():
                 self._coordinator.peer_joined(event.group_id, event.root, peer_address(event.peer))
             case protocol.OwnerChanged():
-                self.notice("owner_changed", f"{event.group_id} belongs to {event.owner} now")
+                self.notice("owner_changed", f"{shown_id(event.group_id)} belongs to {shown_id(event.owner)} now")
             case protocol.RequestArrived():
                 who, group = event.user_id, event.group_id
-                self.notice("request_arrived", f"{who} asks to join {group}: accept_request {group} {who}")
+                asked = f"{shown_id(who)} asks to join {shown_id(group)}"
+                self.notice("request_arrived", f"{asked}: accept_request {group} {who}")
             case protocol.RequestAnswered():
                 answer = "you are a member of" if event.is_accepted else "you were not let into"
-                self.notice("request_answered", f"{answer} {event.group_id}")
+                self.notice("request_answered", f"{answer} {shown_id(event.group_id)}")
 
     def _group_shrank(self, event: protocol.GroupEpoch) -> None:
         self._session.forget_ticket(event.group_id)
         self._coordinator.raise_epoch(event.group_id, event.epoch, event.removed, event.spared)
         if event.removed == self._session.user_id and not event.spared:
-            self.notice("left_group", f"you are not a member of {event.group_id} any more")
+            self.notice("left_group", f"you are not a member of {shown_id(event.group_id)} any more")
             self._soon(self.forget_group(event.group_id, "you are not a member any more"))
 
     # ------------------------------------------------------------ what follows

@@ -14,7 +14,7 @@ from engine.storage.manifest import Manifest
 from engine.storage.stamp import Stamp
 from engine.swarm.geometry import BadGeometry, Geometry
 from engine.transfer.coordinator import Coordinator
-from tracker.names import BadName, check_file_name
+from tracker.names import BadName, check_new_file_name
 
 OnProgress = Callable[[int, int], None]
 
@@ -22,7 +22,7 @@ OnProgress = Callable[[int, int], None]
 def name_of(path: Path) -> str:
     """What the file will be called in the group; raises LocalError."""
     try:
-        return check_file_name(path.name)
+        return check_new_file_name(path.name)
     except BadName as error:
         raise LocalError(f"{error}; rename it and try again", "bad_name") from error
 

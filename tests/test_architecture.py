@@ -42,9 +42,9 @@ MAY_IMPORT: dict[str, list[str]] = {
 
 PURE_TRACKER = [
     "protocol", "pushed", "vocabulary", "names", "permissions", "presence", "handout", "tickets", "addresses",
-    "throttle", "doorkeeper", "quotas", "token_buckets", "promptness",
+    "throttle", "doorkeeper", "invite_codes", "quotas", "token_buckets", "promptness",
 ]  # fmt: skip
-PURE = ["engine.swarm", "engine.wire", *(f"tracker.{name}" for name in PURE_TRACKER)]
+PURE = ["engine.swarm", "engine.wire", "engine.spellings", *(f"tracker.{name}" for name in PURE_TRACKER)]
 IMPURE = {"socket", "os", "mmap", "ssl", "asyncio", "multiprocessing", "time"}
 VAGUE_NAMES = {"utils", "helpers", "common", "misc", "manager", "base"}
 

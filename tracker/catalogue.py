@@ -1,7 +1,8 @@
 """The files of each group and their manifests, as SQL.
 
-Invariants. A manifest, with its pages, is kept exactly as long as a file refers to it, once however many files do. The
-account of a publisher says how many files there are by it, and how large their manifests are.
+Invariants. A file is found by its name in any Unicode normal form (names.normal_file_name) and keeps the spelling of
+whoever published it first. A manifest, with its pages, is kept exactly as long as a file refers to it, once however
+many files do. The account of a publisher says how many files there are by it, and how large their manifests are.
 
 Not here: who has a file right now (presence), whether the caller may (permissions).
 """
@@ -13,6 +14,7 @@ from sqlalchemy import ColumnElement, bindparam, delete, exists, func, select, u
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.manifest_pages import find_page, settle
+from tracker.names import choose_spelling, normal_file_name
 from tracker.protocol import FileEntry, Manifest, Publish
 from tracker.quotas import Published
 from tracker.schema import accounts, files, manifests
@@ -22,12 +24,14 @@ _ROOTS_IN_ONE_QUERY = 500
 """Databases bound the number of values in one statement; with more it is cheaper to read all."""
 
 # Made once: putting these together takes longer than running them, and they are asked for every file.
+_ALIKE = select(files.c.name, files.c.root, files.c.publisher, files.c.digest).where(
+    files.c.group_id == bindparam("of_group"), files.c.normal == bindparam("normal")
+)
 _MANIFEST = (
     select(files, manifests.c.leaves)
     .join(manifests, manifests.c.digest == files.c.digest)
-    .where(files.c.group_id == bindparam("of_group"), files.c.name == bindparam("of_name"))
+    .where(files.c.group_id == bindparam("of_group"), files.c.normal == bindparam("normal"))
 )
-_FILE = select(files).where(files.c.group_id == bindparam("of_group"), files.c.name == bindparam("of_name"))
 _IS_KEPT = select(manifests.c.digest).where(manifests.c.digest == bindparam("of_digest"))
 _KEEP = manifests.insert()
 _ADD_FILE = files.insert()
@@ -49,6 +53,7 @@ _COUNT_UP = (
 class KnownFile(NamedTuple):
     """What conflicts are decided on."""
 
+    name: str
     root: bytes
     publisher: str
     digest: bytes
@@ -60,9 +65,16 @@ def digest_of(manifest: Publish) -> bytes:
     return hashlib.sha256(head + (manifest.leaves or b"".join(manifest.pages))).digest()
 
 
+async def list_alike(db: AsyncConnection, group_id: str, name: str) -> list[KnownFile]:
+    """The files of this name: one at most, unless they are from before normal forms were looked at."""
+    rows = await db.execute(_ALIKE, {"of_group": group_id, "normal": normal_file_name(name)})
+    return [KnownFile(row.name, row.root, row.publisher, row.digest) for row in rows]
+
+
 async def find_file(db: AsyncConnection, group_id: str, name: str) -> KnownFile | None:
-    row = (await db.execute(_FILE, {"of_group": group_id, "of_name": name})).first()
-    return None if row is None else KnownFile(row.root, row.publisher, row.digest)
+    alike = await list_alike(db, group_id, name)
+    spelling = choose_spelling(name, [known.name for known in alike])
+    return next((known for known in alike if known.name == spelling), None)
 
 
 async def list_files(db: AsyncConnection, group_id: str) -> list[FileEntry]:
@@ -88,7 +100,9 @@ async def has_root(db: AsyncConnection, group_id: str, root: bytes) -> bool:
 
 
 async def find_manifest(db: AsyncConnection, group_id: str, name: str) -> Manifest | None:
-    row = (await db.execute(_MANIFEST, {"of_group": group_id, "of_name": name})).first()
+    rows = (await db.execute(_MANIFEST, {"of_group": group_id, "normal": normal_file_name(name)})).all()
+    spelling = choose_spelling(name, [row.name for row in rows])
+    row = next((row for row in rows if row.name == spelling), None)
     if row is None:
         return None
     leaves = row.leaves or await find_page(db, row.digest, 0) or b""
@@ -102,8 +116,9 @@ async def add_file(db: AsyncConnection, request: Publish, publisher: str) -> Pub
         await db.execute(_KEEP, {"digest": digest, "leaves": request.leaves})
         await settle(db, publisher, digest, request.pages)
     row = {
-        "group_id": request.group_id, "name": request.name, "root": request.root, "size_bytes": request.size_bytes,
-        "piece_bytes": request.piece_bytes, "publisher": publisher, "digest": digest,
+        "group_id": request.group_id, "name": request.name, "normal": normal_file_name(request.name),
+        "apart": "", "root": request.root, "size_bytes": request.size_bytes, "piece_bytes": request.piece_bytes,
+        "publisher": publisher, "digest": digest,
     }  # fmt: skip
     await db.execute(_ADD_FILE, row)
     return await _count_up(db, publisher, Published(1, -(-request.size_bytes // request.piece_bytes) * LEAF_BYTES))

@@ -71,15 +71,19 @@ class FetchPage(Message, frozen=True, tag="fetch_page"):
 class Published(Message, frozen=True, tag="published"):
     """`was_known`: the same content already had this name in the group; the caller became another sharer.
 
-    `wanted`: nothing is published yet, the pages of these numbers are to be put first.
+    `wanted`: nothing is published yet, the pages of these numbers are to be put first. `spelling`: the name as the
+    group has it, if that is another Unicode normal form of the one that was given.
     """
 
     was_known: bool
     wanted: Annotated[list[PageNumber], Meta(max_length=PAGES_MAX)] = field(default_factory=list)
+    spelling: Annotated[str, Meta(max_length=255)] = ""
 
 
 class Manifest(Message, frozen=True, tag="manifest"):
-    """`leaves`: the first page, which is all of them but for very large files."""
+    """`name`: as its publisher spelled it, which may be another Unicode normal form of the one that was asked for.
+
+    `leaves`: the first page, which is all of them but for very large files."""
 
     name: FileName
     size_bytes: Annotated[int, Meta(ge=0, le=SIZE_BYTES_MAX)]

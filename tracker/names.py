@@ -1,30 +1,57 @@
-"""Which names people, groups and files may have. Pure.
+"""Which names people, groups and files may have, and which of them are the same name. Pure.
 
 Checked when a name is chosen (by the tracker) and again where it would touch a disk or a screen (by the receiver),
 because a tracker may be wrong or worse. Control characters and bidirectional overrides are refused since names are
-shown on terminals; path syntax is refused since names become files. Everything else, quotes and spaces and any
-script included, is fine in a file name.
+shown on terminals; path syntax is refused since names become files. Everything else that can be seen, quotes and spaces
+and any script included, is fine in a file name.
+
+An id is made of a few characters that nobody takes for others, and two ids that differ in capital letters only are one;
+so are two file names that differ in their Unicode normal form only. The spelling of whoever made it is shown. Accounts,
+groups and files from before these rules go on: a `check_new_…` is for making one, the check without "new" for naming
+one that may be there.
+
+Not here: what exists (people, catalogue).
 """
 
+import re
 import unicodedata
+from collections.abc import Collection, Sequence
 
 ID_BYTES_MAX = 64
 """The upper bound of a common name in an X.509 certificate (RFC 5280, ub-common-name)."""
 FILE_NAME_BYTES_MAX = 255
 """NAME_MAX of every common Linux file system."""
 
+_NEW_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_BLANK_LETTERS = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and symbols by their category that a screen shows as nothing: Hangul and Khmer fillers, the empty braille
+cell."""
+_IGNORED_MARKS = frozenset("\u034f\u180b\u180c\u180d\u180f")
+"""Marks that only change how others are joined or drawn, beside the variation selectors."""
+_VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 
 class BadName(ValueError):
     """Says which name is not accepted and why, as a sentence for a person."""
 
 
+def check_new_id(kind: str, value: str) -> str:
+    """The id itself if a new user or group may be called that; raises BadName. `kind` is the word for the message."""
+    _check_length(kind, value, ID_BYTES_MAX)
+    if not _NEW_ID.fullmatch(value):
+        raise BadName(
+            f"a {kind} is made of the letters a to z and A to Z, digits and . _ - and begins with a letter or a digit; "
+            f"{value!a} is not"
+        )
+    return value
+
+
 def check_id(kind: str, value: str) -> str:
-    """The id itself if a user or group may be called that; raises BadName. `kind` is the word for the message."""
-    encoded_bytes = _encoded_length(kind, value)
-    if not 1 <= encoded_bytes <= ID_BYTES_MAX:
-        raise BadName(f"a {kind} has 1 to {ID_BYTES_MAX} bytes, this one has {encoded_bytes}")
+    """The id itself if there can be a user or group of that name, perhaps from before the rule for new ones; raises
+    BadName.
+    """
+    _check_length(kind, value, ID_BYTES_MAX)
     for character in value:
         if not (character.isalnum() or character in "-_.@+"):
             raise BadName(f"a {kind} is made of letters, digits and - _ . @ +, not {character!r}")
@@ -33,11 +60,17 @@ def check_id(kind: str, value: str) -> str:
     return value
 
 
+def check_new_file_name(name: str) -> str:
+    """The name itself if a file may be published under it; raises BadName."""
+    check_file_name(name)
+    if all(map(_shows_nothing, name)):
+        raise BadName(f"the file name {name!a} shows nothing on a screen")
+    return name
+
+
 def check_file_name(name: str) -> str:
-    """The name itself if a file may be called that in a group and on a disk; raises BadName."""
-    encoded_bytes = _encoded_length("file name", name)
-    if not 1 <= encoded_bytes <= FILE_NAME_BYTES_MAX:
-        raise BadName(f"a file name has 1 to {FILE_NAME_BYTES_MAX} bytes, this one has {encoded_bytes}")
+    """The name itself if a file may be called that on a disk, and shown; raises BadName."""
+    _check_length("file name", name, FILE_NAME_BYTES_MAX)
     if name in (".", "..") or "/" in name:
         raise BadName(f"{name!r} is a path, not a file name")
     for character in name:
@@ -46,8 +79,65 @@ def check_file_name(name: str) -> str:
     return name
 
 
-def _encoded_length(kind: str, value: str) -> int:
+# ---------------------------------------------------------------- which names are one
+
+
+def fold_id(value: str) -> str:
+    """Equal for two ids that are one. Unicode's compatibility caseless matching (D146); of a new id, small letters."""
+    if value.isascii():
+        return value.lower()
+    once = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", value).casefold())
+    return unicodedata.normalize("NFKD", once.casefold())
+
+
+def normal_file_name(name: str) -> str:
+    """Equal for two file names that are one: normal form C. Small and capital letters are told apart."""
+    return unicodedata.normalize("NFC", name)
+
+
+def choose_spelling(asked: str, alike: Sequence[str]) -> str | None:
+    """Which of several spellings of one name is meant: the very same, or else the only one there is."""
+    if asked in alike:
+        return asked
+    return alike[0] if len(alike) == 1 else None
+
+
+def find_id(asked: str, ids: Collection[str]) -> str | None:
+    """The one of `ids` that is meant by `asked`."""
+    if asked in ids:
+        return asked
+    folded = fold_id(asked)
+    return choose_spelling(asked, [each for each in ids if fold_id(each) == folded])
+
+
+# ---------------------------------------------------------------- how ids are shown
+
+
+def shown_id(value: str) -> str:
+    """An id as it is shown: one with letters beyond ASCII, from before the rule for new ones, with the numbers of these
+    behind it, since they may look like others. No id has a bracket in it.
+    """
+    return value if value.isascii() else f"{value} ({value.encode('unicode_escape').decode()})"
+
+
+def is_blank_letter(character: str) -> bool:
+    """Whether it is a letter or symbol that a screen shows as nothing."""
+    return character in _BLANK_LETTERS
+
+
+def _shows_nothing(character: str) -> bool:
+    return (
+        unicodedata.category(character) in ("Zs", "Cf")
+        or character in _BLANK_LETTERS
+        or character in _IGNORED_MARKS
+        or any(ord(character) in selectors for selectors in _VARIATION_SELECTORS)
+    )
+
+
+def _check_length(kind: str, value: str, bytes_max: int) -> None:
     try:
-        return len(value.encode())
+        encoded_bytes = len(value.encode())
     except UnicodeEncodeError:
         raise BadName(f"the {kind} {value!r} is not valid UTF-8") from None
+    if not 1 <= encoded_bytes <= bytes_max:
+        raise BadName(f"a {kind} has 1 to {bytes_max} bytes, this one has {encoded_bytes}")

@@ -1,6 +1,7 @@
 """Accounts, groups, members and pending requests, as SQL. Each function is one question or one change.
 
-Invariants. The owner of a group is one of its members. Epochs come from one rising counter for all groups, so a
+Invariants. Ids that differ in capital letters only are one (names.fold_id); where one is asked for, the stored spelling
+is the answer. The owner of a group is one of its members. Epochs come from one rising counter for all groups, so a
 group made anew under an old name never repeats an epoch, and no old ticket fits it.
 
 Not here: whether the caller may (permissions), transactions (store).
@@ -12,6 +13,7 @@ from sqlalchemy import BindParameter, bindparam, delete, exists, func, select, u
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tracker.names import choose_spelling, fold_id
 from tracker.permissions import Group, Standing
 from tracker.protocol import GroupEntry
 from tracker.schema import accounts, counters, groups, members, requests
@@ -21,13 +23,14 @@ _OF_USER: BindParameter[str] = bindparam("of_user")
 # Made once: putting these together takes longer than running them, and they are asked for every file.
 _GROUP = (
     select(
+        groups.c.group_id,
         groups.c.owner,
         groups.c.epoch,
         groups.c.is_open,
-        exists().where(members.c.group_id == _OF_GROUP, members.c.user_id == _OF_USER).label("is_member"),
-        exists().where(requests.c.group_id == _OF_GROUP, requests.c.user_id == _OF_USER).label("is_requested"),
+        exists().where(members.c.group_id == groups.c.group_id, members.c.user_id == _OF_USER).label("is_member"),
+        exists().where(requests.c.group_id == groups.c.group_id, requests.c.user_id == _OF_USER).label("is_requested"),
     )
-    .where(groups.c.group_id == _OF_GROUP)
+    .where(groups.c.folded == bindparam("folded"))
     .with_for_update()
 )
 _MEMBERS_AMONG = select(members.c.user_id).where(
@@ -44,6 +47,12 @@ class Account(NamedTuple):
     generation: int
 
 
+async def list_alike(db: AsyncConnection, user_id: str) -> list[str]:
+    """The accounts whose id is this one: one at most, unless they are from before ids were compared without case."""
+    query = select(accounts.c.user_id).where(accounts.c.folded == fold_id(user_id)).order_by(accounts.c.user_id)
+    return list(await db.scalars(query))
+
+
 async def find_account(db: AsyncConnection, user_id: str) -> Account | None:
     row = (await db.execute(_ACCOUNT, {"of_user": user_id})).first()
     return None if row is None else Account(row.password_hash, row.generation)
@@ -55,11 +64,13 @@ async def has_accounts(db: AsyncConnection) -> bool:
 
 async def add_account(db: AsyncConnection, user_id: str, password_hash: str, now_s: float) -> bool:
     """False if the name is taken."""
+    if await list_alike(db, user_id):
+        return False
     try:
         await db.execute(
             accounts.insert().values(
-                user_id=user_id, password_hash=password_hash, generation=0, files_published=0, manifest_bytes=0,
-                created_at_s=now_s,
+                user_id=user_id, folded=fold_id(user_id), apart="", password_hash=password_hash, generation=0,
+                files_published=0, manifest_bytes=0, created_at_s=now_s,
             )
         )
     except IntegrityError:
@@ -85,8 +96,12 @@ async def raise_generation(db: AsyncConnection, user_id: str) -> int:
 
 
 async def find_group(db: AsyncConnection, group_id: str, user_id: str) -> Group | None:
-    """The group as this account sees it. Locked until the change ends, where the database locks rows."""
-    found = (await db.execute(_GROUP, {"of_group": group_id, "of_user": user_id})).first()
+    """The group as this account sees it, under the spelling of whoever made it. Locked until the change ends, where the
+    database locks rows.
+    """
+    alike = (await db.execute(_GROUP, {"folded": fold_id(group_id), "of_user": user_id})).all()
+    spelling = choose_spelling(group_id, [row.group_id for row in alike])
+    found = next((row for row in alike if row.group_id == spelling), None)
     if found is None:
         return None
     standing: Standing = "none"
@@ -96,14 +111,18 @@ async def find_group(db: AsyncConnection, group_id: str, user_id: str) -> Group 
         standing = "member"
     elif found.is_requested:
         standing = "requested"
-    return Group(group_id, found.owner, found.epoch, standing, found.is_open)
+    return Group(found.group_id, found.owner, found.epoch, standing, found.is_open)
 
 
 async def add_group(db: AsyncConnection, group_id: str, owner: str, is_open: bool, now_s: float) -> bool:
     """The owner is its first member. False if the name is taken."""
+    folded = fold_id(group_id)
+    if await db.scalar(select(groups.c.group_id).where(groups.c.folded == folded).limit(1)) is not None:
+        return False
     epoch = await _next_epoch(db)
+    row = {"group_id": group_id, "folded": folded, "apart": "", "owner": owner, "epoch": epoch, "is_open": is_open}
     try:
-        await db.execute(groups.insert().values(group_id=group_id, owner=owner, epoch=epoch, is_open=is_open))
+        await db.execute(groups.insert().values(row))
     except IntegrityError:
         return False
     await add_member(db, group_id, owner, now_s)
@@ -196,6 +215,16 @@ async def add_request(db: AsyncConnection, group_id: str, user_id: str, now_s: f
 async def count_requests(db: AsyncConnection, user_id: str) -> int:
     """Of this account, unanswered."""
     return await db.scalar(select(func.count()).select_from(requests).where(requests.c.user_id == user_id)) or 0
+
+
+async def find_asker(db: AsyncConnection, group_id: str, user_id: str) -> str | None:
+    """How the account is spelled that asks to join under this id."""
+    query = (
+        select(requests.c.user_id)
+        .join(accounts, accounts.c.user_id == requests.c.user_id)
+        .where(requests.c.group_id == group_id, accounts.c.folded == fold_id(user_id))
+    )
+    return choose_spelling(user_id, list(await db.scalars(query)))
 
 
 async def remove_request(db: AsyncConnection, group_id: str, user_id: str) -> bool:

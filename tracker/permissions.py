@@ -9,6 +9,7 @@ Not here: rules about the thing asked for (is this name taken, is that file know
 from typing import Literal, NamedTuple
 
 from tracker import protocol
+from tracker.names import shown_id
 from tracker.vocabulary import ErrorCode
 
 Standing = Literal["owner", "member", "requested", "none"]
@@ -89,5 +90,5 @@ def check_standing(request_type: type, group_id: str, group: Group | None) -> Gr
     if group.standing not in ("owner", "member"):
         raise Refusal("not_member", f"you are not a member of {group_id}")
     if least == "owner" and group.standing != "owner":
-        raise Refusal("not_owner", f"only the owner of {group_id}, {group.owner}, may do that")
+        raise Refusal("not_owner", f"only the owner of {group_id}, {shown_id(group.owner)}, may do that")
     return group

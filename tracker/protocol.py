@@ -6,15 +6,21 @@ that a client sends `Call`s and gets one `Reply` for each, matched by `seq`, wit
 Invariant: no value reaches the service unless it fits its type and the bounds written here. A request that changes
 something durable carries a `request_id`; the tracker keeps the outcome beside the change, so a retry never runs twice.
 
+Requests name accounts and groups in any capital letters, files in any Unicode normal form; answers and announces have
+the spelling of whoever made them (names).
+
 Not here: what a request means (service), who may make it (permissions), sockets (server, client).
 """
 
-import base64
-import hashlib
 from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
+from tracker.invite_codes import (
+    invite_digest as invite_digest,
+    invite_text as invite_text,
+    parse_invite as parse_invite,
+)
 from tracker.manifest_messages import (
     FetchManifest as FetchManifest,
     FetchPage as FetchPage,
@@ -77,7 +83,9 @@ class CreateUser(Message, frozen=True, tag="create_user"):
 
 
 class Login(Message, frozen=True, tag="login"):
-    """`proof` signs `login_challenge(nonce, user_id)` with the key whose public half is `public_key` (raw Ed25519)."""
+    """`proof` signs `login_challenge(nonce, user_id)` with the key whose public half is `public_key` (raw Ed25519).
+    `user_id` as it was typed.
+    """
 
     user_id: Id
     password: Password
@@ -351,10 +359,13 @@ class Peers(Message, frozen=True, tag="peers"):
 
 
 class Ticket(Message, frozen=True, tag="ticket"):
+    """`group_id`: as the ticket names it."""
+
     ticket: str
     expires_at_s: float
     epoch: int
-    is_open: bool = False
+    is_open: bool
+    group_id: Id
 
 
 Result = (
@@ -374,22 +385,3 @@ FromTracker = Welcome | Reply | Event | Bulletin
 def login_challenge(nonce: bytes, user_id: str) -> bytes:
     """The bytes a login or a resume signs: bound to this connection, this purpose and this account."""
     return b"shoal login v1\0" + nonce + user_id.encode()
-
-
-def invite_digest(code: bytes) -> bytes:
-    """Under what an invitation is stored: its 16 random bytes need no salt and no slow hash."""
-    return hashlib.sha256(b"shoal invite v1\0" + code).digest()
-
-
-def invite_text(code: bytes) -> str:
-    """As people hand it on: 26 letters and digits."""
-    return base64.b32encode(code).decode().rstrip("=").lower()
-
-
-def parse_invite(text: str) -> bytes:
-    """Raises ValueError if it cannot be a code."""
-    padded = text.strip().replace("-", "").upper() + "=" * 6
-    code = base64.b32decode(padded.encode("ascii"))
-    if len(code) != INVITE_CODE_BYTES:
-        raise ValueError("an invitation has 26 letters and digits")
-    return code

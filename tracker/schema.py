@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0007"
+REVISION = "0008"
 """The last step in `migrations.versions`, which has to say every change of what stands here."""
 
 metadata = MetaData()
@@ -49,6 +49,11 @@ accounts = Table(
     "accounts",
     metadata,
     Column("user_id", Text, primary_key=True),
+    # Of `names.fold_id`: two ids with the same one are one id. `apart` is "" for every id made under that rule, so that
+    # the index refuses a second one; an older id that is not folded itself has its own spelling there, and goes on
+    # beside another one.
+    Column("folded", Text, nullable=False),
+    Column("apart", Text, nullable=False),
     Column("password_hash", Text, nullable=False),
     # Raised when the account's sessions are revoked; a certificate names the one it was issued under.
     Column("generation", BigInteger, nullable=False),
@@ -56,16 +61,21 @@ accounts = Table(
     Column("files_published", BigInteger, nullable=False),
     Column("manifest_bytes", BigInteger, nullable=False),
     Column("created_at_s", Double, nullable=False),
+    Index("accounts_by_folded", "folded", "apart", unique=True),
 )
 
 groups = Table(
     "groups",
     metadata,
     Column("group_id", Text, primary_key=True),
+    # As of accounts.
+    Column("folded", Text, nullable=False),
+    Column("apart", Text, nullable=False),
     Column("owner", ForeignKey("accounts.user_id"), nullable=False),
     Column("epoch", BigInteger, nullable=False),
     Column("is_open", Boolean, nullable=False),
     Index("groups_by_owner", "owner"),
+    Index("groups_by_folded", "folded", "apart", unique=True),
 )
 
 members = Table(
@@ -120,12 +130,16 @@ files = Table(
     metadata,
     Column("group_id", ForeignKey("groups.group_id", ondelete="CASCADE"), primary_key=True),
     Column("name", Text, primary_key=True),
+    # Of `names.normal_file_name`; and apart as of accounts.
+    Column("normal", Text, nullable=False),
+    Column("apart", Text, nullable=False),
     Column("root", LargeBinary, nullable=False),
     Column("size_bytes", BigInteger, nullable=False),
     Column("piece_bytes", Integer, nullable=False),
     Column("publisher", Text, nullable=False),
     Column("digest", LargeBinary, nullable=False),
     ForeignKeyConstraint(["digest"], ["manifests.digest"]),
+    Index("files_by_normal", "group_id", "normal", "apart", unique=True),
     Index("files_by_root", "group_id", "root"),
     Index("files_by_digest", "digest"),
 )

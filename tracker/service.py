@@ -14,6 +14,7 @@ import secrets
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
 from tracker import (
@@ -219,6 +220,8 @@ class Service:
             group_id: str = getattr(request, "group_id")  # noqa: B009 (only some of the union have it)
             found = await people.find_group(turn.db, group_id, turn.user_id)
             turn.looked_up = permissions.check_standing(type(request), group_id, found)
+            if turn.looked_up.group_id != group_id:
+                request = msgspec.structs.replace(request, group_id=turn.looked_up.group_id)
         result = await handler.answer(turn, request)
         if handler.is_change:
             await remember_outcome(turn.db, turn.user_id, call.request_id, result, turn.now_s)

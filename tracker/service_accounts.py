@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker import invites, people, protocol
 from tracker.audit import Deed, write_deed
-from tracker.names import check_id
+from tracker.names import check_new_id
 from tracker.news import SessionsRevoked
 from tracker.outcomes import find_outcome, remember_outcome
 from tracker.permissions import Refusal
@@ -37,12 +37,12 @@ async def create_user(
     door: Door, caller: Caller, request: CreateUser, request_id: bytes, now_s: float
 ) -> Done:
     """A retry is the same person only if it has the password: request ids alone prove nothing before a login."""
-    user_id, host = check_id("user id", request.user_id), caller.observed_host
+    user_id, host = check_new_id("user id", request.user_id), caller.observed_host
     left_s = door.throttle.account_wanted(host, now_s)
     if left_s:
         raise Refusal("throttled", f"too many accounts from your address; try again in {math.ceil(left_s)} s")
     async with door.store.reading() as db:
-        is_there = await people.find_account(db, user_id) is not None
+        is_there = bool(await people.list_alike(db, user_id))
         if not is_there:
             await _check_invite(door, db, request.invite, now_s)
     if is_there:
@@ -50,7 +50,7 @@ async def create_user(
     new_hash = await door.passwords.hash_password(host, request.password)
     async with door.store.changing() as db:
         # Another tracker may have been asked too, and was quicker.
-        is_there = await people.find_account(db, user_id) is not None
+        is_there = bool(await people.list_alike(db, user_id))
         if not is_there:
             await _add_account(door, db, request, new_hash, now_s)
             await write_deed(db, Deed(user_id, "account_created", "", ""), host, now_s)
@@ -67,7 +67,7 @@ async def _created_before(
     password_hash = account and account.password_hash
     if was_this_request and await door.check_password(caller, request.user_id, password_hash, request.password, now_s):
         return Done()
-    raise Refusal("user_taken", f"the name {request.user_id} is taken")
+    raise _taken(request.user_id)
 
 
 async def _add_account(
@@ -79,7 +79,11 @@ async def _add_account(
     if not is_invited:
         raise Refusal("bad_invite", _BAD_INVITE)
     if not await people.add_account(db, request.user_id, password_hash, now_s):
-        raise Refusal("user_taken", f"the name {request.user_id} is taken")
+        raise _taken(request.user_id)
+
+
+def _taken(user_id: str) -> Refusal:
+    return Refusal("user_taken", f"the name {user_id} is taken; capital letters make no difference")
 
 
 async def _check_invite(door: Door, db: AsyncConnection, code: bytes, now_s: float) -> None:

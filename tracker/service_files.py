@@ -1,13 +1,13 @@
 """Requests about the files of a group: one function each, from a Turn to a result.
 
-Invariant: a name stands for one content in a group until it is withdrawn; a second content under it is refused, and
-the sentence says whose the first is.
+Invariant: a name stands for one content in a group, in whichever Unicode normal form it is typed, until it is
+withdrawn; a second content under it is refused, and the sentence says whose the first is.
 """
 
 from msgspec.structs import replace
 
 from tracker import catalogue, manifest_pages, quotas
-from tracker.names import check_file_name
+from tracker.names import check_new_file_name, shown_id
 from tracker.permissions import Refusal
 from tracker.protocol import (
     Done,
@@ -41,22 +41,23 @@ async def list_files(turn: Turn, request: ListFiles) -> Files:
 
 
 async def publish(turn: Turn, request: Publish) -> Published:
-    check_file_name(request.name)
+    check_new_file_name(request.name)
     _check_geometry(request)
-    known = await catalogue.find_file(turn.db, request.group_id, request.name)
-    if known is None:
+    alike = await catalogue.list_alike(turn.db, request.group_id, request.name)
+    if not alike:
         leaves_bytes = _piece_count(request) * LEAF_BYTES
         wanted = await manifest_pages.list_wanted(turn.db, turn.user_id, request.pages, leaves_bytes, turn.now_s)
         if wanted:
             return Published(False, wanted)
         quotas.check_publisher(await catalogue.add_file(turn.db, request, turn.user_id))
         return Published(False)
+    known = next((file for file in alike if file.name == request.name), alike[0])
     if known.root != request.root or known.digest != catalogue.digest_of(request):
         raise Refusal(
             "file_conflict",
-            f"{known.publisher} shares another file as {request.name!r} in {request.group_id}; rename yours",
+            f"{shown_id(known.publisher)} shares another file as {request.name!r} in {request.group_id}; rename yours",
         )
-    return Published(True)
+    return Published(True, spelling="" if known.name == request.name else known.name)
 
 
 async def fetch_manifest(turn: Turn, request: FetchManifest) -> Manifest:
@@ -92,7 +93,7 @@ async def withdraw(turn: Turn, request: Withdraw) -> Withdrawn:
     is_theirs = turn.user_id in (known.publisher, turn.group.owner)
     if not is_theirs or turn.desk.presence.is_shared_by_others(turn.session.number, (group_id, known.root)):
         return Withdrawn(False)
-    await catalogue.remove_file(turn.db, group_id, name)
+    await catalogue.remove_file(turn.db, group_id, known.name)
     return Withdrawn(True)
 
 

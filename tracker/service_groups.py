@@ -7,7 +7,7 @@ epoch, and every member that is online hears of it at once.
 from tracker import people, quotas
 from tracker.audit import read_deeds
 from tracker.catalogue import remove_files_of
-from tracker.names import check_id
+from tracker.names import check_new_id, find_id, shown_id
 from tracker.permissions import Refusal
 from tracker.protocol import (
     AcceptRequest,
@@ -34,10 +34,10 @@ from tracker.turn import Turn
 
 
 async def create_group(turn: Turn, request: CreateGroup) -> Done:
-    group_id = check_id("group id", request.group_id)
+    group_id = check_new_id("group id", request.group_id)
     quotas.check_owner(turn.user_id, await people.count_groups_owned(turn.db, turn.user_id), is_asking=True)
     if not await people.add_group(turn.db, group_id, turn.user_id, request.is_open, turn.now_s):
-        raise Refusal("group_taken", f"there is a group {group_id} already")
+        raise Refusal("group_taken", f"there is a group {group_id} already; capital letters make no difference")
     turn.note("group_created", group_id)
     return Done()
 
@@ -47,7 +47,7 @@ async def join_group(turn: Turn, request: JoinGroup) -> Done:
     if group.standing in ("owner", "member"):
         raise Refusal("already_member", f"you are a member of {group.group_id} already")
     if group.standing == "requested":
-        raise Refusal("already_requested", f"you have asked already; {group.owner} has to let you in")
+        raise Refusal("already_requested", f"you have asked already; {shown_id(group.owner)} has to let you in")
     quotas.check_asker(await people.count_requests(turn.db, turn.user_id))
     await people.add_request(turn.db, group.group_id, turn.user_id, turn.now_s)
     turn.note("join_requested", group.group_id)
@@ -79,28 +79,25 @@ async def leave_group(turn: Turn, request: LeaveGroup) -> Left:
 
 async def remove_member(turn: Turn, request: RemoveMember) -> Done:
     group_id = turn.group.group_id
-    if request.user_id == turn.user_id:
-        raise Refusal("bad_request", f"you own {group_id}; give it away first (transfer_ownership)")
     members_before = await people.list_members(turn.db, group_id)
-    if request.user_id not in members_before:
-        raise Refusal("no_such_member", f"{request.user_id} is not a member of {group_id}")
-    await _put_out(turn, request.user_id, members_before)
-    turn.note("member_removed", group_id, request.user_id)
+    leaver = _member_called(request.user_id, members_before, group_id)
+    if leaver == turn.user_id:
+        raise Refusal("bad_request", f"you own {group_id}; give it away first (transfer_ownership)")
+    await _put_out(turn, leaver, members_before)
+    turn.note("member_removed", group_id, leaver)
     return Done()
 
 
 async def transfer_ownership(turn: Turn, request: TransferOwnership) -> Done:
     group_id = turn.group.group_id
     members = await people.list_members(turn.db, group_id)
-    if request.user_id == turn.user_id:
+    owner = _member_called(request.user_id, members, group_id)
+    if owner == turn.user_id:
         raise Refusal("bad_request", f"you own {group_id} already")
-    if request.user_id not in members:
-        raise Refusal("no_such_member", f"{request.user_id} is not a member of {group_id}")
-    owned = await people.count_groups_owned(turn.db, request.user_id)
-    quotas.check_owner(request.user_id, owned, is_asking=False)
-    await people.change_owner(turn.db, group_id, request.user_id)
-    turn.note("ownership_transferred", group_id, request.user_id)
-    turn.tell(members, OwnerChanged(group_id, request.user_id))
+    quotas.check_owner(owner, await people.count_groups_owned(turn.db, owner), is_asking=False)
+    await people.change_owner(turn.db, group_id, owner)
+    turn.note("ownership_transferred", group_id, owner)
+    turn.tell(members, OwnerChanged(group_id, owner))
     return Done()
 
 
@@ -113,8 +110,8 @@ async def list_requests(turn: Turn, request: ListRequests) -> Requests:
 
 
 async def accept_request(turn: Turn, request: AcceptRequest) -> Done:
-    await _answer_request(turn, request.user_id, is_accepted=True)
-    await people.add_member(turn.db, turn.group.group_id, request.user_id, turn.now_s)
+    asker = await _answer_request(turn, request.user_id, is_accepted=True)
+    await people.add_member(turn.db, turn.group.group_id, asker, turn.now_s)
     return Done()
 
 
@@ -135,9 +132,20 @@ async def _put_out(turn: Turn, leaver: str, members_before: list[str]) -> None:
     turn.tell(members_before, GroupEpoch(group_id, epoch, leaver))
 
 
-async def _answer_request(turn: Turn, asker: str, is_accepted: bool) -> None:
+def _member_called(user_id: str, members: list[str], group_id: str) -> str:
+    """How the member is spelled that is meant by this id."""
+    member = find_id(user_id, members)
+    if member is None:
+        raise Refusal("no_such_member", f"{shown_id(user_id)} is not a member of {group_id}")
+    return member
+
+
+async def _answer_request(turn: Turn, user_id: str, is_accepted: bool) -> str:
+    """How the account is spelled that had asked."""
     group_id = turn.group.group_id
-    if not await people.remove_request(turn.db, group_id, asker):
-        raise Refusal("no_such_request", f"{asker} has not asked to join {group_id}")
+    asker = await people.find_asker(turn.db, group_id, user_id)
+    if asker is None or not await people.remove_request(turn.db, group_id, asker):
+        raise Refusal("no_such_request", f"{shown_id(user_id)} has not asked to join {group_id}")
     turn.note("request_accepted" if is_accepted else "request_rejected", group_id, asker)
     turn.tell([asker], RequestAnswered(group_id, is_accepted))
+    return asker

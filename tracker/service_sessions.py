@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker import authority, people, quotas
 from tracker.audit import Deed, write_deed
+from tracker.names import choose_spelling, fold_id
 from tracker.passwords import PasswordDesk
 from tracker.permissions import Refusal
 from tracker.protocol import (
@@ -52,8 +53,10 @@ class Door:
     async def check_password(
         self, caller: Caller, user_id: str, password_hash: str | None, password: str, now_s: float
     ) -> bool:
-        """Takes as long as the guesses before it earned; raises Refusal if it is too soon."""
-        host = caller.observed_host
+        """Takes as long as the guesses before it earned, in whichever capital letters they named the account; raises
+        Refusal if it is too soon.
+        """
+        host, user_id = caller.observed_host, fold_id(user_id)
         left_s = self.throttle.refused_for_s(user_id, host, now_s)
         if left_s > 0:
             _log.info("%s guesses at passwords, the last at that of %s", host, user_id)
@@ -71,9 +74,11 @@ class Door:
 async def login(door: Door, caller: Caller, request: Login, request_id: bytes, now_s: float) -> LoggedIn:
     _check_proof(caller, request.user_id, request.public_key, request.proof)
     async with door.store.reading() as db:
-        account = await people.find_account(db, request.user_id)
+        # Of nobody, if several are meant: an account is found by its own spelling, or by any if it is the only one.
+        user_id = choose_spelling(request.user_id, await people.list_alike(db, request.user_id)) or request.user_id
+        account = await people.find_account(db, user_id)
     password_hash = account and account.password_hash
-    is_right = await door.check_password(caller, request.user_id, password_hash, request.password, now_s)
+    is_right = await door.check_password(caller, user_id, password_hash, request.password, now_s)
     if account is None or not is_right:
         raise Refusal("login_failed", "the user id or the password is wrong")
     stronger = None
@@ -81,13 +86,13 @@ async def login(door: Door, caller: Caller, request: Login, request_id: bytes, n
         stronger = await door.passwords.hash_password(caller.observed_host, request.password)
     async with door.store.changing() as db:
         if stronger is not None:
-            await people.change_password_hash(db, request.user_id, stronger)
-        await write_deed(db, Deed(request.user_id, "login", "", ""), caller.observed_host, now_s)
+            await people.change_password_hash(db, user_id, stronger)
+        await write_deed(db, Deed(user_id, "login", "", ""), caller.observed_host, now_s)
         keys = await find_trusted_keys(db, now_s)
     certificate_pem = authority.issue_member(
-        door.desk.authority, request.user_id, request.public_key, now_s, CERTIFICATE_LIFE_S, account.generation
+        door.desk.authority, user_id, request.public_key, now_s, CERTIFICATE_LIFE_S, account.generation
     )
-    member = authority.MemberCertificate(request.user_id, request.public_key, account.generation)
+    member = authority.MemberCertificate(user_id, request.public_key, account.generation)
     return _begin(door, caller, member, certificate_pem, keys, now_s)
 
 

@@ -96,7 +96,8 @@ async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
         now_s=turn.now_s,
         life_s=turn.desk.policy.ticket_life_s,
     )
-    return Ticket(ticket, turn.now_s + turn.desk.policy.ticket_life_s, group.epoch, group.is_open)
+    expires_at_s = turn.now_s + turn.desk.policy.ticket_life_s
+    return Ticket(ticket, expires_at_s, group.epoch, group.is_open, group.group_id)
 
 
 async def _sort_out(turn: Turn, shares: Collection[Share]) -> tuple[list[Share], list[Share]]:

@@ -24,7 +24,7 @@ from engine.shell import sentences
 from engine.shell.commands import COMMANDS, find_command
 from engine.shell.following import finish_download
 from engine.shell.output import Output, Progress, Result
-from engine.shell.safe_text import name
+from engine.shell.safe_text import identifier, name
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -120,23 +120,25 @@ async def list_requests(context: Context, group_id: str) -> Result:
 
 async def accept_request(context: Context, group_id: str, user_id: str) -> Result:
     await context.client.accept_request(group_id, user_id)
-    return Result(f"{name(user_id)} is a member of {name(group_id)} now", {"group_id": group_id, "user_id": user_id})
+    sentence = f"{identifier(user_id)} is a member of {identifier(group_id)} now"
+    return Result(sentence, {"group_id": group_id, "user_id": user_id})
 
 
 async def reject_request(context: Context, group_id: str, user_id: str) -> Result:
     await context.client.reject_request(group_id, user_id)
-    return Result(f"turned {name(user_id)} down for {name(group_id)}", {"group_id": group_id, "user_id": user_id})
+    sentence = f"turned {identifier(user_id)} down for {identifier(group_id)}"
+    return Result(sentence, {"group_id": group_id, "user_id": user_id})
 
 
 async def remove_member(context: Context, group_id: str, user_id: str) -> Result:
     await context.client.remove_member(group_id, user_id)
-    sentence = f"{name(user_id)} is not a member of {name(group_id)} any more"
+    sentence = f"{identifier(user_id)} is not a member of {identifier(group_id)} any more"
     return Result(sentence, {"group_id": group_id, "user_id": user_id})
 
 
 async def transfer_ownership(context: Context, group_id: str, user_id: str) -> Result:
     await context.client.transfer_ownership(group_id, user_id)
-    sentence = f"{name(group_id)} belongs to {name(user_id)} now; you are a member"
+    sentence = f"{identifier(group_id)} belongs to {identifier(user_id)} now; you are a member"
     return Result(sentence, {"group_id": group_id, "user_id": user_id})
 
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.errors import ShoalError
 from engine.shell.commands import COMMANDS
 from engine.shell.lines import begun_word, split_unfinished
-from engine.shell.safe_text import quoted
+from engine.shell.safe_text import printable, quoted
 
 if TYPE_CHECKING:
     from engine.client import Client
@@ -85,11 +85,11 @@ async def offers(text: str, names: KnownNames | None) -> list[Offer]:
     words, typed = split_unfinished(text)
     begun = begun_word(typed)
     candidates = await _candidates(words, begun, names)
-    # A name with a control character in it cannot be typed, so it is not offered either.
+    # A name with a character in it that is not seen cannot be typed, so it is not offered either.
     return [
         Offer(quoted(candidate), len(typed))
         for candidate in sorted(candidates)
-        if candidate.startswith(begun) and candidate.isprintable()
+        if candidate.startswith(begun) and printable(candidate) == candidate
     ]
 
 

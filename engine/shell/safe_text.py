@@ -1,7 +1,8 @@
 """Names and messages made fit for a terminal, and columns of them. Pure.
 
 A file name comes from another person, and a terminal obeys what it is sent: an escape sequence in a name could rewrite
-the screen, a bidirectional override could hide the real ending of a name.
+the screen, a bidirectional override could hide the real ending of a name, a letter of another script pass for a
+Latin one, and a filler for nothing at all.
 
 Invariant: nothing that passed `printable` has a character in it that a terminal acts on, or a line end.
 Not for: JSON, which has its own escapes (output).
@@ -13,12 +14,13 @@ from collections.abc import Sequence
 
 from engine.errors import LocalError
 from engine.shell.lines import split_words
+from engine.spellings import is_blank_letter, shown_id
 
 
 def printable(text: str) -> str:
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return "".join(c if _is_seen(c) else c.encode("unicode_escape").decode() for c in text)
 
 
 def quoted(word: str) -> str:
@@ -33,6 +35,11 @@ def quoted(word: str) -> str:
 def name(text: str) -> str:
     """A name as it is shown: quoted where it would have to be typed so, and printable."""
     return printable(quoted(text))
+
+
+def identifier(text: str) -> str:
+    """The id of an account or a group as it is shown: as `name`, and one that may look like another is marked."""
+    return printable(shown_id(quoted(text)))
 
 
 def width(text: str) -> int:
@@ -56,6 +63,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell + " " * (columns - width(cell)) for cell, columns in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def _is_seen(character: str) -> bool:
+    return character.isprintable() and not is_blank_letter(character)
 
 
 def _cells(character: str) -> int:

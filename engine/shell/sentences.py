@@ -21,7 +21,7 @@ from engine.reports import (
 )
 from engine.shell import figures
 from engine.shell.commands import COMMANDS, Command
-from engine.shell.safe_text import name, printable, table
+from engine.shell.safe_text import identifier, name, printable, table
 
 if TYPE_CHECKING:
     from engine.client import AuditEntry, FileEntry, GroupEntry
@@ -44,32 +44,32 @@ _STANDINGS = {"owner": "you own it", "member": "you are a member", "requested": 
 
 
 def logged_in(report: LoginReport) -> str:
-    lines = [f"logged in as {name(report.user_id)}"]
+    lines = [f"logged in as {identifier(report.user_id)}"]
     if report.shares_resumed:
         lines.append(f"{figures.count(report.shares_resumed, 'share')} resumed")
     if report.downloads_resumed:
         lines.append(f"{figures.count(report.downloads_resumed, 'download')} resumed; see show_downloads")
     for share in report.shares_dropped:
         lines.append(
-            f"no longer shared: {name(share.name)} in {name(share.group_id)} "
+            f"no longer shared: {name(share.name)} in {identifier(share.group_id)} "
             f"({name(share.path)}): {printable(share.reason)}"
         )
     return "\n".join(lines)
 
 
 def left(report: LeaveReport) -> str:
-    group = name(report.group_id)
+    group = identifier(report.group_id)
     if report.is_removed:
         return f"left {group}; you were its last member, so the group was removed"
     if report.new_owner is not None:
-        return f"left {group}; it is owned by {name(report.new_owner)} now"
+        return f"left {group}; it is owned by {identifier(report.new_owner)} now"
     return f"left {group}"
 
 
 def requests(group_id: str, user_ids: Sequence[str]) -> str:
     if not user_ids:
-        return f"nobody is waiting to join {name(group_id)}"
-    return "\n".join(map(name, user_ids))
+        return f"nobody is waiting to join {identifier(group_id)}"
+    return "\n".join(map(identifier, user_ids))
 
 
 def invited(report: InviteReport) -> str:
@@ -80,7 +80,13 @@ def invited(report: InviteReport) -> str:
 def audit(entries: "Sequence[AuditEntry]") -> str:
     return table(
         [
-            (_when(e.at_s), name(e.actor), e.action.replace("_", " "), name(e.subject) if e.subject else "", e.host)
+            (
+                _when(e.at_s),
+                identifier(e.actor),
+                e.action.replace("_", " "),
+                identifier(e.subject) if e.subject else "",
+                e.host,
+            )
             for e in entries
         ]
     )
@@ -92,8 +98,8 @@ def groups(entries: "Sequence[GroupEntry]") -> str:
     rows = [("GROUP", "OWNER", "MEMBERS", "LINKS", "YOU")]
     rows += [
         (
-            name(entry.group_id),
-            name(entry.owner),
+            identifier(entry.group_id),
+            identifier(entry.owner),
             str(entry.member_count),
             "open" if entry.is_open else "sealed",
             _STANDINGS.get(entry.standing, "-"),
@@ -105,17 +111,17 @@ def groups(entries: "Sequence[GroupEntry]") -> str:
 
 def files(group_id: str, entries: "Sequence[FileEntry]") -> str:
     if not entries:
-        return f"there are no files in {name(group_id)} yet; upload_file shares one"
+        return f"there are no files in {identifier(group_id)} yet; upload_file shares one"
     rows = [("FILE", "SIZE", "SHARERS ONLINE", "PUBLISHED BY")]
     rows += [
-        (name(entry.name), figures.size(entry.size_bytes), str(entry.sharers_online), name(entry.publisher))
+        (name(entry.name), figures.size(entry.size_bytes), str(entry.sharers_online), identifier(entry.publisher))
         for entry in entries
     ]
     return table(rows)
 
 
 def uploaded(report: UploadReport) -> str:
-    file, group = name(report.name), name(report.group_id)
+    file, group = name(report.name), identifier(report.group_id)
     work = figures.work(report.size_bytes, report.seconds)
     if report.was_known:
         return f"{group} already has {file} with this content: you became another sharer of it ({work})"
@@ -126,18 +132,18 @@ def downloaded(status: DownloadStatus) -> str:
     lines = [f"downloaded {name(status.name)}: {figures.work(status.size_bytes, status.seconds)}, verified"]
     if status.bytes_by_peer:
         largest_first = sorted(status.bytes_by_peer.items(), key=lambda share: (-share[1], share[0]))
-        shares = (f"{name(peer)} {figures.size(size_bytes)}" for peer, size_bytes in largest_first)
+        shares = (f"{identifier(peer)} {figures.size(size_bytes)}" for peer, size_bytes in largest_first)
         lines.append(f"  from {', '.join(shares)}")
     if status.copied_from is not None:
         lines.append(f"  copied from {name(status.copied_from)}, which has the same content")
-    lines.append(f"  to {name(status.path)}, shared in {name(status.group_id)} from there")
+    lines.append(f"  to {name(status.path)}, shared in {identifier(status.group_id)} from there")
     return "\n".join(lines)
 
 
 def already_there(status: DownloadStatus) -> str:
     return (
         f"{name(status.path)} already is {name(status.name)}: {figures.size(status.size_bytes)}, verified; "
-        f"it is shared in {name(status.group_id)} now"
+        f"it is shared in {identifier(status.group_id)} now"
     )
 
 
@@ -148,7 +154,7 @@ def downloads(statuses: Sequence[DownloadStatus]) -> str:
 
 
 def stopped(report: StopReport) -> str:
-    sentence = f"stopped sharing {name(report.name)} in {name(report.group_id)}"
+    sentence = f"stopped sharing {name(report.name)} in {identifier(report.group_id)}"
     if report.is_removed:
         sentence += "; nobody else online has it, so it left the group's list"
     return sentence
@@ -191,7 +197,7 @@ def _download_row(status: DownloadStatus) -> tuple[str, ...]:
     }.get(status.state, status.state)
     return (
         _LETTERS[status.state],
-        name(status.group_id),
+        identifier(status.group_id),
         name(status.name),
         done,
         f"of {figures.size(status.size_bytes)}",

@@ -25,8 +25,10 @@ PAGES = [LEAVES[start : start + PAGE_BYTES] for start in range(0, len(LEAVES), P
 class Tracker:
     """Answers as it is told, in the place of a Session; keeps what it was asked."""
 
-    def __init__(self, pages: list[bytes], wants: Callable[[int], list[int]] = lambda _: []) -> None:
-        self.pages, self.wants = pages, wants
+    def __init__(
+        self, pages: list[bytes], wants: Callable[[int], list[int]] = lambda _: [], spelling: str = ""
+    ) -> None:
+        self.pages, self.wants, self.spelling = pages, wants, spelling
         self.asked: list[protocol.Request] = []
 
     async def call(self, request: protocol.Request, answer_type: type) -> protocol.Result:
@@ -36,12 +38,12 @@ class Tracker:
                 return protocol.Page(self.pages[request.number])
             case protocol.Publish():
                 rounds = sum(isinstance(one, protocol.Publish) for one in self.asked)
-                return protocol.Published(False, self.wants(rounds))
+                return protocol.Published(False, self.wants(rounds), self.spelling)
         return protocol.Done()
 
     async def fetch_manifest(self, group_id: str, name: str) -> tuple[protocol.Manifest, list[PeerAddress]]:
         size, piece = GEOMETRY.size_bytes, GEOMETRY.piece_bytes
-        return protocol.Manifest(name, size, piece, TRUE.root, self.pages[0], "ann"), []
+        return protocol.Manifest(self.spelling or name, size, piece, TRUE.root, self.pages[0], "ann"), []
 
 
 def session(tracker: Tracker) -> Session:
@@ -49,7 +51,8 @@ def session(tracker: Tracker) -> Session:
 
 
 async def test_pages_are_put_together_and_checked_against_the_root() -> None:
-    found, _ = await manifests.fetch(session(Tracker(PAGES)), "lab", "data")
+    found, _, name = await manifests.fetch(session(Tracker(PAGES)), "lab", "data")
+    assert name == "data"
     assert found.root == TRUE.root
     assert found.leaves.tobytes() == LEAVES
 
@@ -103,3 +106,31 @@ async def test_a_small_manifest_goes_in_one_request() -> None:
     (request,) = tracker.asked
     assert isinstance(request, protocol.Publish)
     assert (request.leaves, request.pages) == (bytes(LEAF_BYTES), [])
+
+
+COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
+
+
+async def test_a_name_is_taken_over_in_the_normal_form_that_the_group_has() -> None:
+    tracker = Tracker(PAGES, spelling=DECOMPOSED)
+    _, _, name = await manifests.fetch(session(tracker), "lab", COMPOSED)
+    assert name == DECOMPOSED
+    published = await manifests.publish(session(tracker), "lab", COMPOSED, TRUE)
+    assert published.spelling == DECOMPOSED
+    assert (await manifests.publish(session(Tracker(PAGES)), "lab", COMPOSED, TRUE)).spelling == COMPOSED
+
+
+@pytest.mark.parametrize("spelling", ["data2", "DATA", "../data", ".", "data\n", "d\u0430ta"], ids=ascii)
+async def test_a_tracker_does_not_choose_what_a_file_is_called(spelling: str) -> None:
+    tracker = Tracker(PAGES, spelling=spelling)
+    with pytest.raises(TrackerUnavailable, match="it is at fault"):
+        await manifests.fetch(session(tracker), "lab", "data")
+    with pytest.raises(TrackerUnavailable, match="it is at fault"):
+        await manifests.publish(session(tracker), "lab", "data", TRUE)
+
+
+async def test_a_spelling_that_no_disk_takes_is_refused() -> None:
+    composed = "\u00e9" * 127
+    tracker = Tracker(PAGES, spelling="e\u0301" * 127)
+    with pytest.raises(TrackerUnavailable, match="255 bytes"):
+        await manifests.fetch(session(tracker), "lab", composed)

@@ -104,7 +104,7 @@ RESULTS: tuple[protocol.Result, ...] = (
     protocol.Withdrawn(True),
     protocol.Announced([SHARE]),
     protocol.Peers([PEER]),
-    protocol.Ticket("ticket", NOW_S, 3),
+    protocol.Ticket("ticket", NOW_S, 3, False, "lab"),
 )
 UNASKED: tuple[protocol.FromTracker, ...] = (
     protocol.GroupEpoch("lab", 4, "ben", bytes(32)),

@@ -94,11 +94,12 @@ class _Tracker:
 
 def _accept(answers: list[protocol.Result]) -> None:
     try:
-        found, _ = _finished(manifests.fetch(cast(Session, _Tracker(list(answers))), "lab", "data.bin"))
+        found, _, name = _finished(manifests.fetch(cast(Session, _Tracker(list(answers))), "lab", "data.bin"))
     except (BadManifest, TrackerUnavailable):
         return
     described = answers[0]
     assert isinstance(described, protocol.Manifest)
+    assert name == described.name == "data.bin"
     assert (found.root, found.geometry.size_bytes) == (described.root, described.size_bytes)
     assert found.leaves.shape == (found.geometry.piece_count, 32)
     assert Manifest.of_leaves(found.geometry, found.leaves.tobytes()).root == found.root

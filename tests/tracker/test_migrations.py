@@ -102,6 +102,60 @@ async def test_a_manifest_of_more_than_a_page_is_cut_into_pages(tmp_path: Path) 
     assert ask(tmp_path / "tracker.db", "SELECT count(*) FROM manifests") == [(1,)]
 
 
+async def test_names_that_clash_already_go_on_and_no_further_one_joins_them(tmp_path: Path) -> None:
+    make_first_version(tmp_path)
+    users, names = ["Ann", "\u00dcnal", "\uff41nn", "bob"], ["caf\u00e9", "cafe\u0301", "plain", "Plain", "\u212b"]
+    with closing(sqlite3.connect(tmp_path / "tracker.db")) as connection:
+        connection.executemany("INSERT INTO accounts VALUES (?, 'hash', 0)", [(user_id,) for user_id in users])
+        connection.executemany("INSERT INTO groups VALUES (?, 'ann', 1, 0)", [("lab",), ("LAB",)])
+        connection.execute("INSERT INTO manifests VALUES (?, ?)", (b"m", bytes(32)))
+        for number, name in enumerate(names):
+            row = (name, bytes([number]) * 32, 1 << 18, 1 << 18, b"m")
+            connection.execute("INSERT INTO files VALUES ('lab', ?, ?, ?, ?, 'ann', ?)", row)
+        connection.commit()
+    store = await open_store(tmp_path)
+    async with store.changing() as db:
+        for user_id in ("ann", *users):
+            assert await people.find_account(db, user_id) is not None
+        for taken in ("ann", "ANN", "BOB", "\u00fcnal"):
+            assert not await people.add_account(db, taken, "hash", 0.0)
+        assert await people.add_account(db, "cid", "hash", 0.0)
+        assert await people.list_alike(db, "ANN") == ["Ann", "ann", "\uff41nn"]
+        for group_id in ("lab", "LAB"):
+            group = await people.find_group(db, group_id, "ann")
+            assert group is not None
+            assert group.group_id == group_id
+        assert await people.find_group(db, "Lab", "ann") is None, "it could be either"
+        assert not await people.add_group(db, "Lab", "ann", False, 0.0)
+        for number, name in enumerate(names):
+            known = await catalogue.find_file(db, "lab", name)
+            assert known is not None
+            assert (known.name, known.root) == (name, bytes([number]) * 32)
+        found = await catalogue.find_file(db, "lab", "\u00c5")
+        assert found is not None
+        assert found.name == "\u212b"
+    await store.close()
+
+
+@pytest.mark.parametrize(
+    "again",
+    [
+        "INSERT INTO accounts (user_id, folded, apart, password_hash, generation, files_published, manifest_bytes,"
+        " created_at_s) VALUES ('BOB', 'bob', '', '', 0, 0, 0, 0)",
+        "INSERT INTO groups (group_id, folded, apart, owner, epoch, is_open) VALUES ('LAB', 'lab', '', 'bob', 0, 0)",
+    ],
+)
+async def test_the_database_itself_refuses_a_second_spelling(tmp_path: Path, again: str) -> None:
+    """Where two trackers make them in the same moment."""
+    store = await open_store(tmp_path)
+    async with store.changing() as db:
+        await people.add_account(db, "bob", "hash", 0.0)
+        await people.add_group(db, "lab", "bob", False, 0.0)
+    await store.close()
+    with pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE constraint failed: .*folded"):
+        execute(tmp_path, again)
+
+
 async def test_it_is_copied_before_the_first_step(tmp_path: Path) -> None:
     make_first_version(tmp_path)
     await (await open_store(tmp_path)).close()

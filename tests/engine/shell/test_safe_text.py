@@ -11,6 +11,7 @@ from engine.shell import safe_text
 def test_nothing_printable_can_act_on_a_terminal(text: str) -> None:
     assert safe_text.printable(text).isprintable()
     assert safe_text.name(text).isprintable()
+    assert safe_text.identifier(text).isprintable()
 
 
 @given(st.text(st.characters(exclude_characters="\0")))
@@ -27,10 +28,28 @@ def test_a_quoted_word_is_one_word_of_a_shell(word: str) -> None:
         ("\x1b[2J", "\\x1b[2J"),
         ("exe.\u202etxt", "exe.\\u202etxt"),
         ("not-utf8\udcff", "not-utf8\\udcff"),
+        ("\u3164\u2800", "\\u3164\\u2800"),
+        ("data\u3164.bin", "data\\u3164.bin"),
     ],
 )
 def test_names_are_shown_as_typed_or_escaped(name: str, shown: str) -> None:
     assert safe_text.name(name) == shown
+
+
+@pytest.mark.parametrize(
+    ("user_id", "shown"),
+    [
+        ("ann", "ann"),
+        ("ann@lab", "ann@lab"),
+        ("\u0430nn", "\u0430nn (\\u0430nn)"),
+        ("\uff41nn", "\uff41nn (\\uff41nn)"),
+        ("a b", "'a b'"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("\u202eann", "\\u202eann (\\u202eann)"),
+    ],
+)
+def test_an_id_that_may_look_like_another_is_marked(user_id: str, shown: str) -> None:
+    assert safe_text.identifier(user_id) == shown
 
 
 def test_columns_are_aligned_by_what_a_terminal_shows() -> None:
