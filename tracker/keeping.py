@@ -1,4 +1,5 @@
-"""`python -m tracker backup FILE`, `restore FILE`, `rotate-key`: what its operator does beside running trackers.
+"""`python -m tracker backup FILE`, `restore FILE`, `rotate-key`, `check-names`: what its operator does beside running
+trackers.
 
 All but `restore` are for a store that trackers are using meanwhile.
 """
@@ -15,6 +16,7 @@ import platformdirs
 from tracker.audit import Deed, write_deed
 from tracker.database_file import DATABASE_NAME, StoreError, back_up, restore
 from tracker.keyring import load_keyring
+from tracker.name_check import describe_names
 from tracker.news import write_news
 from tracker.protocol import TicketKeys
 from tracker.settings import TICKET_KEY_LEAD_S, TICKET_LIFE_S
@@ -25,6 +27,8 @@ COMMANDS = {
     "backup": "Copies the database, also while trackers run. The copy holds the tracker's keys: keep it safe.",
     "restore": "Puts a copy in the place of the database, which is kept beside it. No tracker may run meanwhile.",
     "rotate-key": "Replaces the key that tickets are signed with, also while trackers run; no transfer notices.",
+    "check-names": "Lists accounts, groups and files from before the present rules for names that clash with others or "
+    "would be refused today, also while trackers run. They go on.",
 }
 
 
@@ -51,7 +55,7 @@ def run(words: list[str]) -> str:
             help="when the new key begins to sign; clients that no tracker reaches before then refuse its tickets "
             "until one does (default: %(default)g)",
         )
-    else:
+    elif command != "check-names":
         parser.add_argument("file", type=Path, help="the copy")
     arguments = parser.parse_args(rest)
     state_dir: Path = arguments.state
@@ -62,6 +66,8 @@ def run(words: list[str]) -> str:
         return f"restored {database} from {arguments.file}: {restore(arguments.file, state_dir)}"
     if not database.exists():
         raise StoreError(f"there is no database {database}; give its folder with --state")
+    if command == "check-names":
+        return asyncio.run(_check_names(state_dir))
     return asyncio.run(_rotate_key(state_dir, arguments.after))
 
 
@@ -86,6 +92,16 @@ async def _rotate_key(state_dir: Path, lead_s: float) -> str:
         await store.close()
     begin, end = (time.strftime("%H:%M:%S", time.localtime(now_s + s)) for s in (lead_s, lead_s + TICKET_LIFE_S))
     return f"made the ticket key {kid}: it signs from {begin} on, the one before it is believed until {end}"
+
+
+async def _check_names(state_dir: Path) -> str:
+    os.umask(0o077)
+    store = await open_store(state_dir)
+    try:
+        async with store.reading() as db:
+            return await describe_names(db)
+    finally:
+        await store.close()
 
 
 def _lead(word: str) -> float:
