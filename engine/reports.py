@@ -61,12 +61,33 @@ class StopReport(Struct, frozen=True):
     is_removed: bool
 
 
-class DownloadStatus(Struct, frozen=True):
-    """One download at one moment. `bytes_by_peer` counts verified bytes only, `wasted_bytes` those that came and were
-    not kept; `rate` is over the last seconds.
+class UnreachedPeer(Struct, frozen=True):
+    """Somebody who is said to have a file, and of whom nothing comes. `cause`: one word, see transfer.peer_book.
 
-    `checked_bytes` of `check_bytes` that were on the disk already were read and compared, or copied. `copied_from`: the
-    file of this machine that the content is taken from, or the download of it that is waited for.
+    `tries` in a row came to nothing, since `since_s` ago.
+    """
+
+    user_id: str
+    host: str
+    port: int
+    tries: int
+    cause: str
+    since_s: float
+
+
+class DownloadStatus(Struct, frozen=True):
+    """One download at one moment.
+
+    `fetched_bytes` came over the network in this run, `reused_bytes` were on this disk when it began or were copied on
+    it; `checked_bytes` of `check_bytes` that were there already were read and compared, or copied. `copied_from`: the
+    file of this machine that the content is taken from, or the download of it that is waited for. `bytes_by_peer` says
+    who sent what was fetched, `wasted_bytes` what came and was not kept.
+
+    `seconds` is the time of transfer, without that of checking and copying and without `waiting_s`, in which nobody
+    could give anything or there was no space. `rate_bytes_per_s` is of the last seconds, and the mean of the
+    whole transfer when it is over.
+
+    `why_waiting` says why nothing comes, `waiting_for` of whom; None and empty while it moves.
 
     "stuck": it does not run, `error` says why, and it is the user's turn; "paused" with an error: it is tried again.
     """
@@ -87,6 +108,11 @@ class DownloadStatus(Struct, frozen=True):
     check_bytes: int = 0
     wasted_bytes: int = 0
     copied_from: str | None = None
+    fetched_bytes: int = 0
+    reused_bytes: int = 0
+    waiting_s: float = 0.0
+    why_waiting: str | None = None
+    waiting_for: tuple[UnreachedPeer, ...] = ()
 
 
 class Notice(Struct, frozen=True):

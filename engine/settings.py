@@ -110,6 +110,9 @@ class Settings:
     find_peers_again_s: float = 1.0
     """The same while it knows peers and none of them answers; doubles up to find_peers_interval_s."""
 
+    unreached_notice_s: float = 10.0
+    """A download that reaches nobody for so long says whom it tried, and what came of it."""
+
     hash_job_bytes: int = 64 << 20
     """How much of a file one worker hashes per order when a file is shared or re-checked."""
 

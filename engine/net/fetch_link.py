@@ -14,6 +14,7 @@ import time
 from typing import Protocol
 
 from engine.errors import RemoteProtocolError
+from engine.net.link_end import Cause, NoLink, cause_of
 from engine.net.link_transport import LinkTransport
 from engine.net.plain_transport import PlainTransport
 from engine.net.proof import Prover, thumbprint_of
@@ -86,7 +87,7 @@ class FetchListener(Protocol):
         """So many bytes of a file came and were not kept."""
 
     def write_failed(self, link: "FetchLink", channel: int, error: OSError) -> None: ...
-    def link_down(self, link: "FetchLink", reason: str, is_fault: bool) -> None: ...
+    def link_down(self, link: "FetchLink", cause: Cause, reason: str) -> None: ...
 
 
 class FetchLink(asyncio.BufferedProtocol):
@@ -111,22 +112,29 @@ class FetchLink(asyncio.BufferedProtocol):
         self._sink: PieceSink | None = None
         self._sink_request: int | None = None
         self._sink_channel = self._wanted = self._kept = 0
+        self._end_cause: Cause = "hung_up"
         self._end_reason = "closed by the peer"
-        self._is_fault = False
         self._heard_at_s = time.monotonic()
 
     # ------------------------------------------------------------ what the worker orders
 
     async def dial(self, host: str, port: int, context: ssl.SSLContext, timeout_s: float) -> None:
-        """Raises OSError (ssl.SSLError is one) or TimeoutError; otherwise `link_up` follows."""
-        async with asyncio.timeout(timeout_s):
-            connected = await _connect(host, port)
-            if self._prover is None:
-                SealedTransport(await shake_hands(connected, context, dialled=True), self)
-            else:
-                PlainTransport(connected, self)
+        """Raises NoLink; otherwise `link_up` follows, or `link_down`."""
+        connected: socket.socket | None = None
+        try:
+            async with asyncio.timeout(timeout_s):
+                connected = await _connect(host, port)
+                if self._prover is None:
+                    SealedTransport(await shake_hands(connected, context, dialled=True), self)
+                else:
+                    PlainTransport(connected, self)
+        except (OSError, TimeoutError) as error:
+            reason = str(error) or f"no answer within {timeout_s:g} s"
+            raise NoLink(cause_of(error, is_connected=connected is not None), reason) from error
 
     def open(self, channel: int, geometry: Geometry, group_id: str, root: bytes, ticket: str) -> None:
+        if not self._state.owes_word:
+            self._heard_at_s = time.monotonic()
         self._state.opening(channel, geometry)
         self._send(Open(channel, group_id, root, ticket))
 
@@ -135,7 +143,7 @@ class FetchLink(asyncio.BufferedProtocol):
 
     def ask(self, request_id: int, channel: int, candidates: tuple[int, ...], begin: int = 0, length: int = 0) -> None:
         """`length` 0: to the end of the piece."""
-        if not self._state.owes_answers:
+        if not self._state.owes_word:
             self._heard_at_s = time.monotonic()
         request = Request(request_id, channel, begin, length, candidates)
         self._state.asking(request)
@@ -164,16 +172,17 @@ class FetchLink(asyncio.BufferedProtocol):
 
     @property
     def is_busy(self) -> bool:
-        """Whether the server owes an answer."""
+        """Whether the server owes an answer to a request."""
         return self._state.owes_answers
 
     def is_silent(self, timeout_s: float) -> bool:
-        """Whether the server owes an answer and nothing came for so long."""
-        return self._state.owes_answers and time.monotonic() - self._heard_at_s > timeout_s
+        """Whether the server owes a greeting or an answer, and nothing came for so long. Dialling has its own limit."""
+        is_owed = self._transport is not None and self._state.owes_word
+        return is_owed and time.monotonic() - self._heard_at_s > timeout_s
 
-    def end(self, reason: str, *, is_fault: bool = False) -> None:
+    def end(self, reason: str, cause: Cause = "ended_here") -> None:
         """Close at once; `link_down` follows."""
-        self._end_reason, self._is_fault = reason, is_fault
+        self._end_reason, self._end_cause = reason, cause
         if self._transport is not None:
             self._transport.abort()
 
@@ -181,14 +190,14 @@ class FetchLink(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport, self._heard_at_s = transport, time.monotonic()
         if self._prover is not None:
             self._send(Hello(PROTOCOL_VERSION, Role.FETCHER, self._prover.nonce))
             return
         try:
             peer = check_expected(peer_of(transport.get_extra_info("ssl_object")), self._thumbprint)
         except (RemoteProtocolError, WrongPeer) as error:
-            self.end(str(error), is_fault=not isinstance(error, WrongPeer | NotValidNow))
+            self._end_for(error)
             return
         self._send(Hello(PROTOCOL_VERSION, Role.FETCHER))
         self._listener.link_up(self, peer)
@@ -212,13 +221,18 @@ class FetchLink(asyncio.BufferedProtocol):
             if isinstance(self._transport, LinkTransport):
                 self._transport.expect(min(self._decoder.body_left, self._batch_bytes))
         except (RemoteProtocolError, WrongPeer) as error:
-            self.end(str(error), is_fault=not isinstance(error, WrongPeer | NotValidNow))
+            self._end_for(error)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._drop_sink()
-        if exc is not None and not self._is_fault:
-            self._end_reason = f"connection lost: {exc}"
-        self._listener.link_down(self, self._end_reason, self._is_fault)
+        if exc is not None and self._end_cause != "broke_protocol":
+            self._end_cause, self._end_reason = cause_of(exc, is_connected=True), f"connection lost: {exc}"
+        self._listener.link_down(self, self._end_cause, self._end_reason)
+
+    def _end_for(self, error: RemoteProtocolError | WrongPeer) -> None:
+        """Only for a breach of the protocol somebody is to blame."""
+        wrong: Cause = "other_peer" if isinstance(error, WrongPeer) else "broke_protocol"
+        self.end(str(error), "wrong_clock" if isinstance(error, NotValidNow) else wrong)
 
     # ------------------------------------------------------------ messages
 
@@ -252,7 +266,7 @@ class FetchLink(asyncio.BufferedProtocol):
                     self._drop_sink()
                 self._listener.rejected(self, message.request_id, message.after_ms / 1000)
             case Bye():
-                self.end(message.reason)
+                self.end(message.reason, "hung_up")
 
     # ------------------------------------------------------------ pieces
 

@@ -22,8 +22,11 @@ Fields of the results (bytes and seconds are plain numbers, `root` is the BLAKE3
     list_files                        group_id, files: [{name, size_bytes, root, publisher, sharers_online}]
     upload_file                       group_id, name, path, size_bytes, root, was_known, seconds
     download_file                     group_id, name, path, state, size_bytes, verified_bytes, rate_bytes_per_s,
-                                      peers_connected, bytes_by_peer: {user_id: bytes}, seconds, error, error_code,
-                                      checked_bytes, check_bytes, wasted_bytes, copied_from (a path, or null)
+                                      peers_connected, bytes_by_peer: {user_id: bytes}, seconds, waiting_s, error,
+                                      error_code, checked_bytes, check_bytes, fetched_bytes, reused_bytes,
+                                      wasted_bytes, copied_from (a path, or null), why_waiting (or null), waiting_for:
+                                      [{user_id, host, port, tries, cause, since_s}]; what each means is said in
+                                      engine.reports.DownloadStatus
     show_downloads                    downloads: [as of download_file]; state: "following", "checking", "copying",
                                       "waiting", "downloading", "no_space", "finishing", "complete", "paused", "stuck",
                                       "failed" or "cancelled"

@@ -129,7 +129,7 @@ def uploaded(report: UploadReport) -> str:
 
 
 def downloaded(status: DownloadStatus) -> str:
-    lines = [f"downloaded {name(status.name)}: {figures.work(status.size_bytes, status.seconds)}, verified"]
+    lines = [f"downloaded {name(status.name)}: {_fetched(status)}, verified"]
     if status.bytes_by_peer:
         largest_first = sorted(status.bytes_by_peer.items(), key=lambda share: (-share[1], share[0]))
         shares = (f"{identifier(peer)} {figures.size(size_bytes)}" for peer, size_bytes in largest_first)
@@ -138,6 +138,26 @@ def downloaded(status: DownloadStatus) -> str:
         lines.append(f"  copied from {name(status.copied_from)}, which has the same content")
     lines.append(f"  to {name(status.path)}, shared in {identifier(status.group_id)} from there")
     return "\n".join(lines)
+
+
+def _fetched(status: DownloadStatus) -> str:
+    """Of what was fetched in this run only, and in the time in which it could move."""
+    work = figures.work(status.fetched_bytes, status.seconds)
+    if status.reused_bytes == status.size_bytes > 0:
+        work = f"{figures.size(status.size_bytes)}, all of it from this disk"
+    elif status.reused_bytes:
+        here = figures.size(status.reused_bytes)
+        work = f"{figures.size(status.size_bytes)}, of which {here} were here already and {work}"
+    return f"{work} (and {figures.duration(status.waiting_s)} of waiting)" if status.waiting_s >= 1 else work
+
+
+def not_in_time(status: DownloadStatus) -> str:
+    done = figures.percent(status.verified_bytes, status.size_bytes)
+    why = f"; {printable(status.why_waiting)}" if status.why_waiting else ""
+    return (
+        f"{name(status.name)} did not arrive in time: {done} % is here{why}. The download "
+        "goes on while this client runs, and the same command or the next login goes on with it later"
+    )
 
 
 def already_there(status: DownloadStatus) -> str:
@@ -189,7 +209,7 @@ def _download_row(status: DownloadStatus) -> tuple[str, ...]:
         "following": f"waits for {name(status.copied_from or '')}, which will have the same content",
         "checking": _checking(status),
         "copying": f"copying {name(status.copied_from or '')}, which has the same content",
-        "waiting": "waiting: nobody online has it",
+        "waiting": f"waiting: {printable(status.why_waiting or 'nobody online has it')}",
         "no_space": f"waiting for space: {printable(status.error or '')}",
         "paused": f"paused{': ' + printable(status.error) if status.error else ''}",
         "stuck": f"stuck: {printable(status.error or '')}",

@@ -16,6 +16,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from engine.errors import ShoalError, StorageError
+from engine.net.link_end import Cause
 from engine.settings import Settings
 from engine.storage.disk_errors import explained
 from engine.storage.ledger import SharedFile
@@ -27,7 +28,7 @@ from engine.swarm.geometry import Geometry
 from engine.transfer import endgame_events, events
 from engine.transfer.directory import Directory
 from engine.transfer.download import Download
-from engine.transfer.download_run import DownloadRun, Parts
+from engine.transfer.download_run import OLD_TICKET, DownloadRun, Parts
 from engine.transfer.gate import CheckTicket
 from engine.transfer.handlers import Handlers
 from engine.transfer.hash_jobs import HashJobs
@@ -182,10 +183,10 @@ class Coordinator:
                 run.download.peer_book.meet(peer)
                 run.connect()
 
-    def _lose(self, link: Link) -> None:
+    def _lose(self, link: Link, cause: Cause) -> None:
         self._links.down(link, time.monotonic())
         for file_id in link.files:
-            self._runs[file_id].lost(link)
+            self._runs[file_id].lost(link, cause)
 
     # ------------------------------------------------------------ news from the workers
 
@@ -200,7 +201,7 @@ class Coordinator:
             return
         if news.user_id != link.peer.user_id:  # pieces would be credited to, and blamed on, somebody else
             why = f"{news.user_id} answers there, not {link.peer.user_id}"
-            self._pool.send(slot, events.EndLink(news.link_id, why))
+            self._pool.send(slot, events.EndLink(news.link_id, why, "other_peer"))
         else:
             self._links.up(link)
             for file_id in link.files:
@@ -211,10 +212,10 @@ class Coordinator:
         link = self._links.find(news.link_id)
         if link is None:
             return
-        if news.is_fault:
+        if news.cause == "broke_protocol":
             for file_id in link.files:
                 self._runs[file_id].shut_out(link.peer.user_id, f"broke the protocol ({news.reason})")
-        self._lose(link)
+        self._lose(link, news.cause)
 
     @_handlers.register
     def _file_opened(self, news: events.FileOpened, slot: int) -> None:
@@ -230,15 +231,11 @@ class Coordinator:
         link, run = self._find(news)
         if link is None or run is None:
             return
-        run.lost(link)
-        link.files.discard(news.file_id)
-        if news.code in ("old_ticket", "bad_ticket"):
+        run.refused(link, news.code)
+        if news.code in OLD_TICKET:
             chore = self._loop.create_task(run.refresh_ticket(is_stale=True))
             self._chores.add(chore)
             chore.add_done_callback(self._chores.discard)
-        else:
-            until_s = time.monotonic() + self._settings.refused_delay_s
-            run.download.peer_book.refused_until_s[link.peer.thumbprint] = until_s
 
     @_handlers.register
     def _peer_has(self, news: events.PeerHas, slot: int) -> bool:
@@ -330,7 +327,7 @@ class Coordinator:
     def _worker_died(self, slot: int, how: str) -> None:
         for link in self._links:
             if link.slot == slot:
-                self._lose(link)
+                self._lose(link, "ended_here")
                 self._links.welcome_back(link.peer)
         for download in self._fetching():
             download.scheduler.check_again()

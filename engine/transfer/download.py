@@ -43,6 +43,7 @@ from engine.transfer.orders import order_for
 from engine.transfer.peer_book import PeerBook
 from engine.transfer.progress import Progress
 from engine.transfer.recheck import recheck
+from engine.transfer.status import status_of
 
 UNDER_WAY = frozenset(
     {"following", "checking", "copying", "waiting", "downloading", "no_space", "finishing"}
@@ -78,7 +79,6 @@ class Download:
         self.ticket = ""
         self.is_open = False
         self.news = asyncio.Event()
-        self.state: DownloadState = "checking"
         self.error: ShoalError | None = None
         self.verdict: ShoalError | None = None  # why it is ended from outside, if not for a pause
         self.copied_from: str | None = None
@@ -220,7 +220,6 @@ class Download:
     def end(self, state: DownloadState, error: ShoalError | None = None) -> None:
         """It ended so. The descriptors are still open."""
         self.state, self.error = state, error
-        self.progress.ended_at_s = time.monotonic()
 
     def close(self) -> None:
         """Release the descriptors, and with them the lock on the part file."""
@@ -249,6 +248,7 @@ class Download:
         self._open_on[link.link_id] = link.peer.thumbprint
         self._users[link.link_id] = link.peer.user_id
         self.peer_book.answers.opened(link.peer.thumbprint)
+        self.peer_book.reached(link.peer)
         if self.peer_book.hearsay.proved(link.peer):
             self.peer_book.peers[link.peer.thumbprint] = link.peer
 
@@ -330,9 +330,17 @@ class Download:
         if self.scheduler.is_asking:
             self._asked_at_s = now_s
         is_alone = (self.peer_book.has_looked and not self.peer_book.peers) or now_s - self._asked_at_s > _ALONE_AFTER_S
-        if self.is_fetching:
-            self.state = "waiting" if is_alone else "downloading"
+        if self.is_fetching and is_alone != (self.state == "waiting"):
+            self.progress.enter(*(("waiting", self._asked_at_s) if is_alone else ("downloading", now_s)))
         self.progress.tick(now_s)
+
+    @property
+    def state(self) -> DownloadState:
+        return self.progress.state
+
+    @state.setter
+    def state(self, state: DownloadState) -> None:
+        self.progress.enter(state, time.monotonic())
 
     @property
     def verified_bytes(self) -> int:
@@ -352,28 +360,16 @@ class Download:
         """Whether there is a scheduler that news can be for."""
         return self.state not in ("following", "checking", "copying")
 
+    def waited_s(self, now_s: float) -> float:
+        """For how long there has been nothing to ask of anyone."""
+        return now_s - self._asked_at_s
+
+    def connected_peers(self) -> set[bytes]:
+        """Thumbprints of those that have the file open for us. Several links may lead to one."""
+        return set(self._open_on.values())
+
     def status(self) -> DownloadStatus:
-        now_s = time.monotonic() if self.is_active else self.progress.ended_at_s
-        # Several links may lead to one peer.
-        peers = len(set(self._open_on.values())) if self.state == "downloading" else 0
-        return DownloadStatus(
-            group_id=self.group_id,
-            name=self.name,
-            path=str(self.target),
-            state=self.state,
-            size_bytes=self.manifest.geometry.size_bytes,
-            verified_bytes=self.progress.verified_bytes,
-            rate_bytes_per_s=self.progress.recent_rate() if self.is_active else 0.0,
-            peers_connected=peers,
-            bytes_by_peer=dict(self.progress.bytes_by_peer),
-            seconds=now_s - self.progress.started_at_s,
-            wasted_bytes=self.progress.wasted_bytes,
-            error=str(self.error) if self.error else None,
-            error_code=self.error.code if self.error else None,
-            checked_bytes=self.progress.checked_bytes,
-            check_bytes=self.progress.check_bytes,
-            copied_from=self.copied_from,
-        )
+        return status_of(self, time.monotonic())
 
 
 def _status_of(path: Path) -> os.stat_result | None:

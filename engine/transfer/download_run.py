@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import random
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from engine.errors import ShoalError, StorageError
@@ -21,11 +22,14 @@ from engine.transfer.hash_jobs import HashJobs
 from engine.transfer.links import Link, Links, PeerAddress
 from engine.transfer.local_copies import LocalCopies
 from engine.transfer.pool import Pool
+from engine.transfer.status import why_waiting
 from engine.wire.messages import GOSSIP_PEERS_MAX, Neighbour
 
 _LOOK_S = 1.0
 _TICKET_LOOK_S = 5.0
 _SETTLE_S = 2.0
+OLD_TICKET = ("old_ticket", "bad_ticket")
+"""Codes of refusals that another ticket may mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,7 @@ class DownloadRun:
     def __init__(self, download: Download, parts: Parts) -> None:
         self.download = download
         self._parts = parts
+        self._said_waiting: set[bool] = set()
 
     async def run(self) -> Stamp | None:
         """The marks of the finished file; None if it failed, and `download.error` says why."""
@@ -134,6 +139,7 @@ class DownloadRun:
                 looked_for_peers_s, look_again_in_s = now_s, look_again_in_s * 2
                 await self._find_peers()
             self.connect()
+            self._say_waiting(now_s)
             if download.verified_bytes and not has_said_some:
                 has_said_some = True
                 self._parts.directory.holding_changed(*download.swarm)
@@ -155,23 +161,42 @@ class DownloadRun:
             except TimeoutError:
                 download.look_at_part()
 
+    def _say_waiting(self, now_s: float) -> None:
+        """Once for each time that it comes to wait, and once more if it turns out to wait for something else."""
+        download = self.download
+        why = why_waiting(download, now_s)
+        if why is None:
+            self._said_waiting.clear()
+            return
+        is_alone = download.peer_book.is_alone
+        if is_alone not in self._said_waiting and (
+            is_alone or download.waited_s(now_s) >= self._parts.settings.unreached_notice_s
+        ):
+            self._said_waiting.add(is_alone)
+            self._parts.directory.notice("download_waiting", why)
+
     async def _find_peers(self) -> None:
         download = self.download
         # A running download does not need the tracker: without an answer it goes on with whom it knows.
-        with contextlib.suppress(ShoalError):
+        with self._telling_trouble():
             report = download.peer_book.answers.report(time.monotonic())
             found = await self._parts.directory.find_peers(download.group_id, download.manifest.root, report)
             download.peer_book.answers.was_told(report)
             linked = [link.peer for link in self._parts.links if download.file_id in link.files]
-            download.peer_book.peers = {peer.thumbprint: peer for peer in linked}
-            for peer in found:
-                download.peer_book.meet(peer)
-            download.peer_book.has_looked = True
+            download.peer_book.named(found, linked)
+
+    @contextlib.contextmanager
+    def _telling_trouble(self) -> Iterator[None]:
+        """What a tracker does not give just now is part of why a download waits."""
+        try:
+            yield
+        except ShoalError as error:
+            self.download.peer_book.trouble = str(error)
 
     async def refresh_ticket(self, *, is_stale: bool = False) -> None:
         """Have a ticket that holds, and show it on every link; without an answer the one we have goes on."""
         download, parts = self.download, self._parts
-        with contextlib.suppress(ShoalError):
+        with self._telling_trouble():
             ticket, download.is_open = await parts.directory.ticket_for(download.group_id, is_stale=is_stale)
             if ticket == download.ticket:
                 return
@@ -211,6 +236,7 @@ class DownloadRun:
             if not is_hint:
                 download.peer_book.answers.turned_to(peer.thumbprint, time.monotonic())
             link.files.add(download.file_id)
+            download.peer_book.trying(link.peer, time.monotonic())
             if link.is_up:
                 self.open_on(link)
 
@@ -229,8 +255,22 @@ class DownloadRun:
         order = events.OpenFile(link.link_id, self.download.file_id, self.download.ticket)
         self._parts.pool.send(link.slot, order)
 
-    def lost(self, link: Link) -> None:
-        """The link is gone, or its peer closed this file: what it was spared, since it had it, it may not have now."""
+    def lost(self, link: Link, cause: str) -> None:
+        """The link is gone: what its peer was spared, since it had it, it may not have now."""
+        self.download.peer_book.failed(link.peer, cause, time.monotonic())
+        self._forget(link)
+
+    def refused(self, link: Link, code: str) -> None:
+        """Its peer does not give this file, or not any more."""
+        download, now_s = self.download, time.monotonic()
+        download.peer_book.refused(link.peer, code, now_s)
+        self._forget(link)
+        link.files.discard(download.file_id)
+        if code not in OLD_TICKET:
+            until_s = now_s + self._parts.settings.refused_delay_s
+            download.peer_book.refused_until_s[link.peer.thumbprint] = until_s
+
+    def _forget(self, link: Link) -> None:
         if self.download.is_open_on(link):
             self._parts.pool.send_all(events.TellAgain(self.download.file_id, link.peer.thumbprint))
         self.download.lost(link)

@@ -5,6 +5,7 @@ File descriptors travel beside the message that names how many it needs (`descri
 
 from typing import ClassVar
 
+from engine.net.link_end import Cause
 from engine.transfer import endgame_events
 from engine.transfer.message import News as News
 from engine.transfer.message import Order as Order
@@ -103,6 +104,7 @@ class CloseFile(Order, tag="close_file", frozen=True):
 class EndLink(Order, tag="end_link", frozen=True):
     link_id: int
     reason: str
+    cause: Cause = "ended_here"
 
 
 class EndAllLinks(Order, tag="end_all_links", frozen=True):
@@ -211,11 +213,11 @@ class LinkUp(News, tag="link_up", frozen=True):
 
 
 class LinkDown(News, tag="link_down", frozen=True):
-    """Nothing of this link is being written any more. `is_fault`: the peer broke the protocol."""
+    """Nothing of this link is being written any more."""
 
     link_id: int
+    cause: Cause
     reason: str
-    is_fault: bool
 
 
 class FileOpened(News, tag="file_opened", frozen=True):

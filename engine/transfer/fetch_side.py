@@ -10,6 +10,7 @@ import time
 from collections.abc import Coroutine
 
 from engine.net.fetch_link import FetchLink
+from engine.net.link_end import Cause, NoLink
 from engine.net.proof import thumbprint_of
 from engine.net.tls import Identity, PeerIdentity, fetching_context
 from engine.settings import Settings
@@ -57,7 +58,7 @@ class FetchSide:
         """Hang up on those that owe bytes and sent none for so long."""
         for link in list(self._fetch_links.values()):
             if link.is_silent(timeout_s):
-                link.end(f"sent nothing for {timeout_s:g} s")
+                link.end(f"sent nothing for {timeout_s:g} s", "no_answer")
 
     # ------------------------------------------------------------ orders
 
@@ -70,12 +71,12 @@ class FetchSide:
         link = FetchLink(self, identity, order.thumbprint, self._settings.block_bytes, is_open=order.is_open)
         self._fetch_links[order.link_id], self._link_ids[link] = link, order.link_id
         if order.thumbprint == self._own_thumbprint:
-            self.link_down(link, "that is this client itself", is_fault=False)
+            self.link_down(link, "this_client", "that is this client itself")
             return
         try:
             await link.dial(order.host, order.port, self._fetching_tls, self._settings.dial_timeout_s)
-        except (OSError, TimeoutError) as error:
-            self.link_down(link, f"no link to {order.host}:{order.port}: {error or 'no answer'}", is_fault=False)
+        except NoLink as error:
+            self.link_down(link, error.cause, f"no link to {order.host}:{order.port}: {error}")
 
     @handlers.register
     def _open_file(self, order: events.OpenFile) -> None:
@@ -96,7 +97,7 @@ class FetchSide:
     @handlers.register
     def _end_link(self, order: events.EndLink) -> None:
         if order.link_id in self._fetch_links:
-            self._fetch_links[order.link_id].end(order.reason)
+            self._fetch_links[order.link_id].end(order.reason, order.cause)
 
     @handlers.register
     def _fetch(self, order: events.Fetch) -> None:
@@ -130,12 +131,12 @@ class FetchSide:
     def link_up(self, link: FetchLink, peer: PeerIdentity) -> None:
         self._channel.send(events.LinkUp(self._link_ids[link], peer.user_id))
 
-    def link_down(self, link: FetchLink, reason: str, is_fault: bool) -> None:
+    def link_down(self, link: FetchLink, cause: Cause, reason: str) -> None:
         link_id = self._link_ids.pop(link, None)
         if link_id is not None:
             del self._fetch_links[link_id]
             self._scratch.forget_link(link_id)
-            self._channel.send(events.LinkDown(link_id, reason, is_fault))
+            self._channel.send(events.LinkDown(link_id, cause, reason))
 
     def opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
         self._channel.send(events.FileOpened(self._link_ids[link], channel, bitfield))

@@ -140,6 +140,7 @@ class FetcherState(_PeerState):
     needs_proof: bool = False
     phase: Phase = Phase.GREETING
     _channels: dict[int, Geometry] = field(default_factory=dict)
+    _opening: set[int] = field(default_factory=set)
     _opened: set[int] = field(default_factory=set)
     _asked: dict[int, _Asked] = field(default_factory=dict)
     _arriving: int | None = None
@@ -147,9 +148,11 @@ class FetcherState(_PeerState):
     def opening(self, channel: int, geometry: Geometry) -> None:
         """We are about to send OPEN."""
         self._channels[channel] = geometry
+        self._opening.add(channel)
 
     def closing(self, channel: int) -> None:
         """We are about to send CLOSE, or were told CLOSED. What is still on its way for this channel is let pass."""
+        self._opening.discard(channel)
         self._opened.discard(channel)
         for asked in self._asked.values():
             if asked.channel == channel:
@@ -187,8 +190,13 @@ class FetcherState(_PeerState):
 
     @property
     def owes_answers(self) -> bool:
-        """Whether the server has something to send us, so that its silence means trouble."""
+        """Whether the server has to answer a request."""
         return bool(self._asked)
+
+    @property
+    def owes_word(self) -> bool:
+        """Whether the server has something to send us, if only its greeting, so that its silence means trouble."""
+        return bool(self._asked or self._opening) or not self.is_talking
 
     def received(self, message: Message) -> Slice | None:
         """Judge one message; for a PieceHeader, says what its bytes are. Raises RemoteProtocolError."""
@@ -222,6 +230,7 @@ class FetcherState(_PeerState):
             raise RemoteProtocolError("OPENED twice")
         if len(message.bitfield) != (geometry.piece_count + 7) // 8:
             raise RemoteProtocolError(f"a bitfield of {len(message.bitfield)} bytes for {geometry.piece_count} pieces")
+        self._opening.discard(message.channel)
         self._opened.add(message.channel)
 
     def _check_gossip(self, message: Gossip) -> None:

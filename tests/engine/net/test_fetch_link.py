@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.net.fetch_link import FetchLink
+from engine.net.link_end import Cause
 from engine.net.tls import Identity, PeerIdentity
 from engine.wire.codec import encode
 from engine.wire.link_state import CUT_BYTES
@@ -105,8 +106,8 @@ class FakeListener:
     def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
         self.news.append(("write_failed", channel, error.errno))
 
-    def link_down(self, link: FetchLink, reason: str, is_fault: bool) -> None:
-        self.news.append(("down", is_fault))
+    def link_down(self, link: FetchLink, cause: Cause, reason: str) -> None:
+        self.news.append(("down", cause))
 
 
 def a_link() -> tuple[FetchLink, FakeListener, FakeTransport]:
@@ -316,7 +317,7 @@ def test_whoever_breaks_the_protocol_is_hung_up_on_and_blamed(wrong: bytes) -> N
     feed(link, wrong)
     assert transport.is_aborted
     link.connection_lost(None)
-    assert listener.news == [("down", True)]
+    assert listener.news == [("down", "broke_protocol")]
 
 
 def test_a_goodbye_is_nobodys_fault() -> None:
@@ -324,7 +325,7 @@ def test_a_goodbye_is_nobodys_fault() -> None:
     say(link, Bye("logged out"))
     assert transport.is_aborted
     link.connection_lost(None)
-    assert listener.news == [("down", False)]
+    assert listener.news == [("down", "hung_up")]
 
 
 def test_a_server_with_another_key_than_the_tracker_named_is_not_talked_to_but_not_blamed() -> None:
@@ -336,4 +337,4 @@ def test_a_server_with_another_key_than_the_tracker_named_is_not_talked_to_but_n
     assert transport.is_aborted
     assert transport.take() == []
     link.connection_lost(None)
-    assert listener.news == [("down", False)]
+    assert listener.news == [("down", "other_peer")]

@@ -33,6 +33,7 @@ SIZE_BYTES = 4 << 20
 COURSES: dict[str, list[DownloadState]] = {
     "good.bin": ["checking", "downloading", "downloading", "complete"],
     "lonely.bin": ["waiting", "waiting", "downloading", "complete"],
+    "alone.bin": ["waiting"],
     "broken.bin": ["downloading", "failed"],
     "endless.bin": ["downloading"],
     "there.bin": ["complete"],
@@ -188,7 +189,11 @@ class FakeClient:
         shares = {"alice": done - 1024, "bob": 1024}
         error = "no peer has it any more" if state == "failed" else None
         code = "gone" if state == "failed" else None
-        return DownloadStatus(group_id, name, f"/tmp/{name}", state, SIZE_BYTES, done, 1e6, 2, shares, 2.0, error, code)
+        why = f"nobody online has {name} yet" if state == "waiting" else None
+        return DownloadStatus(
+            group_id, name, f"/tmp/{name}", state, SIZE_BYTES, done, 1e6, 2, shares, 2.0, error, code,
+            fetched_bytes=done, why_waiting=why,
+        )  # fmt: skip
 
 
 async def lines_from(lines: list[str]) -> AsyncIterator[str]:

@@ -8,6 +8,7 @@ from engine.net.tls import PeerIdentity
 from engine.storage.shared_state import SharedState
 from engine.transfer import events
 from engine.transfer.download_run import DownloadRun
+from engine.transfer.peer_book import PeerBook
 from engine.transfer.worker import Worker
 
 ANN, BOB = PeerIdentity("ann", b"a" * 32), PeerIdentity("bob", b"b" * 32)
@@ -51,6 +52,7 @@ class FakeDownload:
 
     def __init__(self, *open_on: object) -> None:
         self.open_on = list(open_on)
+        self.peer_book = PeerBook()
 
     def is_open_on(self, link: object) -> bool:
         return link in self.open_on
@@ -67,5 +69,5 @@ def test_a_peer_whose_pieces_we_do_not_see_any_more_is_told_again_and_one_we_nev
     run = DownloadRun(download, parts)
     for link in (seen, unseen, seen):
         lost: Any = link
-        run.lost(lost)
+        run.lost(lost, "hung_up")
     assert orders == [events.TellAgain(7, ANN.thumbprint)]

@@ -457,3 +457,20 @@ def test_a_channel_number_may_be_used_again_after_a_close() -> None:
     state.received(Open(1, "lab", bytes(32), ""))
     state.opened(1, GEOMETRY)
     assert state.is_open(1)
+
+
+def test_a_server_owes_a_word_until_it_greeted_and_answered_what_it_was_asked() -> None:
+    state = FetcherState()
+    assert state.owes_word
+    state.received(Hello(PROTOCOL_VERSION, Role.SERVER))
+    assert not state.owes_word
+    state.opening(1, GEOMETRY)
+    state.opening(2, GEOMETRY)
+    state.opening(3, GEOMETRY)
+    state.received(Opened(1, b"\xe0"))
+    state.received(Refused(2, "not_shared", ""))
+    assert state.owes_word
+    state.closing(3)
+    assert not state.owes_word
+    state.asking(Request(1, 1, 0, 0, (0,)))
+    assert state.owes_word

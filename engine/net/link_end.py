@@ -1,0 +1,49 @@
+"""Why there is no link to a peer, or not any more: one word for programs beside the sentence for people. Pure.
+
+Invariant: the word is one of `Cause`, whatever the other side said.
+Not for: why a peer that was reached does not give a file (its own code for that comes with its refusal).
+"""
+
+import errno
+import ssl
+from typing import Literal
+
+Cause = Literal[
+    "refused", "timed_out", "no_route", "no_answer", "tls_failed", "wrong_clock", "other_peer", "broke_protocol",
+    "hung_up", "this_client", "ended_here", "failed_here",
+]  # fmt: skip
+"""refused: nobody listens at the address. timed_out: nothing comes back from it. no_route: the network leads nowhere.
+no_answer: somebody is there, but says nothing. tls_failed: not a member of this authority, or it takes us for none.
+wrong_clock: certificates are not valid now. other_peer: another key or account answers. hung_up: it ended the link, or
+the network did. this_client: the address leads here. ended_here: we did. failed_here: this machine cannot dial."""
+
+_NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL})
+_NOT_VALID_NOW = frozenset({9, 10})
+"""X509_V_ERR_CERT_NOT_YET_VALID, X509_V_ERR_CERT_HAS_EXPIRED."""
+_THEY_SAY_EXPIRED = "SSLV3_ALERT_CERTIFICATE_EXPIRED"
+
+
+class NoLink(Exception):
+    """Dialling came to nothing; `str()` says what happened."""
+
+    def __init__(self, cause: Cause, reason: str) -> None:
+        super().__init__(reason)
+        self.cause = cause
+
+
+def cause_of(error: BaseException, *, is_connected: bool) -> Cause:
+    """Of what a socket raised. `is_connected`: somebody accepted the connection before that."""
+    match error:
+        case ConnectionRefusedError():
+            return "refused"
+        case TimeoutError():
+            return "no_answer" if is_connected else "timed_out"
+        case ssl.SSLCertVerificationError():
+            return "wrong_clock" if error.verify_code in _NOT_VALID_NOW else "tls_failed"
+        case ssl.SSLEOFError() | ssl.SSLZeroReturnError() | ConnectionError():
+            return "hung_up"
+        case ssl.SSLError():
+            return "wrong_clock" if getattr(error, "reason", "") == _THEY_SAY_EXPIRED else "tls_failed"
+        case OSError() if error.errno in _NO_ROUTE:
+            return "no_route"
+    return "hung_up" if is_connected else "failed_here"
