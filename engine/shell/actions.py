@@ -29,6 +29,8 @@ from engine.shell.safe_text import identifier, name
 if TYPE_CHECKING:
     from engine.client import Client
 
+_TIMEOUT_S_MAX = 1e9
+
 AskPassword = Callable[[str], Awaitable[str]]
 
 
@@ -190,7 +192,10 @@ async def upload_file(context: Context, file_path: str, group_id: str) -> Result
     return Result(sentences.uploaded(report), to_builtins(report))
 
 
-async def download_file(context: Context, group_id: str, file_name: str, destination_path: str) -> Result:
+async def download_file(
+    context: Context, group_id: str, file_name: str, destination_path: str, *, timeout: str | None = None
+) -> Result:
+    give_up_at_s = monotonic() + _timeout_s(timeout) if timeout is not None else None
     on_progress, end_progress = _reading(context, "download_file", group_id, file_name, "checking")
     try:
         # As text, since a path object forgets the slash at its end, by which a user says "a folder".
@@ -200,7 +205,7 @@ async def download_file(context: Context, group_id: str, file_name: str, destina
         end_progress()
     if status.state == "complete":
         return Result(sentences.already_there(status), to_builtins(status))
-    return await finish_download(context.client, context.output, status)
+    return await finish_download(context.client, context.output, status, give_up_at_s)
 
 
 async def show_downloads(context: Context) -> Result:
@@ -237,6 +242,17 @@ async def show_help(context: Context, command_name: str | None = None) -> Result
 
 async def leave(context: Context) -> Result:
     return Result("")
+
+
+def _timeout_s(typed: str) -> float:
+    """Raises LocalError (code "usage")."""
+    try:
+        timeout_s = float(typed)
+    except ValueError:
+        timeout_s = -1.0
+    if not 0 <= timeout_s <= _TIMEOUT_S_MAX:
+        raise LocalError(f"--timeout takes a number of seconds, not {name(typed)}", "usage")
+    return timeout_s
 
 
 def _reading(

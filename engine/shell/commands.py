@@ -7,7 +7,9 @@ Invariant: an Invocation has as many arguments as its command takes.
 Not for: what a command does (actions, under the same names).
 """
 
+from collections.abc import Mapping
 from difflib import get_close_matches
+from types import MappingProxyType
 from typing import NamedTuple
 
 from engine.errors import LocalError
@@ -15,7 +17,9 @@ from engine.shell.lines import is_plain_comment
 
 
 class Command(NamedTuple):
-    """`parameters`: a name in angle brackets each; one in square brackets may be left out."""
+    """`parameters`: a name in angle brackets each; one in square brackets may be left out. `options`: what may stand
+    anywhere behind the command as `--name VALUE` or `--name=VALUE`; by name, what the value is.
+    """
 
     name: str
     parameters: tuple[str, ...]
@@ -23,10 +27,12 @@ class Command(NamedTuple):
     details: str = ""
     is_long: bool = False
     """May take as long as a file is large: at the prompt it goes on in the background."""
+    options: Mapping[str, str] = MappingProxyType({})
 
     @property
     def usage(self) -> str:
-        return " ".join((self.name, *self.parameters))
+        options = (f"[--{option} {value}]" for option, value in self.options.items())
+        return " ".join((self.name, *self.parameters, *options))
 
     @property
     def most_words(self) -> int:
@@ -40,6 +46,7 @@ class Command(NamedTuple):
 class Invocation(NamedTuple):
     command: Command
     arguments: list[str]
+    options: Mapping[str, str] = MappingProxyType({})
 
 
 _ALL = (
@@ -149,8 +156,10 @@ _ALL = (
         "The destination is a folder or the path of the new file. A file that is there already is never overwritten: "
         "it is refused, unless it is this very file, which is then verified and shared. If nobody online has the file, "
         "the download waits and starts by itself. While it runs you serve the pieces that you have, and afterwards "
-        "the whole.",
+        "the whole. With --timeout the command fails when the file is not complete after so many seconds; the download "
+        "goes on while the client runs, and the same command or the next login goes on with it later.",
         is_long=True,
+        options={"timeout": "SECONDS"},
     ),
     Command(
         "show_downloads",
@@ -187,6 +196,7 @@ def parse(words: list[str], comment: str = "") -> Invocation:
     """
     name, *arguments = _without_prefix(words)
     command = find_command(name)
+    arguments, options = _without_options(command, arguments)
     fits = command.fewest_words <= len(arguments) <= command.most_words
     if comment and len(arguments) < command.most_words and not (fits and is_plain_comment(comment)):
         raise LocalError(
@@ -200,7 +210,7 @@ def parse(words: list[str], comment: str = "") -> Invocation:
             f"Usage: {command.usage} (quote a name that has spaces in it)",
             code="usage",
         )
-    return Invocation(command, arguments)
+    return Invocation(command, arguments, options)
 
 
 def find_command(name: str) -> Command:
@@ -225,6 +235,23 @@ def _without_prefix(words: list[str]) -> list[str]:
     if tuple(words[:2]) != _PREFIXED:
         raise LocalError("usage: requests list_requests <group_id>", code="usage")
     return words[1:]
+
+
+def _without_options(command: Command, words: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The other words, and the options by name; raises LocalError (code "usage")."""
+    arguments: list[str] = []
+    options: dict[str, str] = {}
+    rest = iter(words)
+    for word in rest:
+        option, equals, value = word.removeprefix("--").partition("=")
+        if not word.startswith("--") or option not in command.options:
+            arguments.append(word)
+            continue
+        given = value if equals else next(rest, None)
+        if given is None or option in options:
+            raise LocalError(f"--{option} takes one {command.options[option]}. Usage: {command.usage}", code="usage")
+        options[option] = given
+    return arguments, options
 
 
 def _amount(command: Command) -> str:

@@ -8,6 +8,7 @@ Not for: starting or stopping downloads (actions).
 """
 
 import asyncio
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from msgspec import to_builtins
@@ -25,9 +26,13 @@ OVER: frozenset[DownloadState] = frozenset({"complete", "failed", "cancelled"})
 _LOOK_EVERY_S = 0.2
 
 
-async def finish_download(client: "Client", output: Output, status: DownloadStatus) -> Result:
-    """Returns when the download is complete; raises ShoalError if it ended in any other way."""
-    final = await _watch(client, output, status)
+async def finish_download(
+    client: "Client", output: Output, status: DownloadStatus, give_up_at_s: float | None = None
+) -> Result:
+    """Returns when the download is complete; raises ShoalError if it ended in any other way, or is not by then
+    (time.monotonic()).
+    """
+    final = await _watch(client, output, status, give_up_at_s)
     if final.state == "cancelled":
         raise LocalError(f"the download of {name(final.name)} was cancelled", code="cancelled")
     if final.state == "paused":
@@ -38,7 +43,10 @@ async def finish_download(client: "Client", output: Output, status: DownloadStat
     return Result(sentences.downloaded(final), to_builtins(final))
 
 
-async def _watch(client: "Client", output: Output, status: DownloadStatus) -> DownloadStatus:
+async def _watch(
+    client: "Client", output: Output, status: DownloadStatus, give_up_at_s: float | None
+) -> DownloadStatus:
+    """Until it is over; raises LocalError when time is (code "timeout")."""
     over = asyncio.ensure_future(client.wait_download(status.group_id, status.name))
     said: DownloadState = "downloading"
     try:
@@ -48,8 +56,11 @@ async def _watch(client: "Client", output: Output, status: DownloadStatus) -> Do
                 _say_state(output, status)
             if status.state not in OVER and (status.state not in ("checking", "copying") or status.check_bytes):
                 output.progress(_progress(status))
-            await asyncio.wait({over}, timeout=_LOOK_EVERY_S)
+            left_s = give_up_at_s - monotonic() if give_up_at_s is not None else _LOOK_EVERY_S
+            await asyncio.wait({over}, timeout=max(0.0, min(left_s, _LOOK_EVERY_S)))
             status = _now(client, status)
+            if left_s <= 0 and not over.done():
+                raise LocalError(sentences.not_in_time(status), code="timeout")
         return over.result()
     finally:
         over.cancel()
@@ -65,10 +76,7 @@ def _now(client: "Client", last: DownloadStatus) -> DownloadStatus:
 
 def _say_state(output: Output, status: DownloadStatus) -> None:
     file = name(status.name)
-    if status.state == "waiting":
-        text = f"nobody online has {file} yet; the download starts by itself when someone comes"
-        output.notice(Notice("download_waiting", text))
-    elif status.state == "following":
+    if status.state == "following":
         leader = name(status.copied_from or "")
         text = f"{file} has the same content as {leader}, which is being downloaded; it is copied when that is complete"
         output.notice(Notice("download_following", text))

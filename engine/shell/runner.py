@@ -43,7 +43,7 @@ class Runner:
     async def run(self, invocation: Invocation) -> bool:
         """True if the command succeeded."""
         name = invocation.command.name
-        return await self.report(name, ACTIONS[name](self.context, *invocation.arguments))
+        return await self.report(name, ACTIONS[name](self.context, *invocation.arguments, **invocation.options))
 
     async def report(self, command: str, work: Awaitable[Result]) -> bool:
         """Says what comes of the work; true if it succeeded."""

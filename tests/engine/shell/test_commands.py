@@ -23,7 +23,10 @@ def test_every_command_takes_as_many_words_as_its_usage_says(command: Command) -
 def test_every_command_has_an_action_that_takes_its_words() -> None:
     assert ACTIONS.keys() == COMMANDS.keys()
     for name, action in ACTIONS.items():
-        _context, *parameters = inspect.signature(action).parameters.values()
+        _context, *words = inspect.signature(action).parameters.values()
+        parameters = [word for word in words if word.kind is not inspect.Parameter.KEYWORD_ONLY]
+        options = {word.name for word in words} - {word.name for word in parameters}
+        assert options == COMMANDS[name].options.keys(), name
         needed = sum(parameter.default is inspect.Parameter.empty for parameter in parameters)
         assert (needed, len(parameters)) == (COMMANDS[name].fewest_words, COMMANDS[name].most_words), name
 
@@ -44,3 +47,26 @@ def test_other_ways_to_type_a_command() -> None:
 def test_a_mistake_is_answered_with_a_way_out(words: list[str], hint: str) -> None:
     with pytest.raises(LocalError, match=hint):
         parse(words)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "download_file lab f.bin . --timeout 5",
+        "download_file --timeout 5 lab f.bin .",
+        "download_file lab f.bin --timeout=5 .",
+    ],
+)
+def test_an_option_may_stand_anywhere_behind_its_command(line: str) -> None:
+    _, arguments, options = parse(line.split())
+    assert (arguments, options) == (["lab", "f.bin", "."], {"timeout": "5"})
+
+
+@pytest.mark.parametrize("end", ["--timeout", "--timeout 5 --timeout 6"])
+def test_an_option_takes_one_value_once(end: str) -> None:
+    with pytest.raises(LocalError, match="--timeout takes one SECONDS"):
+        parse(f"download_file lab f.bin . {end}".split())
+
+
+def test_what_is_no_option_of_a_command_is_a_word_of_it() -> None:
+    assert parse(["stop_share", "lab", "--timeout"]).arguments == ["lab", "--timeout"]

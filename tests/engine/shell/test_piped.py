@@ -76,13 +76,17 @@ async def test_a_download_is_followed_to_its_end(bench: "Bench") -> None:
 
 
 async def test_a_download_that_waits_or_fails_says_so(bench: "Bench") -> None:
-    await bench.run(*LOGIN, "download_file lab lonely.bin .", "download_file lab broken.bin .", "show_downloads")
+    await bench.run(*LOGIN, "download_file lab alone.bin . --timeout 0", "download_file lab broken.bin .")
     assert bench.err.getvalue().splitlines() == [
-        "note: nobody online has lonely.bin yet; the download starts by itself when someone comes",
+        "error: alone.bin did not arrive in time: 25 % is here; nobody online has alone.bin yet. The download goes on "
+        "while this client runs, and the same command or the next login goes on with it later",
         "error: no peer has it any more",
     ]
-    failed = "[F]  lab  broken.bin  25 %   of 4.0 MiB  -  2 peers  failed: no peer has it any more\n"
-    assert bench.out.getvalue().endswith(failed)
+    await bench.run("show_downloads")
+    waiting, failed = bench.out.getvalue().splitlines()[-2:]
+    assert waiting.startswith("[W]")
+    assert waiting.endswith("waiting: nobody online has alone.bin yet")
+    assert failed == "[F]  lab  broken.bin  25 %  of 4.0 MiB  -  2 peers  failed: no peer has it any more"
 
 
 async def test_a_target_that_is_there_already_is_checked_in_sight(bench: "Bench") -> None:
@@ -110,6 +114,21 @@ async def test_json_has_the_fields_that_are_documented(json_bench: "Bench") -> N
         "sharers_online": 1,
     }
     assert (downloaded["state"], downloaded["bytes_by_peer"]["bob"]) == ("complete", 1024)
+
+
+@pytest.mark.parametrize("typed", ["soon", "-1", "nan", "1e10"])
+async def test_a_time_that_is_none_is_refused_before_anything_begins(json_bench: "Bench", typed: str) -> None:
+    await json_bench.run(*LOGIN, f"download_file lab good.bin . --timeout {typed}")
+    assert json_bench.records[-1]["error"]["code"] == "usage"
+    assert not json_bench.client.destinations
+
+
+async def test_what_does_not_arrive_in_time_is_an_error_and_goes_on(json_bench: "Bench") -> None:
+    await json_bench.run(*LOGIN, "download_file lab endless.bin . --timeout 0", "show_downloads")
+    refused, shown = json_bench.records[-2:]
+    assert (refused["ok"], refused["error"]["code"]) == (False, "timeout")
+    assert [each["state"] for each in shown["downloads"]] == ["downloading"]
+    assert json_bench.runner.has_failed
 
 
 async def test_json_errors_have_a_code(json_bench: "Bench") -> None:

@@ -43,13 +43,22 @@ def black_hole() -> Iterator[int]:
         for filler in fillers:
             filler.setblocking(False)
             filler.connect_ex(server.getsockname())
-        yield server.getsockname()[1]
-        for filler in fillers:
-            filler.close()
+        try:
+            yield server.getsockname()[1]
+        finally:
+            for filler in fillers:
+                filler.close()
 
 
 def waiting_for(download: Download) -> dict[str, UnreachedPeer]:
     return {each.user_id: each for each in download.status().waiting_for}
+
+
+def named(leecher: Node, download: Download, peer: PeerAddress) -> None:
+    """By the tracker, from now on, and at this address only."""
+    others = [each for each in leecher.directory.peers if each.thumbprint != peer.thumbprint]
+    leecher.directory.peers = [*others, peer]
+    leecher.coordinator.peer_joined("lab", download.manifest.root, peer)
 
 
 async def lonely(world: World) -> tuple[Node, Node, Download]:
@@ -68,7 +77,7 @@ async def test_it_says_whom_it_tried_at_which_address_and_what_came_back(world: 
         places = {"refused": refusing, "no_answer": mute, "timed_out": hole, "other_peer": seeder.listener.port}
         for user_id, port in places.items():
             member = world.club.member(user_id)
-            leecher.coordinator.peer_joined("lab", download.manifest.root, member.at(port))
+            named(leecher, download, member.at(port))
         await until(
             lambda: {user_id: each.cause for user_id, each in waiting_for(download).items()}
             == {user_id: user_id for user_id in places}
@@ -90,9 +99,9 @@ async def test_it_says_whom_it_tried_at_which_address_and_what_came_back(world: 
 async def test_whoever_is_reached_at_last_ends_the_waiting(world: World) -> None:
     seeder, leecher, download = await lonely(world)
     with nobody() as port:
-        leecher.coordinator.peer_joined("lab", download.manifest.root, seeder.member.at(port))
+        named(leecher, download, seeder.member.at(port))
         await until(lambda: "refused" in {each.cause for each in download.status().waiting_for})
-    leecher.coordinator.peer_joined("lab", download.manifest.root, seeder.member.at(seeder.listener.port))
+    named(leecher, download, seeder.member.at(seeder.listener.port))
     await until(lambda: download.state == "complete")
     status = download.status()
     assert (status.waiting_for, status.why_waiting) == ((), None)
@@ -107,7 +116,7 @@ async def test_who_shares_something_else_or_does_not_believe_the_ticket_is_told_
     other, strict = await world.node("other"), await world.node("strict")
     strict.coordinator.raise_epoch("lab", 7, "somebody")
     for node in (other, strict):
-        leecher.coordinator.peer_joined("lab", download.manifest.root, node.member.at(node.listener.port))
+        named(leecher, download, node.member.at(node.listener.port))
     await until(
         lambda: {user_id: each.cause for user_id, each in waiting_for(download).items()}
         == {"other": "not_shared", "strict": "ticket_refused"}
@@ -118,7 +127,7 @@ async def test_somebody_who_has_no_more_than_we_have_is_named_as_such(world: Wor
     _, leecher, download = await lonely(world)
     other = await world.node("other")
     other.fetch(world.folder / "other.bin", download.manifest)
-    leecher.coordinator.peer_joined("lab", download.manifest.root, other.member.at(other.listener.port))
+    named(leecher, download, other.member.at(other.listener.port))
     await until(lambda: [each.cause for each in download.status().waiting_for] == ["nothing_new"])
 
 
@@ -142,8 +151,8 @@ async def test_an_address_that_answers_and_says_nothing_is_not_waited_for_withou
     """The greeting of an open link had no limit: the link was there for ever, and nobody else was dialled."""
     _, leecher, download = await lonely(world)
     with silence() as port:
-        named = PeerAddress("mute", "127.0.0.1", port, b"m" * 32)
-        leecher.coordinator.peer_joined("lab", download.manifest.root, named)
+        mute = PeerAddress("mute", "127.0.0.1", port, b"m" * 32)
+        named(leecher, download, mute)
         async with asyncio.timeout(10):
             while not leecher.lost_links:
                 await asyncio.sleep(0.01)
