@@ -17,14 +17,17 @@ from bench.report import FIGURE_HEADER, Figure, Section, table
 FOLDER = ROOT / "bench"
 
 _METHOD = """\
-Everything ran on one machine over loopback, sender and receiver sharing its cores. Contestants take turns
-(A B C A B C …) after one round of warm-up in which the copies are compared byte by byte and memory is watched; ratios
-are taken between neighbours of one round, and their median is shown. CPU seconds are of whole process trees, user and
-system; memory is USS, what would be freed if the tree ended. Directly before every fetch, of every contestant alike, a
-scratch file of the same size is written into the destination's folder and deleted: memory of a virtual machine is slow
-(about 1 s/GB) when it is touched for the first time. Outputs are deleted after each fetch. A goal that was missed stays
-in the table. `python -m bench` lists the single runs and their options;
-each names the command it was made with, and `--record` puts a single run's figures in place of its last."""
+Everything ran on one machine over loopback, sender and receiver sharing its cores. Contestants take turns (A B C A B C
+…) after one round of warm-up in which the copies are compared byte by byte and memory is watched; ratios are taken
+between neighbours of one round, and their median is shown. CPU seconds are of whole process trees, user and system;
+memory is USS, what would be freed if the tree ended. Directly before every fetch, of every contestant alike, a scratch
+file of the same size is written into the destination's folder and deleted: memory of a virtual machine is slow (about 1
+s/GB) when it is touched for the first time. Clients of Shoal are the program as people start it (`cli.py`, its
+defaults, so a worker for each core and two at least), but for these: the leecher of `small`, the far seeder of
+`distance` and the two that `faults` compares for the cost of the journal are the Python API with its defaults, and all
+clients of `swarm` are the Python API with one worker each. Outputs are deleted after each fetch. A goal that was missed
+stays in the table. `python -m bench` lists the single runs and their options; each names the command it was made with,
+and `--record` puts a single run's figures in place of its last."""
 
 
 

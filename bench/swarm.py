@@ -1,11 +1,12 @@
 """Real swarms: clients in network namespaces with shaped links, and libtorrent over the same links. Needs root.
 
 One origin, N leechers that begin at once, every host with so many Mbit/s up and down, TCP with cubic; Shoal sealed,
-from the command to the synced and named file, and libtorrent by turns. The bound is size / goodput · (1 + log2(N + 1) /
-pieces): nobody can have the last piece before the origin has sent everything once and it has doubled through the swarm;
-goodput is that of one plain TCP stream over such a link. Between two courses the origin is left alone until it counts
-anew what it sends. Then, Shoal alone: one leecher at a tenth of the rate; an origin that is killed when every piece is
-out once; a seeder that goes silent while the last pieces are under way.
+from the command to the synced and named file, and libtorrent by turns. Each of Shoal's clients is the Python API with
+one worker, where the program takes one a core: the cores of this machine carry the whole swarm. The bound is size /
+goodput · (1 + log2(N + 1) / pieces): nobody can have the last piece before the origin has sent everything once and it
+has doubled through the swarm; goodput is that of one plain TCP stream over such a link. Between two courses the origin
+is left alone until it counts anew what it sends. Then, Shoal alone: one leecher at a tenth of the rate; an origin that
+is killed when every piece is out once; a seeder that goes silent while the last pieces are under way.
 Not for: what a swarm of hundreds does; that is simulated.
 """
 
