@@ -176,6 +176,7 @@ async def list_files(context: Context, group_id: str) -> Result:
             "root": entry.root.hex(),
             "publisher": entry.publisher,
             "sharers_online": entry.sharers_online,
+            "partial_online": entry.partial_online,
         }
         for entry in entries
     ]

@@ -139,7 +139,7 @@ _ALL = (
     Command(
         "list_files",
         ("<group_id>",),
-        "files of a group: size and how many share it now",
+        "files of a group: size, and how many online have all or a part of it",
     ),
     Command(
         "upload_file",

@@ -112,9 +112,15 @@ def groups(entries: "Sequence[GroupEntry]") -> str:
 def files(group_id: str, entries: "Sequence[FileEntry]") -> str:
     if not entries:
         return f"there are no files in {identifier(group_id)} yet; upload_file shares one"
-    rows = [("FILE", "SIZE", "SHARERS ONLINE", "PUBLISHED BY")]
+    rows = [("FILE", "SIZE", "SHARERS ONLINE", "WITH A PART", "PUBLISHED BY")]
     rows += [
-        (name(entry.name), figures.size(entry.size_bytes), str(entry.sharers_online), identifier(entry.publisher))
+        (
+            name(entry.name),
+            figures.size(entry.size_bytes),
+            str(entry.sharers_online),
+            str(entry.partial_online),
+            identifier(entry.publisher),
+        )
         for entry in entries
     ]
     return table(rows)

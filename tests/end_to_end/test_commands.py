@@ -335,13 +335,15 @@ def test_a_download_needs_a_file_and_a_folder(lab: Lab) -> None:
 def test_a_download_of_nobodys_waits_and_starts_by_itself(lab: Lab) -> None:
     file = lab.world.new_file()
     dan = lab.world.join_in("dan")
-    group = lab.world.new_group(dan, (lab.bob, "bob"))
+    group = lab.world.new_group(dan, (lab.bob, "bob"), (lab.ann, "ann"))
     upload(dan, file, group)
     dan.expect("logout")
     target = lab.world.new_folder()
     lab.bob.notices.clear()
     lab.bob.send(f"download_file {group} data.bin {target}")
     assert "data.bin" in lab.bob.wait_notice("download_waiting")["message"]
+    (listed,) = lab.ann.expect(f"list_files {group}")["files"]
+    assert (listed["sharers_online"], listed["partial_online"]) == (0, 0), "bob has nothing yet"
     login(dan, "dan")
     report = lab.bob.result(timeout_s=10)
     assert (report["ok"], report["bytes_by_peer"]) == (True, {"dan": 1000})

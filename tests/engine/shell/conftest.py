@@ -127,7 +127,7 @@ class FakeClient:
     async def list_files(self, group_id: str) -> list[FileEntry]:
         self._require_login()
         names = [*COURSES, "with space.bin", "evil\x1b[2J.bin"]
-        return [FileEntry(name, SIZE_BYTES, bytes(range(32)), "alice", 1) for name in names]
+        return [FileEntry(name, SIZE_BYTES, bytes(range(32)), "alice", 1, 2) for name in names]
 
     async def upload_file(
         self, path: Path, group_id: str, on_progress: Callable[[int, int], None] | None = None

@@ -112,6 +112,7 @@ async def test_json_has_the_fields_that_are_documented(json_bench: "Bench") -> N
         "root": bytes(range(32)).hex(),
         "publisher": "alice",
         "sharers_online": 1,
+        "partial_online": 2,
     }
     assert (downloaded["state"], downloaded["bytes_by_peer"]["bob"]) == ("complete", 1024)
 
