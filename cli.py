@@ -32,12 +32,17 @@ def _run(streams: "StandardStreams") -> int:
             host = str(ip_address(host[1:-1] if host.startswith("[") and host.endswith("]") else host))
         except ValueError:
             host = ""
-        if not host or not (port.isascii() and port.isdigit() and 1 <= int(port) <= 65535):
+        if not host or not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
             raise argparse.ArgumentTypeError(
                 f"{text!r} is not an address to serve on; write IP:PORT, as in 127.0.0.1:7001 or [::1]:7001, "
                 "with a port from 1 to 65535"
             )
         return host, int(port)
+
+    def path(text: str) -> Path:
+        if not text:
+            raise argparse.ArgumentTypeError("it is empty; give a path")
+        return Path(text)
 
     parser = argparse.ArgumentParser(
         prog="shoal",
@@ -49,11 +54,11 @@ def _run(streams: "StandardStreams") -> int:
         "address", type=address, metavar="IP:PORT", help="where this client serves others; [IP]:PORT for IPv6"
     )
     parser.add_argument(
-        "tracker_info", type=Path, metavar="tracker_info.txt", help="the trackers, one a line: ip port [fingerprint]"
+        "tracker_info", type=path, metavar="tracker_info.txt", help="the trackers, one a line: ip port [fingerprint]"
     )
     parser.add_argument(
         "--state",
-        type=Path,
+        type=path,
         metavar="DIR",
         help="where keys, shares and history are kept (default: under your state folder, by IP:PORT)",
     )

@@ -40,7 +40,7 @@ from engine.transfer import fork_folder
 from engine.transfer.coordinator import Coordinator
 from engine.upkeep import Upkeep
 from tracker import protocol, tickets
-from tracker.addresses import BadTrackerInfo, TrackerAddress, parse_tracker_info
+from tracker.addresses import INFO_BYTES_MAX, BadTrackerInfo, TrackerAddress, parse_tracker_info
 from tracker.names import BadName, check_file_name, check_id, check_new_id
 from tracker.protocol import AuditEntry, FileEntry, GroupEntry
 
@@ -370,10 +370,11 @@ def _invite(value: str) -> bytes:
 
 def _read_tracker_info(path: Path) -> list[TrackerAddress]:
     try:
-        return parse_tracker_info(path.read_text())
+        with path.open("rb") as file:
+            return parse_tracker_info(file.read(INFO_BYTES_MAX + 1))
     except OSError as error:
-        raise LocalError(f"cannot read {path}: {error.strerror}", "bad_trackers") from error
-    except (BadTrackerInfo, UnicodeDecodeError) as error:
+        raise LocalError(f"cannot read {path}: {error.strerror}; it lists the trackers", "bad_trackers") from error
+    except BadTrackerInfo as error:
         raise LocalError(f"{path}: {error}", "bad_trackers") from error
 
 

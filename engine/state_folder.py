@@ -10,8 +10,14 @@ from engine.errors import LocalError
 
 
 def default_folder(host: str, port: int) -> Path:
-    """Clients on one machine are told apart by where they serve."""
-    return platformdirs.user_state_path("shoal") / "clients" / f"{host.replace(':', '_')}_{port}"
+    """Clients on one machine are told apart by where they serve. Raises LocalError where there is no home."""
+    try:
+        folder = platformdirs.user_state_path("shoal")
+    except RuntimeError:
+        raise LocalError(
+            "there is no home folder to keep the state in; set HOME, or give a folder with --state"
+        ) from None
+    return folder / "clients" / f"{host.replace(':', '_')}_{port}"
 
 
 class StateFolder:
@@ -23,8 +29,14 @@ class StateFolder:
         try:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except (FileExistsError, NotADirectoryError):
+            raise LocalError(
+                f"the state folder {path} cannot be made: a file is in its place; choose another with --state"
+            ) from None
         except OSError as error:
-            raise LocalError(f"cannot use the state folder {path}: {error.strerror}; see --state") from error
+            raise LocalError(
+                f"cannot use the state folder {path}: {error.strerror}; choose another with --state"
+            ) from error
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

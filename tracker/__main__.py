@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 
 from tracker import keeping, people
-from tracker.addresses import BadTrackerInfo, TrackerAddress, fingerprint_of, parse_tracker_info
+from tracker.addresses import INFO_BYTES_MAX, BadTrackerInfo, TrackerAddress, fingerprint_of, parse_tracker_info
 from tracker.invites import add_invite
 from tracker.keyring import load_keyring
 from tracker.passwords import Passwords
@@ -60,7 +60,9 @@ def _main(streams: StandardStreams) -> int:
 
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tracker", description="Runs one tracker.")
-    parser.add_argument("tracker_info", type=Path, help="file with one tracker a line: ip port [sha256:fingerprint]")
+    parser.add_argument(
+        "tracker_info", type=keeping.path, help="file with one tracker a line: ip port [sha256:fingerprint]"
+    )
     parser.add_argument("tracker_no", type=_positive, help="which of them this is, counted from 1")
     keeping.add_state(parser)
     parser.add_argument(
@@ -83,24 +85,21 @@ def _parse_arguments() -> argparse.Namespace:
 
 
 def _positive(word: str) -> int:
-    number = int(word)
-    if number < 1:
-        raise ValueError
-    return number
+    if not (word.isascii() and word.isdigit() and len(word) <= 9 and int(word)):
+        raise argparse.ArgumentTypeError(f"{word!r} is not the number of a tracker: 1 for the first of the file")
+    return int(word)
 
 
 def _ticket_life(word: str) -> float:
-    seconds = float(word)
-    if not 1 <= seconds <= TICKET_LIFE_S:
-        raise ValueError
-    return seconds
+    return keeping.seconds(word, 1, TICKET_LIFE_S)
 
 
 def _read_address(path: Path, tracker_no: int) -> TrackerAddress:
     try:
-        addresses = parse_tracker_info(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise CannotStart(f"{path} cannot be read: {error}") from error
+        with path.open("rb") as file:
+            addresses = parse_tracker_info(file.read(INFO_BYTES_MAX + 1))
+    except OSError as error:
+        raise CannotStart(f"cannot read {path}: {error.strerror}; it lists the trackers") from error
     except BadTrackerInfo as error:
         raise CannotStart(f"{path}: {error}") from error
     if tracker_no > len(addresses):

@@ -3,7 +3,9 @@
 tracker_info.txt names one tracker a line. Its optional third column pins the authority of the tracker, so a client
 needs no trust on first use. Errors name the line, since the file is written by hand.
 
-Not here: resolving or dialling anything.
+It may come from any editor on any system: a byte order mark, every kind of line end, tabs, `ip:port` beside `ip port`.
+
+Not here: reading the file; resolving or dialling anything.
 """
 
 import hashlib
@@ -15,7 +17,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 LINE_SHAPE = "ip port [sha256:64 hex digits]"
+INFO_BYTES_MAX = 1 << 20
+"""More is not read: what was named may be a disk image, or a device that never ends."""
 
+_BYTE_ORDER_MARK = "\ufeff"
+_PLACE = re.compile(r"(\[[^\]]*\]|[^:\[\]]+):([^:]+)")
+"""`ip:port` or `[ip]:port`. Without brackets, what has more than one colon is an IPv6 address."""
 _FINGERPRINT = re.compile(r"sha256:[0-9a-f]{64}")
 _HOST_NAME = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?<!-)(\.(?!-)[A-Za-z0-9-]{1,63}(?<!-))*\.?")
 
@@ -35,12 +42,12 @@ class BadTrackerInfo(ValueError):
     """Says which line of tracker_info.txt is wrong, why, and what a line looks like."""
 
 
-def parse_tracker_info(text: str) -> list[TrackerAddress]:
+def parse_tracker_info(data: bytes) -> list[TrackerAddress]:
     """All trackers of the file, in its order: the n-th is tracker n. Raises BadTrackerInfo."""
     addresses: list[TrackerAddress] = []
     line_of: dict[tuple[str, int], int] = {}
-    for line_number, line in enumerate(text.splitlines(), start=1):
-        words = line.partition("#")[0].split()
+    for line_number, line in enumerate(_text_of(data).splitlines(), start=1):
+        words = line.strip(_BYTE_ORDER_MARK).partition("#")[0].split()
         if not words:
             continue
         try:
@@ -105,7 +112,22 @@ def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     return address
 
 
+def _text_of(data: bytes) -> str:
+    if len(data) > INFO_BYTES_MAX:
+        raise BadTrackerInfo(f"line 1: it has more than {INFO_BYTES_MAX} bytes, so it is no list of trackers")
+    try:
+        text, end = data.decode(), data.find(b"\0")
+    except UnicodeDecodeError as error:
+        text, end = "", error.start
+    if end >= 0:  # a zero byte is how UTF-16 without a byte order mark looks
+        line_number = data.count(b"\n", 0, end) + 1
+        raise BadTrackerInfo(f"line {line_number}: it is not UTF-8 text; save the file as UTF-8")
+    return text
+
+
 def _parse_words(words: list[str]) -> TrackerAddress:
+    if place := _PLACE.fullmatch(words[0]):
+        words = [place[1], place[2], *words[1:]]
     if len(words) == 1:
         raise ValueError(f"{words[0]!r} has no port after it")
     if len(words) > 3:

@@ -35,10 +35,36 @@ COMMANDS = {
 def add_state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state",
-        type=Path,
-        default=platformdirs.user_state_path("shoal") / "tracker",
+        type=path,
+        default=_default_state(),
         help="folder of the database, shared by all trackers of this machine (default: %(default)s)",
     )
+
+
+def path(word: str) -> Path:
+    """Of an option. An empty one is a variable that is not set, not the current folder."""
+    if not word:
+        raise argparse.ArgumentTypeError("it is empty; give a path")
+    return Path(word)
+
+
+def _default_state() -> str:
+    """ "" where there is no home."""
+    try:
+        return str(platformdirs.user_state_path("shoal") / "tracker")
+    except RuntimeError:
+        return ""
+
+
+def seconds(word: str, least: float, most: float) -> float:
+    """Of an option."""
+    try:
+        value = float(word)
+    except ValueError:
+        value = least - 1
+    if not least <= value <= most:
+        raise argparse.ArgumentTypeError(f"{word!r} is not a number of seconds from {least:g} to {most:g}")
+    return value
 
 
 def run(words: list[str]) -> str:
@@ -56,7 +82,7 @@ def run(words: list[str]) -> str:
             "until one does (default: %(default)g)",
         )
     elif command != "check-names":
-        parser.add_argument("file", type=Path, help="the copy")
+        parser.add_argument("file", type=path, help="the copy")
     arguments = parser.parse_args(rest)
     state_dir: Path = arguments.state
     database = state_dir / DATABASE_NAME
@@ -105,7 +131,4 @@ async def _check_names(state_dir: Path) -> str:
 
 
 def _lead(word: str) -> float:
-    seconds = float(word)
-    if not 1 <= seconds <= 86400:
-        raise ValueError
-    return seconds
+    return seconds(word, 1, 86400)

@@ -85,8 +85,11 @@ async def open_store(state_dir: Path) -> Store:
                 raise
             store.use_lock = lock
             return store
+    except (FileExistsError, NotADirectoryError):
+        raise StoreError(f"{state_dir} is no folder, or lies in a file; choose another with --state") from None
     except (OSError, sqlite3.Error) as error:
-        raise StoreError(f"the database {path} cannot be opened: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise StoreError(f"the database {path} cannot be opened: {reason}") from error
 
 
 async def open_store_url(url: str) -> Store:

@@ -94,4 +94,5 @@ async def _peek(link: socket.socket, count: int) -> bytes:
 def _sentence(host: str, port: int, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.EADDRINUSE:
         return f"{host}:{port} is in use by another program; choose another port"
-    return f"cannot listen on {host}:{port}: {error}"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+    return f"cannot listen on {host}:{port}: {reason}"

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from engine.errors import ShoalError
+from engine.errors import LocalError, ShoalError
 from engine.reports import Notice
 from engine.shell.actions import Context
 from engine.shell.incidents import IncidentLog
@@ -39,6 +39,10 @@ Start = Callable[[Options, OnNotice], Awaitable["Client"]]
 
 
 async def start_client(options: Options, on_notice: OnNotice) -> "Client":
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise LocalError("the current folder was removed; change to another and start again", "no_folder") from None
     # Numbers, TLS and the rest take a moment to import; in a thread the prompt is there meanwhile.
     client_type = await asyncio.to_thread(_import_client)
     return await client_type.start(

@@ -1,6 +1,7 @@
 """Commands from a pipe, answers for people: what goes to stdout, to stderr, and into the exit code."""
 
 import filecmp
+import json
 import os
 import shutil
 import signal
@@ -182,6 +183,62 @@ def test_a_malformed_tracker_list_is_said_with_its_line(bare_world: World, text:
     assert run.err.startswith("error: ")
     assert line in run.err
     assert run.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_a_list_and_commands_from_another_system_are_read(world: World, mark: bytes, end: bytes) -> None:
+    place = world.tracker_info.read_text().split()
+    lines = [b"# from an editor\t", f"\t{place[0]}:{place[1]} # here ".encode(), b""]
+    world.tracker_info.write_bytes(mark + end.join(lines))
+    commands = [b"create_user ann pw", b"login ann pw  ", b"", b"\tcreate_group lab"]
+    run = subprocess.run(
+        world.command("ann"), input=mark + end.join(commands), env=world.environment, capture_output=True,
+        check=False, timeout=30,
+    )  # fmt: skip
+    assert run.returncode == 0, run
+    assert b"error" not in run.stderr
+    assert run.stdout.splitlines()[-1] == b"made the group lab; you own it"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "latin-1"])
+def test_a_list_in_another_encoding_is_said_to_be_that(bare_world: World, encoding: str) -> None:
+    bare_world.tracker_info.write_bytes("# the trackers of K\u00f6ln\n".encode(encoding))
+    run = bare_world.run_script("ann", "help\n")
+    assert (run.code, run.out) == (1, "")
+    assert run.err == f"error: {bare_world.tracker_info}: line 1: it is not UTF-8 text; save the file as UTF-8\n"
+
+
+def test_a_password_that_begins_with_a_hash_is_used_or_refused(world: World) -> None:
+    run = world.run_script("ann", "create_user ann '#1'\nlogin ann #1\nlogin ann '#1' #mine\n", "--json")
+    assert run.code == 1
+    answers = [json.loads(line) for line in run.out.splitlines()]
+    assert [each.get("ok") for each in answers if "command" in each] == [True, False, True]
+    assert [each["notice"] for each in answers if "notice" in each][1:] == ["comment"]
+    assert "mine" not in run.out
+
+
+def test_an_empty_path_is_wrong_usage(bare_world: World) -> None:
+    """An unset variable is not the current folder."""
+    for command in ([*bare_world.command("ann"), "--state", ""], [*CLI, "127.0.0.1:7001", ""]):
+        run = bare_world.run_program(command)
+        assert (run.code, run.out) == (2, "")
+        assert "it is empty" in run.err
+
+
+def test_a_state_folder_that_is_a_file_is_said(bare_world: World) -> None:
+    for state in (bare_world.tracker_info, bare_world.tracker_info / "below"):
+        run = bare_world.run_program([*bare_world.command("ann"), "--state", str(state)], "help\n")
+        assert (run.code, run.out) == (1, "")
+        assert "a file is in its place" in run.err
+
+
+def test_a_current_folder_that_is_gone_is_said(bare_world: World) -> None:
+    folder = bare_world.new_folder()
+    command = ["sh", "-c", f'cd {folder} && rmdir {folder} && exec "$@"', "sh", *bare_world.command("ann")]
+    run = bare_world.run_program(command, "help\n")
+    assert (run.code, run.out) == (1, "")
+    assert run.err == "error: the current folder was removed; change to another and start again\n"
 
 
 def test_a_missing_tracker_list_is_said(bare_world: World) -> None:

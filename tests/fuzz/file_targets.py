@@ -62,11 +62,11 @@ def ledger(data: bytes) -> None:
 
 def tracker_info(data: bytes) -> None:
     try:
-        addresses = parse_tracker_info(data.decode("utf-8", "surrogateescape"))
+        addresses = parse_tracker_info(data)
     except BadTrackerInfo:
         return
     words = ((each.host, str(each.port), each.fingerprint or "") for each in addresses)
-    assert parse_tracker_info("\n".join(" ".join(each) for each in words)) == addresses
+    assert parse_tracker_info("\n".join(" ".join(each) for each in words).encode()) == addresses
 
 
 def pin(data: bytes) -> None:

@@ -202,6 +202,8 @@ def tracker_info() -> Iterator[bytes]:
     yield line.encode()
     yield f"# trackers\n{line} # here\n\n[::1] 9001\ntracker.example. 80\n".encode()
     yield b"300.0.0.1 9000"
+    yield b"\xef\xbb\xbf127.0.0.1:9000\r[::1]:9001\t# here\r\ntracker.example:80"
+    yield "127.0.0.1 9000".encode("utf-16")
 
 
 def shell_line() -> Iterator[bytes]:

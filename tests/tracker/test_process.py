@@ -126,6 +126,29 @@ def test_a_bad_tracker_info_is_said_in_one_line(runner: Runner, text: str, numbe
     assert complaint in errors
 
 
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("zero",), "not the number of a tracker"), (("0",), "not the number of a tracker"),
+        (("1", "--ticket-life", "nan"), "'nan' is not a number of seconds from 1 to 600"),
+        (("1", "--state", ""), "empty"),
+    ],
+)  # fmt: skip
+def test_wrong_usage_is_said_in_words(runner: Runner, arguments: tuple[str, ...], complaint: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tracker", str(runner.info), *arguments], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2
+    assert complaint in done.stderr
+
+
+def test_a_state_folder_that_is_a_file_is_said(runner: Runner) -> None:
+    runner.state.touch()
+    code, errors = runner.failing()
+    assert code == 1
+    assert errors == f"error: {runner.state} is no folder, or lies in a file; choose another with --state\n"
+
+
 def test_a_foreign_database_is_said_in_one_line(runner: Runner) -> None:
     runner.state.mkdir()
     (runner.state / "tracker.db").write_bytes(b"my diary " * 1000)
