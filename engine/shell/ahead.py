@@ -12,6 +12,7 @@ Not for: large files, which keep the whole pool busy one at a time (and whose pr
 import asyncio
 import os
 import stat
+import unicodedata
 from collections import deque
 from collections.abc import Awaitable
 
@@ -79,8 +80,9 @@ def small_upload(line: str) -> Invocation | None:
 
 
 def _key_of(upload: Invocation) -> tuple[str, str]:
+    """Equal for what a group takes for one name."""
     path, group_id = upload.arguments
-    return group_id, os.path.basename(path)
+    return group_id.casefold(), unicodedata.normalize("NFC", os.path.basename(path))
 
 
 async def _run(runner: Runner, upload: Invocation) -> Result:

@@ -1,4 +1,5 @@
 import asyncio
+import unicodedata
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -153,6 +154,22 @@ async def test_the_same_name_in_a_group_waits_for_the_one_before_it(
     uploads.end("b")
     await running
     assert said(json_bench) == ["a", "b", "a"]
+
+
+async def test_names_that_a_group_takes_for_one_wait_for_each_other(
+    json_bench: "Bench", uploads: Uploads, files: Path
+) -> None:
+    names = [unicodedata.normalize(form, "é") for form in ("NFC", "NFD")]
+    for name in names:
+        (files / name).write_bytes(b"x")
+    running = await run(json_bench, f"upload_file {files / names[0]} lab", f"upload_file {files / names[1]} LAB")
+    await uploads.wait_begun(names[0])
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert uploads.begun == names[:1]
+    uploads.end(*names)
+    await running
+    assert said(json_bench) == names
 
 
 async def test_an_interruption_is_said_once_and_ends_all_that_were_begun(
