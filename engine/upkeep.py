@@ -35,7 +35,9 @@ class Upkeep:
             await asyncio.sleep(max(_LOOK_S, spent_s / _SHARE_OF_TIME))
 
     async def _sync(self) -> None:
-        """A failure is said once, not every second."""
+        """A failure is said once, not every second. Where nothing was written, no thread is woken."""
+        if not self._ledger.needs_sync:
+            return
         try:
             await asyncio.to_thread(self._ledger.sync)
         except ShoalError as error:

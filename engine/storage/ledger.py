@@ -99,6 +99,11 @@ class Ledger:
     def close(self) -> None:
         self._database.close()
 
+    @property
+    def needs_sync(self) -> bool:
+        """Whether something was written since the last `sync`."""
+        return self._is_unsynced
+
     def sync(self) -> None:
         """Survive a power cut, too: what is written survives the end of this process at once, and that by this call.
 

@@ -36,6 +36,7 @@ from engine.transfer.links import Link, Links, PeerAddress
 from engine.transfer.local_copies import LocalCopies
 from engine.transfer.pool import Pool
 from engine.transfer.serving import Serving
+from engine.transfer.ticking import Ticking
 
 OfLinkAndFile = (
     events.FileOpened | events.FileRefused | events.PeerHas
@@ -70,15 +71,18 @@ class Coordinator:
         self._request_ids = itertools.count(1)
         self._accept_slots = itertools.count()
         self._is_pump_due = False
+        self._ticking = Ticking(
+            self._links, self._pool, self._runs, self._fetching, self._pump_soon, settings.tick_s
+        )
         self.sent_bytes = 0
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         await self._pool.start()
-        self._ticking = self._loop.create_task(self._tick())
+        self._clock = self._loop.create_task(self._ticking.run())
 
     async def close(self) -> None:
-        self._ticking.cancel()
+        self._clock.cancel()
         await self.stop()
         await self._pool.close()
 
@@ -153,6 +157,7 @@ class Coordinator:
         self.copies.enter(download)
         run = self._runs[file_id] = DownloadRun(download, self._parts)
         task = self._tasks[file_id] = self._loop.create_task(self._fetch_and_keep(run))
+        self._ticking.wake()
         return download, task
 
     async def _fetch_and_keep(self, run: DownloadRun) -> Stamp | None:
@@ -223,6 +228,7 @@ class Coordinator:
         if link is not None and run is not None:
             try:
                 run.download.opened(link, news.bitfield)
+                self._ticking.wake()
             except BadBitfield as error:
                 run.shut_out(link.peer.user_id, f"sent {error}")
 
@@ -377,18 +383,6 @@ class Coordinator:
                 self._pool.send_all(events.AnnouncePieces(download.file_id, gained, owners))
             if download.scheduler.is_complete:
                 download.news.set()
-
-    async def _tick(self) -> None:
-        """Rates, states, overdue pieces."""
-        while True:
-            now_s = time.monotonic()
-            for download in self._fetching():
-                download.tick(now_s)
-            for link in self._links.idle(now_s):
-                self._links.forget(link)
-                self._pool.send(link.slot, events.EndLink(link.link_id, "idle"))
-            self._pump_soon()
-            await asyncio.sleep(self._settings.tick_s)
 
 
 def _cancel_once(task: Fetching) -> None:

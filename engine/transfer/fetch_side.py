@@ -7,7 +7,7 @@ Not here: the files themselves and the links of those who fetch from this client
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 
 from engine.net.fetch_link import FetchLink
 from engine.net.link_end import Cause, NoLink
@@ -24,12 +24,13 @@ from engine.wire.messages import Neighbour
 
 
 class FetchSide:
-    """`files`: those of the worker, by their number."""
+    """`files`: those of the worker, by their number. `on_link` is called for every link that is made."""
 
     handlers = Handlers()
 
-    def __init__(self, files: dict[int, OpenFile], settings: Settings) -> None:
+    def __init__(self, files: dict[int, OpenFile], settings: Settings, on_link: Callable[[], None]) -> None:
         self._settings = settings
+        self._on_link = on_link
         self._files = files
         self._scratch = Scratch()
         self._identity: Identity | None = None
@@ -54,6 +55,10 @@ class FetchSide:
         for link in list(self._fetch_links.values()):
             link.end(reason)
 
+    @property
+    def has_links(self) -> bool:
+        return bool(self._fetch_links)
+
     def end_silent(self, timeout_s: float) -> None:
         """Hang up on those that owe bytes and sent none for so long."""
         for link in list(self._fetch_links.values()):
@@ -70,6 +75,7 @@ class FetchSide:
     async def _connect(self, order: events.Dial, identity: Identity) -> None:
         link = FetchLink(self, identity, order.thumbprint, self._settings.block_bytes, is_open=order.is_open)
         self._fetch_links[order.link_id], self._link_ids[link] = link, order.link_id
+        self._on_link()
         if order.thumbprint == self._own_thumbprint:
             self.link_down(link, "this_client", "that is this client itself")
             return

@@ -5,13 +5,15 @@ no thread of the client, so one can be replaced at any time. `multiprocessing.Po
 killed by a signal hangs the one for ever, and the other brings a thread.
 
 A worker that does not answer is ended, unless it waits for a disk: then ending it would help nobody. Beats are
-counted, not seconds, so that a client that was asleep itself blames nobody.
+counted, not seconds, so that a client that was asleep itself blames nobody. A pool that is given nothing to do is asked
+for life signs every ten seconds only; from the first order on, and while one is missing, every second.
 
 Invariant: a slot always names a live worker or one about to be; `on_death` is called once a death, after the last
 news of the dead one and before the first order to its successor.
 """
 
 import asyncio
+import contextlib
 import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported anywhere: no threads to fork beside
@@ -34,7 +36,9 @@ from engine.transfer.worker_process import main
 
 _WORKERS_MIN, _WORKERS_MAX = 2, 8
 _END_GRACE_S = 2.0
-_BEAT_S = 1.0
+_BEAT_S, _IDLE_BEAT_S = 1.0, 10.0
+_BUSY_BEATS = 5
+"""So many beats after the last order or news a pool counts as idle, and asks for life signs more seldom."""
 _SPAWN_AGAIN_S, _SPAWN_AGAIN_MAX_S = 0.1, 5.0
 _BEAT, _FENCE = 0, 1
 """The first numbers of pings; fences count on from theirs."""
@@ -78,6 +82,8 @@ class Pool:
         self._fences: dict[int, tuple[set[int], asyncio.Future[None]]] = {}
         self._next_fence = _FENCE
         self._is_closing = False
+        self._is_idle = False
+        self._stirred = asyncio.Event()
         self._board_descriptor: int | None = None
 
     async def start(self) -> None:
@@ -106,6 +112,7 @@ class Pool:
         """To one worker; an order to one that just died is lost, and its death is reported."""
         worker = self._workers[slot]
         if worker is not None:
+            self._stirred.set()
             worker.channel.send(order, descriptors)
 
     def send_all(self, order: events.AnyOrder, descriptors: Sequence[int] = ()) -> None:
@@ -172,6 +179,7 @@ class Pool:
 
     def _heard(self, slot: int, news: events.AnyNews) -> None:
         if not isinstance(news, events.Pong):
+            self._stirred.set()
             self._on_news(slot, news)
         elif news.number == _BEAT:
             worker = self._workers[slot]
@@ -187,16 +195,25 @@ class Pool:
             passed.set_result(None)
 
     async def _beat(self) -> None:
+        quiet_beats = 0
         while True:
-            for slot in self.slots:
-                worker = self._workers[slot]
-                assert worker is not None
+            for worker in filter(None, self._workers):
                 if worker.beats_missed >= self._settings.worker_beats_missed_max and not _waits_for_disk(worker):
                     worker.is_hung = True
                     worker.process.kill()  # its channel closes: from here on it is a death like any other
                 worker.beats_missed += 1
-                self.send(slot, events.Ping(_BEAT))
+                worker.channel.send(events.Ping(_BEAT))
             await asyncio.sleep(_BEAT_S)
+            quiet_beats = 0 if self._stirred.is_set() or self._is_missing_some() else quiet_beats + 1
+            self._stirred.clear()
+            self._is_idle = quiet_beats >= _BUSY_BEATS
+            if self._is_idle:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_IDLE_BEAT_S - _BEAT_S):
+                        await self._stirred.wait()
+
+    def _is_missing_some(self) -> bool:
+        return any(worker.beats_missed for worker in self._workers if worker is not None)
 
     def _died(self, slot: int) -> None:
         worker, self._workers[slot] = self._workers[slot], None

@@ -53,7 +53,7 @@ class Worker:
         self._slots: UploadSlots[PieceSender] = UploadSlots(settings.upload_slots)
         self._identity: Identity | None = None
         self._files: dict[int, OpenFile] = {}
-        self._fetch_side = FetchSide(self._files, settings)
+        self._fetch_side = FetchSide(self._files, settings, self._watch)
         self._callers = Callers(settings)
         self._serve_links: dict[ServeLink, Caller] = {}
         self._served: dict[tuple[int, str], int] = {}
@@ -61,12 +61,12 @@ class Worker:
         self._hasher = ThreadPoolExecutor(1, "hash")
         self._is_closed = asyncio.Event()
         self.is_dismissed = False
+        self._is_watchful = False
         self._loop = asyncio.get_running_loop()
         self._channel: Channel[events.AnyOrder] = Channel(
             channel, events.AnyOrder, self._on_order, self._is_closed.set
         )
         self._fetch_side.connect(self._channel)
-        self._look_around()
 
     async def wait_closed(self) -> None:
         """Until the coordinator is gone."""
@@ -186,6 +186,7 @@ class Worker:
             return
         link = ServeLink(self, self._slots, self._settings, self._identity, is_open=is_open)
         self._serve_links[link] = caller
+        self._watch()
         caller.cut = functools.partial(link.end, "somebody else needs the place")
         if isinstance(accepted, ssl.SSLSocket):
             SealedTransport(accepted, link)
@@ -260,7 +261,15 @@ class Worker:
         for (file_id, user_id), count in self._served.items():
             self._channel.send(events.Served(file_id, user_id, count))
         self._served.clear()
-        self._loop.call_later(_LOOK_AROUND_S, self._look_around)
+        self._is_watchful = bool(self._serve_links) or self._fetch_side.has_links
+        if self._is_watchful:
+            self._loop.call_later(_LOOK_AROUND_S, self._look_around)
+
+    def _watch(self) -> None:
+        """There is a link to look after, until there is none: a worker without links has no timer."""
+        if not self._is_watchful:
+            self._is_watchful = True
+            self._loop.call_later(_LOOK_AROUND_S, self._look_around)
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

@@ -13,6 +13,7 @@ import pytest
 
 from bench.processes import ROOT
 from engine.settings import Settings
+from engine.transfer import events
 from tests.engine.transfer.conftest import World
 from tests.engine.transfer.test_transfer import until
 
@@ -57,6 +58,22 @@ async def test_a_worker_that_hangs_is_ended_and_its_pieces_are_fetched_by_anothe
     assert "did not answer" in message
 
 
+async def test_an_idle_pool_is_asked_seldom_and_one_that_is_given_something_to_do_at_once(
+    sealed: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("engine.transfer.pool._BEAT_S", 0.05)
+    monkeypatch.setattr("engine.transfer.pool._IDLE_BEAT_S", 3600.0)
+    node = await sealed.node("node", Settings(workers=2, worker_beats_missed_max=20))
+    pool = node.coordinator._pool
+    await until(lambda: pool._is_idle)
+    hung = node.coordinator.worker_pids()[0]
+    os.kill(hung, signal.SIGSTOP)
+    pool.send_all(events.RemoveFile(1, "an order"))
+    await until(lambda: [code for code, _ in node.directory.notices] == ["worker_died"])
+    assert "did not answer" in node.directory.notices[0][1]
+    await until(lambda: len(node.coordinator.worker_pids()) == 2 and hung not in node.coordinator.worker_pids())
+
+
 async def test_the_fork_server_may_die_too(sealed: World) -> None:
     node = await sealed.node("node")
     worker = psutil.Process(node.coordinator.worker_pids()[0])
@@ -84,6 +101,7 @@ _CLIENT = """
 import asyncio, sys
 from pathlib import Path
 from engine.settings import Settings
+from engine.transfer import events
 from engine.transfer import fork_folder
 from engine.transfer.coordinator import Coordinator
 from tests.fakes import Club, FakeDirectory
