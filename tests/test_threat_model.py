@@ -3,6 +3,9 @@
 import ast
 import re
 from pathlib import Path
+from typing import get_args
+
+from tracker import protocol
 
 REPOSITORY = Path(__file__).parent.parent
 TEXT = (REPOSITORY / "THREAT_MODEL.md").read_text()
@@ -22,3 +25,10 @@ def test_every_test_it_names_exists() -> None:
         tree = ast.parse((REPOSITORY / path).read_text())
         functions = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
         assert name in functions, f"{path}::{name}"
+
+
+def test_the_table_of_what_requests_are_allowed_by_has_each_of_them_once() -> None:
+    section = TEXT.split("## What each request to a tracker is allowed by\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted(kind.__name__ for kind in get_args(protocol.Request))

@@ -39,11 +39,12 @@ async def list_wanted(
 ) -> list[int]:
     """Which of the pages, by number, this account has not put, or not in the length they must have in this place.
 
-    The others are needed and count as new.
+    The others are needed and count as new. A page whose time is over counts as gone, whether it was removed or not.
     """
     if not digests:
         return []
-    these = (staged.user_id == user_id, staged.page_digest.in_(digests))
+    is_kept = staged.put_at_s >= now_s - STAGED_PAGE_LIFE_S
+    these = (staged.user_id == user_id, staged.page_digest.in_(digests), is_kept)
     await db.execute(update(staged_pages).where(*these).values(put_at_s=now_s))
     rows = await db.execute(select(staged.page_digest, func.length(staged.leaves)).where(*these))
     lengths = {row[0]: row[1] for row in rows}

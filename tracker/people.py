@@ -7,22 +7,25 @@ group made anew under an old name never repeats an epoch, and no old ticket fits
 Not here: whether the caller may (permissions), transactions (store).
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
-from sqlalchemy import BindParameter, bindparam, delete, exists, func, select, update
+from sqlalchemy import BindParameter, Row, bindparam, delete, exists, func, select, true, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.names import choose_spelling, fold_id
-from tracker.permissions import Group, Standing
+from tracker.permissions import Generation, Group, Standing
 from tracker.protocol import GroupEntry
 from tracker.schema import accounts, counters, groups, members, requests
 
 _OF_GROUP: BindParameter[str] = bindparam("of_group")
 _OF_USER: BindParameter[str] = bindparam("of_user")
 # Made once: putting these together takes longer than running them, and they are asked for every file.
-_GROUP = (
+_STANDING = (
     select(
+        accounts.c.generation,
+        accounts.c.spared,
         groups.c.group_id,
         groups.c.owner,
         groups.c.epoch,
@@ -30,21 +33,24 @@ _GROUP = (
         exists().where(members.c.group_id == groups.c.group_id, members.c.user_id == _OF_USER).label("is_member"),
         exists().where(requests.c.group_id == groups.c.group_id, requests.c.user_id == _OF_USER).label("is_requested"),
     )
-    .where(groups.c.folded == bindparam("folded"))
+    .select_from(accounts.join(groups, true()))
+    .where(accounts.c.user_id == _OF_USER, groups.c.folded == bindparam("folded"))
     .with_for_update()
 )
 _MEMBERS_AMONG = select(members.c.user_id).where(
     members.c.group_id == _OF_GROUP, members.c.user_id.in_(bindparam("user_ids", expanding=True))
 )
-_ACCOUNT = select(accounts.c.password_hash, accounts.c.generation).where(accounts.c.user_id == _OF_USER)
+_ACCOUNT = select(accounts.c.password_hash, accounts.c.generation, accounts.c.spared).where(
+    accounts.c.user_id == _OF_USER
+)
 _GROUPS_OF = select(members.c.group_id).where(members.c.user_id == _OF_USER)
 
 
 class Account(NamedTuple):
-    """`generation` rises whenever the account's sessions are revoked."""
+    """What a login is judged by. Every other password and every revocation makes it another."""
 
     password_hash: str
-    generation: int
+    generation: Generation
 
 
 async def list_alike(db: AsyncConnection, user_id: str) -> list[str]:
@@ -55,7 +61,7 @@ async def list_alike(db: AsyncConnection, user_id: str) -> list[str]:
 
 async def find_account(db: AsyncConnection, user_id: str) -> Account | None:
     row = (await db.execute(_ACCOUNT, {"of_user": user_id})).first()
-    return None if row is None else Account(row.password_hash, row.generation)
+    return None if row is None else Account(row.password_hash, Generation(row.generation, row.spared))
 
 
 async def has_accounts(db: AsyncConnection) -> bool:
@@ -84,26 +90,37 @@ async def change_password_hash(db: AsyncConnection, user_id: str, password_hash:
     )
 
 
-async def raise_generation(db: AsyncConnection, user_id: str) -> int:
-    """Certificates of this account from before are void now."""
-    generation = await db.scalar(
+async def revoke_sessions(db: AsyncConnection, user_id: str, spared: bytes) -> Generation:
+    """Certificates of this account from before are void now, but for those of the spared key (a thumbprint)."""
+    number = await db.scalar(
         update(accounts)
         .where(accounts.c.user_id == user_id)
-        .values(generation=accounts.c.generation + 1)
+        .values(generation=accounts.c.generation + 1, spared=spared)
         .returning(accounts.c.generation)
     )
-    return int(generation or 0)
+    return Generation(int(number or 0), spared)
 
 
-async def find_group(db: AsyncConnection, group_id: str, user_id: str) -> Group | None:
-    """The group as this account sees it, under the spelling of whoever made it. Locked until the change ends, where the
-    database locks rows.
+async def find_standing(
+    db: AsyncConnection, user_id: str, group_id: str | None
+) -> tuple[Generation | None, Group | None]:
+    """The present generation of the account's sessions, and the group, if one is named, as this account sees it, under
+    the spelling of whoever made it.
+
+    In one statement, unless there is no such group. Both are locked until the change ends, where the database locks
+    rows.
     """
-    alike = (await db.execute(_GROUP, {"folded": fold_id(group_id), "of_user": user_id})).all()
+    alike: Sequence[Row[Any]] = ()
+    if group_id is not None:
+        alike = (await db.execute(_STANDING, {"folded": fold_id(group_id), "of_user": user_id})).all()
+    if group_id is None or not alike:
+        account = await find_account(db, user_id)
+        return account and account.generation, None
+    generation = Generation(alike[0].generation, alike[0].spared)
     spelling = choose_spelling(group_id, [row.group_id for row in alike])
     found = next((row for row in alike if row.group_id == spelling), None)
     if found is None:
-        return None
+        return generation, None
     standing: Standing = "none"
     if found.owner == user_id:
         standing = "owner"
@@ -111,7 +128,7 @@ async def find_group(db: AsyncConnection, group_id: str, user_id: str) -> Group 
         standing = "member"
     elif found.is_requested:
         standing = "requested"
-    return Group(found.group_id, found.owner, found.epoch, standing, found.is_open)
+    return generation, Group(found.group_id, found.owner, found.epoch, standing, found.is_open)
 
 
 async def add_group(db: AsyncConnection, group_id: str, owner: str, is_open: bool, now_s: float) -> bool:

@@ -1,7 +1,8 @@
 """Who may ask for what. Pure: facts in, nothing or a Refusal out.
 
-Denied by default: a request type that has no line in `LEAST_STANDING` is refused, whoever asks. A group's standing is
-looked up once per request and checked before the request's own code runs, in the transaction that runs it.
+Denied by default: a request type that has no line in `LEAST_STANDING` is refused, whoever asks. Whether the session is
+alive and what its account is in the group are looked up once per request and checked before the request's own code
+runs, in the transaction that runs it. THREAT_MODEL.md says for every request what it is allowed by.
 
 Not here: rules about the thing asked for (is this name taken, is that file known), which are the request's own.
 """
@@ -23,6 +24,19 @@ class Group(NamedTuple):
     epoch: int
     standing: Standing
     is_open: bool = False
+
+
+class Generation(NamedTuple):
+    """Which sessions of an account are alive: those of its present generation, and the one that began it.
+
+    A generation begins when a session revokes all others. That session goes on with certificates of the new generation;
+    but the answer with the first of them may be lost, and its connections to other trackers still have an old one. So
+    its key counts, too.
+    """
+
+    number: int
+    spared: bytes | None
+    """The thumbprint of that session's key; None if no session was revoked yet."""
 
 
 class Refusal(Exception):
@@ -68,6 +82,25 @@ LEAST_STANDING: dict[type, Standing | None] = {
     protocol.AcceptRequest: "owner",
     protocol.RejectRequest: "owner",
 }
+
+
+def check_alive(present: Generation | None, number: int, thumbprint: bytes) -> Generation:
+    """`present`, if a session with this key and a certificate of generation `number` is alive; raises Refusal.
+
+    `present` is that of the session's account, None if there is no such account.
+    """
+    if present is None:
+        raise Refusal("session_ended", "there is no such account any more")
+    is_spared = number < present.number and thumbprint == present.spared
+    if number != present.number and not is_spared:
+        raise Refusal("session_ended", "the sessions of this account were revoked; log in again")
+    return present
+
+
+def check_expiry(expires_at_s: float, now_s: float) -> None:
+    """Raises Refusal if the session's certificate has ended."""
+    if expires_at_s <= now_s:
+        raise Refusal("session_ended", "your session has ended; log in again")
 
 
 def check_session(request_type: type, is_logged_in: bool) -> None:

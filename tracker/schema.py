@@ -18,7 +18,7 @@ from sqlalchemy import (
     Text,
 )
 
-REVISION = "0008"
+REVISION = "0009"
 """The last step in `migrations.versions`, which has to say every change of what stands here."""
 
 metadata = MetaData()
@@ -57,6 +57,8 @@ accounts = Table(
     Column("password_hash", Text, nullable=False),
     # Raised when the account's sessions are revoked; a certificate names the one it was issued under.
     Column("generation", BigInteger, nullable=False),
+    # The key, as a thumbprint, of the session that revoked the others; it is alive whichever certificate it shows.
+    Column("spared", LargeBinary),
     # By this account, as `files` says too; kept up so that a quota costs no count.
     Column("files_published", BigInteger, nullable=False),
     Column("manifest_bytes", BigInteger, nullable=False),

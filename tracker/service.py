@@ -1,8 +1,8 @@
 """Answers requests: permission, then the request's own function, then the outcome, in one transaction.
 
 Invariants. Denied by default: a request that is in no table here, or that `permissions` does not let through, changes
-and tells nothing. A change and its remembered outcome are committed together, so a retry never runs twice. Soft
-state and events follow the commit.
+and tells nothing. What lets it through is looked at in the transaction that answers it. A change and its remembered
+outcome are committed together, so a retry never runs twice. Soft state and events follow the commit.
 
 No sockets, no SQL: the connection is a `Caller`, the queries are in people, catalogue and outcomes.
 """
@@ -60,6 +60,9 @@ from tracker.turn import Audience, Caller, Desk, Session, Turn
 
 _log = logging.getLogger("tracker")
 
+_JUDGED_MAX = 3
+"""Of one request. Each time, somebody else has changed its account while its password was being looked at."""
+
 
 class Handler(NamedTuple):
     answer: Callable[[Turn, Any], Awaitable[Result]]
@@ -71,12 +74,12 @@ SESSION_HANDLERS: dict[type, Callable[[sessions.Door, Caller, Any, bytes, float]
     protocol.ChangePassword: accounts.change_password,
     protocol.Login: sessions.login,
     protocol.Resume: sessions.resume,
-    protocol.Renew: sessions.renew,
     protocol.Logout: sessions.logout,
     protocol.Heartbeat: sessions.heartbeat,
 }
 
 HANDLERS: dict[type, Handler] = {
+    protocol.Renew: Handler(sessions.renew, is_change=False),
     protocol.RevokeSessions: Handler(accounts.revoke_sessions, is_change=True),
     protocol.CreateInvite: Handler(accounts.create_invite, is_change=True),
     protocol.CreateGroup: Handler(groups.create_group, is_change=True),
@@ -121,7 +124,7 @@ class Service:
         self._paces = TokenBuckets(
             REQUESTS_PER_S_PER_ACCOUNT, REQUESTS_AT_ONCE_PER_ACCOUNT, ENTRIES_MAX, REQUEST_WAIT_MAX_S
         )
-        self._door = sessions.Door(self._desk, store, PasswordDesk(passwords), Throttle())
+        self._door = sessions.Door(self._desk, clock, store, PasswordDesk(passwords), Throttle())
 
     async def answer(self, caller: Caller, call: Call) -> Result:
         """The result of a request, a refusal included; anything raised from here is a bug or a broken store."""
@@ -179,6 +182,15 @@ class Service:
 
     async def _answer(self, caller: Caller, call: Call) -> Result:
         await self._wait_for_turn(caller)
+        for _ in range(_JUDGED_MAX):
+            try:
+                return await self._judge(caller, call)
+            except sessions.Outdated:
+                continue
+        raise Refusal("busy", "this account is being changed again and again; try again in a few seconds")
+
+    async def _judge(self, caller: Caller, call: Call) -> Result:
+        """Raises Refusal and Outdated."""
         request, now_s = call.request, self._clock()
         session = self._live_session(caller, now_s)
         permissions.check_session(type(request), session is not None)
@@ -188,7 +200,8 @@ class Service:
         assert session is not None, "check_session let a stranger through"
         is_change = HANDLERS[type(request)].is_change
         async with self._store.changing() if is_change else self._store.reading() as db:
-            turn = Turn(self._desk, db, session, caller.observed_host, now_s)
+            # A change may have waited for long, so this is the time it is judged by.
+            turn = Turn(self._desk, db, session, caller.observed_host, self._clock())
             result = await self._take(turn, call)
             await turn.write_down()
         turn.finish()
@@ -212,14 +225,18 @@ class Service:
         """One turn inside its transaction."""
         request = call.request
         handler = HANDLERS[type(request)]
+        group_id: str | None = None
+        if permissions.LEAST_STANDING[type(request)] is not None:
+            group_id = getattr(request, "group_id")  # noqa: B009 (only some of the union have it)
+        present, group = await people.find_standing(turn.db, turn.user_id, group_id)
+        # Other trackers' revocations are heard of later, and this one's after its commit.
+        turn.generation = turn.session.check_alive(present, turn.now_s)
         if handler.is_change:
             remembered = await find_outcome(turn.db, turn.user_id, call.request_id)
             if remembered is not None:
                 return remembered
-        if permissions.LEAST_STANDING[type(request)] is not None:
-            group_id: str = getattr(request, "group_id")  # noqa: B009 (only some of the union have it)
-            found = await people.find_group(turn.db, group_id, turn.user_id)
-            turn.looked_up = permissions.check_standing(type(request), group_id, found)
+        if group_id is not None:
+            turn.looked_up = permissions.check_standing(type(request), group_id, group)
             if turn.looked_up.group_id != group_id:
                 request = msgspec.structs.replace(request, group_id=turn.looked_up.group_id)
         result = await handler.answer(turn, request)
@@ -231,8 +248,10 @@ class Service:
         session = caller.session
         if session is None:
             return None
-        if session.expires_at_s <= now_s:
+        try:
+            permissions.check_expiry(session.expires_at_s, now_s)
+        except Refusal:
             self._desk.end_session(caller)
-            raise Refusal("session_ended", "your session has ended; log in again")
+            raise
         self._desk.presence.hear(session.number, now_s)
         return session

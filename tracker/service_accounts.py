@@ -1,12 +1,13 @@
 """Requests about accounts: making one, inviting others, changing its password, ending its sessions elsewhere.
 
 Invariants. Where invitations are asked for, no password work is done without one. Whoever changes a password has
-proven the old one. With the password, or on demand, every other session of the account ends: on every tracker (news),
-for every certificate issued before (its generation), and with every peer that serves it (the epochs of its groups).
+proven the old one, which still was the account's when it was changed. With the password, or on demand, every other
+session of the account ends: on every tracker (news, and what each transaction looks at), for every certificate issued
+before (its generation), and with every peer that serves it (the epochs of its groups). The asking session goes on,
+also if the answer is lost on its way.
 """
 
 import math
-from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -26,7 +27,7 @@ from tracker.protocol import (
     LoggedIn,
     RevokeSessions,
 )
-from tracker.service_sessions import Door, renewed
+from tracker.service_sessions import Door, Outdated, renewed
 from tracker.settings import INVITES_PER_ACCOUNT_MAX
 from tracker.turn import Caller, Turn
 
@@ -42,44 +43,34 @@ async def create_user(
     if left_s:
         raise Refusal("throttled", f"too many accounts from your address; try again in {math.ceil(left_s)} s")
     async with door.store.reading() as db:
-        is_there = bool(await people.list_alike(db, user_id))
-        if not is_there:
+        was_this_request = await find_outcome(db, user_id, request_id) is not None
+        account = await people.find_account(db, user_id)
+        is_taken = bool(await people.list_alike(db, user_id))
+        if not is_taken:
             await _check_invite(door, db, request.invite, now_s)
-    if is_there:
-        return await _created_before(door, caller, request, request_id, now_s)
+    if is_taken:
+        password_hash = account and account.password_hash
+        if was_this_request and await door.check_password(caller, user_id, password_hash, request.password, now_s):
+            async with door.store.reading() as db:
+                if await people.find_account(db, user_id) != account:
+                    raise Outdated
+            return Done()
+        raise _taken(user_id)
     new_hash = await door.passwords.hash_password(host, request.password)
     async with door.store.changing() as db:
-        # Another tracker may have been asked too, and was quicker.
-        is_there = bool(await people.list_alike(db, user_id))
-        if not is_there:
-            await _add_account(door, db, request, new_hash, now_s)
-            await write_deed(db, Deed(user_id, "account_created", "", ""), host, now_s)
-            await remember_outcome(db, user_id, request_id, Done(), now_s)
-    return await _created_before(door, caller, request, request_id, now_s) if is_there else Done()
-
-
-async def _created_before(
-    door: Door, caller: Caller, request: CreateUser, request_id: bytes, now_s: float
-) -> Done:
-    async with door.store.reading() as db:
-        was_this_request = await find_outcome(db, request.user_id, request_id) is not None
-        account = await people.find_account(db, request.user_id)
-    password_hash = account and account.password_hash
-    if was_this_request and await door.check_password(caller, request.user_id, password_hash, request.password, now_s):
-        return Done()
-    raise _taken(request.user_id)
-
-
-async def _add_account(
-    door: Door, db: AsyncConnection, request: CreateUser, password_hash: str, now_s: float
-) -> None:
-    is_invited = door.desk.policy.registration == "open" or await invites.use_invite(
-        db, protocol.invite_digest(request.invite), now_s
-    )
-    if not is_invited:
-        raise Refusal("bad_invite", _BAD_INVITE)
-    if not await people.add_account(db, request.user_id, password_hash, now_s):
-        raise _taken(request.user_id)
+        now_s = door.clock()
+        if await people.list_alike(db, user_id):
+            raise Outdated  # maybe by this very request, sent to another tracker too
+        is_invited = door.desk.policy.registration == "open" or await invites.use_invite(
+            db, protocol.invite_digest(request.invite), now_s
+        )
+        if not is_invited:
+            raise Refusal("bad_invite", _BAD_INVITE)
+        if not await people.add_account(db, user_id, new_hash, now_s):
+            raise _taken(user_id)
+        await write_deed(db, Deed(user_id, "account_created", "", ""), host, now_s)
+        await remember_outcome(db, user_id, request_id, Done(), now_s)
+    return Done()
 
 
 def _taken(user_id: str) -> Refusal:
@@ -112,8 +103,9 @@ async def change_password(
     assert session is not None, "permissions let nobody here without a session"
     user_id = session.user_id
     async with door.store.reading() as db:
-        done_before = await find_outcome(db, user_id, request_id)
         account = await people.find_account(db, user_id)
+        session.check_alive(account and account.generation, now_s)
+        done_before = await find_outcome(db, user_id, request_id)
     if isinstance(done_before, LoggedIn):
         return done_before
     password_hash = account and account.password_hash
@@ -121,14 +113,15 @@ async def change_password(
         raise Refusal("login_failed", "the old password is wrong; nothing was changed")
     new_hash = await door.passwords.hash_password(caller.observed_host, request.new_password)
     async with door.store.changing() as db:
-        done_before = await find_outcome(db, user_id, request_id)
-        if isinstance(done_before, LoggedIn):
-            return done_before  # Another tracker was asked too, and was quicker.
-        turn = Turn(door.desk, db, session, caller.observed_host, now_s)
+        turn = Turn(door.desk, db, session, caller.observed_host, door.clock())
+        present = await people.find_account(db, user_id)
+        session.check_alive(present and present.generation, turn.now_s)
+        if present != account:
+            raise Outdated  # maybe by this very request, sent to another tracker too
         await people.change_password_hash(db, user_id, new_hash)
         turn.note("password_changed")
         result = await _revoke_others(turn)
-        await remember_outcome(db, user_id, request_id, result, now_s)
+        await remember_outcome(db, user_id, request_id, result, turn.now_s)
         await turn.write_down()
     turn.finish()
     return result
@@ -142,10 +135,10 @@ async def revoke_sessions(turn: Turn, request: RevokeSessions) -> LoggedIn:
 async def _revoke_others(turn: Turn) -> LoggedIn:
     """Every session but the asking one, which goes on with the certificate of the answer."""
     session, db = turn.session, turn.db
-    generation = await people.raise_generation(db, session.user_id)
+    present = await people.revoke_sessions(db, session.user_id, session.thumbprint)
     for group_id in sorted(await people.list_groups_of(db, session.user_id)):
         epoch = await people.raise_epoch(db, group_id)
         members = await people.list_members(db, group_id)
         turn.tell(members, GroupEpoch(group_id, epoch, session.user_id, session.thumbprint))
-    turn.tell([], SessionsRevoked(session.user_id, generation, session.thumbprint))
-    return await renewed(turn.desk, db, replace(session, generation=generation), turn.now_s)
+    turn.tell([], SessionsRevoked(session.user_id, present.number, session.thumbprint))
+    return await renewed(turn, present)

@@ -2,24 +2,25 @@
 
 Invariants. A session's key was proven over this connection's nonce. A wrong password and an unknown name get the same
 answer after the same work and the same waiting. No password work is done while the database is locked or on the event
-loop. A certificate from before its account's sessions were revoked opens nothing.
+loop; so what a password was compared with is looked at again in the transaction that acts on it (`Outdated`). A
+certificate from before its account's sessions were revoked opens nothing, but for the session that revoked them.
 """
 
 import asyncio
 import itertools
 import logging
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker import authority, people, quotas
 from tracker.audit import Deed, write_deed
 from tracker.names import choose_spelling, fold_id
 from tracker.passwords import PasswordDesk
-from tracker.permissions import Refusal
+from tracker.permissions import Generation, Refusal, check_alive
 from tracker.protocol import (
     Alive,
     Done,
@@ -37,15 +38,24 @@ from tracker.store import Store
 from tracker.throttle import Throttle
 from tracker.ticket_keys import find_trusted_keys
 from tracker.tickets import thumbprint_of
-from tracker.turn import Caller, Desk, Session
+from tracker.turn import Caller, Desk, Session, Turn
 
 _log = logging.getLogger("tracker")
 _numbers = itertools.count(1)
 
 
+class Outdated(Exception):
+    """What a request was judged by is not what stands in the transaction that would act on it: to be judged anew.
+
+    Undoes the change in whose transaction it is raised.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     desk: Desk
+    clock: Callable[[], float]
+    """A password may have waited for long; what depends on the time is judged by the time of the transaction."""
     store: Store
     passwords: PasswordDesk
     throttle: Throttle
@@ -85,15 +95,15 @@ async def login(door: Door, caller: Caller, request: Login, request_id: bytes, n
     if door.passwords.needs_rehash(account.password_hash, request.password):
         stronger = await door.passwords.hash_password(caller.observed_host, request.password)
     async with door.store.changing() as db:
+        now_s = door.clock()
+        if await people.find_account(db, user_id) != account:
+            raise Outdated
         if stronger is not None:
             await people.change_password_hash(db, user_id, stronger)
         await write_deed(db, Deed(user_id, "login", "", ""), caller.observed_host, now_s)
         keys = await find_trusted_keys(db, now_s)
-    certificate_pem = authority.issue_member(
-        door.desk.authority, user_id, request.public_key, now_s, CERTIFICATE_LIFE_S, account.generation
-    )
-    member = authority.MemberCertificate(user_id, request.public_key, account.generation)
-    return _begin(door, caller, member, certificate_pem, keys, now_s)
+    member = authority.MemberCertificate(user_id, request.public_key, account.generation.number)
+    return _begin(door, caller, member, _certify(door.desk, member, now_s), keys, now_s)
 
 
 async def resume(door: Door, caller: Caller, request: Resume, request_id: bytes, now_s: float) -> LoggedIn:
@@ -103,18 +113,17 @@ async def resume(door: Door, caller: Caller, request: Resume, request_id: bytes,
         raise Refusal("session_ended", f"{error}; log in again") from error
     _check_proof(caller, member.user_id, member.public_key, request.proof)
     async with door.store.reading() as db:
-        await _check_not_revoked(db, member.user_id, member.generation)
+        present, _ = await people.find_standing(db, member.user_id, None)
+        present = check_alive(present, member.generation, thumbprint_of(member.public_key))
         keys = await find_trusted_keys(db, now_s)
+    certificate_pem = request.certificate_pem
+    if present.number != member.generation:
+        # It revoked the others, and the answer with its new certificate has not reached it.
+        member = member._replace(generation=present.number)
+        certificate_pem = _certify(door.desk, member, now_s)
+    answer = _begin(door, caller, member, certificate_pem, keys, now_s)
     door.desk.tell_missed_removals(caller, member.user_id)
-    return _begin(door, caller, member, request.certificate_pem, keys, now_s)
-
-
-async def renew(door: Door, caller: Caller, request: Renew, request_id: bytes, now_s: float) -> LoggedIn:
-    session = caller.session
-    assert session is not None, "permissions let nobody here without a session"
-    async with door.store.reading() as db:
-        await _check_not_revoked(db, session.user_id, session.generation)
-        return await renewed(door.desk, db, session, now_s)
+    return answer
 
 
 async def logout(door: Door, caller: Caller, request: Logout, request_id: bytes, now_s: float) -> Done:
@@ -127,21 +136,26 @@ async def heartbeat(door: Door, caller: Caller, request: Heartbeat, request_id: 
     return Alive(now_s)
 
 
-async def renewed(desk: Desk, db: AsyncConnection, session: Session, now_s: float) -> LoggedIn:
+async def renew(turn: Turn, request: Renew) -> LoggedIn:
+    assert turn.generation is not None, "looked up before the request's own code runs"
+    return await renewed(turn, turn.generation)
+
+
+async def renewed(turn: Turn, present: Generation) -> LoggedIn:
     """With a fresh certificate, of the account's present generation, for the session's key."""
-    certificate_pem = authority.issue_member(
-        desk.authority, session.user_id, session.public_key, now_s, CERTIFICATE_LIFE_S, session.generation
+    session = turn.session
+    member = authority.MemberCertificate(session.user_id, session.public_key, present.number)
+    answer = _logged_in(
+        session.user_id, _certify(turn.desk, member, turn.now_s), await find_trusted_keys(turn.db, turn.now_s)
     )
-    session.expires_at_s = authority.expires_at_s(certificate_pem)
-    return _logged_in(session, certificate_pem, await find_trusted_keys(db, now_s))
+    turn.afterwards(lambda: session.go_on(present.number, answer.expires_at_s))
+    return answer
 
 
-async def _check_not_revoked(db: AsyncConnection, user_id: str, generation: int) -> None:
-    account = await people.find_account(db, user_id)
-    if account is None:
-        raise Refusal("session_ended", f"there is no account {user_id}")
-    if account.generation != generation:
-        raise Refusal("session_ended", "the sessions of this account were revoked; log in again")
+def _certify(desk: Desk, member: authority.MemberCertificate, now_s: float) -> bytes:
+    return authority.issue_member(
+        desk.authority, member.user_id, member.public_key, now_s, CERTIFICATE_LIFE_S, member.generation
+    )
 
 
 def _begin(
@@ -152,25 +166,20 @@ def _begin(
     keys: dict[str, TrustedKey],
     now_s: float,
 ) -> LoggedIn:
+    """Without a pause between the look at what was heard and the moment from which news finds the session."""
     door.desk.end_session(caller)
     thumbprint = thumbprint_of(member.public_key)
     quotas.check_sessions(len(door.desk.audience.keys_of(member.user_id) - {thumbprint}))
+    answer = _logged_in(member.user_id, certificate_pem, keys)
     session = Session(
-        next(_numbers),
-        member.user_id,
-        member.public_key,
-        thumbprint,
-        authority.expires_at_s(certificate_pem),
-        member.generation,
+        next(_numbers), member.user_id, member.public_key, thumbprint, answer.expires_at_s, member.generation
     )
-    caller.session = session
-    door.desk.audience.enter(caller, session)
-    door.desk.presence.arrive(session.number, session.user_id, session.thumbprint, now_s)
-    return _logged_in(session, certificate_pem, keys)
+    door.desk.admit(caller, session, now_s)
+    return answer
 
 
-def _logged_in(session: Session, certificate_pem: bytes, keys: dict[str, TrustedKey]) -> LoggedIn:
-    return LoggedIn(session.user_id, certificate_pem, session.expires_at_s, keys)
+def _logged_in(user_id: str, certificate_pem: bytes, keys: dict[str, TrustedKey]) -> LoggedIn:
+    return LoggedIn(user_id, certificate_pem, authority.expires_at_s(certificate_pem), keys)
 
 
 def _check_proof(caller: Caller, user_id: str, public_key: bytes, proof: bytes) -> None:

@@ -16,7 +16,7 @@ from tracker.audit import Deed, write_deed
 from tracker.authority import Authority
 from tracker.handout import Handout
 from tracker.news import NEWS_LIFE_S, Fact, News, SessionsRevoked, write_news
-from tracker.permissions import Group
+from tracker.permissions import Generation, Group, Refusal, check_alive, check_expiry
 from tracker.presence import Presence
 from tracker.protocol import AuditAction, Bulletin, Event, GroupEpoch, SessionEnded, TicketKeys
 from tracker.settings import Policy
@@ -33,6 +33,16 @@ class Session:
     expires_at_s: float
     generation: int
     """Of the account, when this session's certificate was issued (people)."""
+
+    def check_alive(self, present: Generation | None, now_s: float) -> Generation:
+        """For the transaction that acts for this session, with what it finds there. Raises Refusal."""
+        check_expiry(self.expires_at_s, now_s)
+        return check_alive(present, self.generation, self.thumbprint)
+
+    def go_on(self, generation: int, expires_at_s: float) -> None:
+        """With a new certificate."""
+        self.generation = max(self.generation, generation)
+        self.expires_at_s = expires_at_s
 
 
 @dataclass(slots=True, eq=False)
@@ -106,6 +116,18 @@ class Desk:
             self.presence.drop(caller.session.number)
             caller.session = None
 
+    def admit(self, caller: Caller, session: Session, now_s: float) -> None:
+        """The session begins here. Raises Refusal if it is known already that it was revoked.
+
+        It was found alive in a transaction; but that may have ended a while ago, and the news of a revocation since
+        then may have come before there was anybody to end. What comes from now on finds it.
+        """
+        if any(_ends(news.fact, session) for news in self.recent):
+            raise Refusal("session_ended", "the sessions of this account were revoked meanwhile; log in again")
+        caller.session = session
+        self.audience.enter(caller, session)
+        self.presence.arrive(session.number, session.user_id, session.thumbprint, now_s)
+
     def deliver(self, news: News) -> None:
         """Act on what this or another tracker has committed, and tell whom it concerns."""
         while self.recent and self.recent[0].at_s < news.at_s - NEWS_LIFE_S:
@@ -134,14 +156,18 @@ class Desk:
 
     def _revoke(self, fact: SessionsRevoked) -> None:
         for caller in self.audience.callers_of(fact.user_id):
-            session = caller.session
-            if session is None or session.generation >= fact.generation:
-                continue
-            if session.thumbprint == fact.spared:
-                session.generation = fact.generation
-            else:
+            if caller.session is not None and _ends(fact, caller.session):
                 self.end_session(caller)
                 caller.push(SessionEnded("the sessions of this account were revoked"))
+
+
+def _ends(fact: Fact, session: Session) -> bool:
+    return (
+        isinstance(fact, SessionsRevoked)
+        and fact.user_id == session.user_id
+        and fact.generation > session.generation
+        and fact.spared != session.thumbprint
+    )
 
 
 @dataclass(slots=True)
@@ -151,6 +177,8 @@ class Turn:
     session: Session
     observed_host: str
     now_s: float
+    generation: Generation | None = None
+    """The present one of the caller's account, once the session was found to be alive."""
     looked_up: Group | None = None
     _told: list[tuple[list[str], Fact]] = field(default_factory=list)
     _written: list[News] = field(default_factory=list)

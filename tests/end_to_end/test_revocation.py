@@ -1,8 +1,14 @@
 """Putting somebody out, and logging out one's own sessions elsewhere: seen from the shells of everybody concerned."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
+from bench.raw_member import RawMember, RawTracker
 from tests.end_to_end.world import MIB, PASSWORD, World, download, login, refusal, upload, wait_fetched, wait_until
+from tracker import protocol
+from tracker.addresses import TrackerAddress
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("revocation")]
 
@@ -52,3 +58,50 @@ def test_a_changed_password_logs_out_every_other_machine_but_not_this_one(world:
     ann.expect("revoke_sessions")
     wait_until(lambda: refusal(laptop, "list_groups"), lambda code: bool(code == "not_logged_in"), "logged out")
     assert ann.expect(f"list_files {group}")["files"][0]["sharers_online"] == 2
+
+
+@pytest.fixture
+def two_trackers(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path, 2)
+    world.start_tracker(1)
+    world.start_tracker(2)
+    yield world
+    world.close()
+
+
+def test_a_thief_on_one_tracker_is_out_when_the_password_is_changed_on_the_other(two_trackers: World) -> None:
+    lines = [line.split() for line in two_trackers.tracker_info.read_text().splitlines()]
+    first, second = (TrackerAddress(host, int(port)) for host, port, *_ in lines[:2])
+    for number in range(5):  # as often as not the first tracker has heard of it by then
+        user_id, group = f"ann{number}", f"lab{number}"
+        ann = RawMember(second, user_id)
+        ann.enter(PASSWORD)
+        assert ann.tracker.ask(protocol.CreateGroup(group)) == protocol.Done()
+        thief = RawMember(first, user_id)
+        of_thief = thief.enter(PASSWORD, is_new=False)
+        later = RawMember(first, user_id)
+        later.key = thief.key
+        answer = ann.tracker.ask(protocol.ChangePassword(PASSWORD, "better"))
+        assert isinstance(answer, protocol.LoggedIn)
+        for theft in (protocol.RevokeSessions(), protocol.Renew(), protocol.GetTicket(group)):
+            assert code_of(thief.tracker.ask(theft)) in ("session_ended", "not_logged_in")
+        proof = later.login_request("").proof
+        assert code_of(later.tracker.ask(protocol.Resume(of_thief.certificate_pem, proof))) == "session_ended"
+        assert code_of(later.tracker.ask(later.login_request(PASSWORD))) == "login_failed"
+        wait_for_the_end(thief.tracker)
+        assert code_of(thief.tracker.ask(protocol.ListRequests(group))) == "not_logged_in"
+        for request in (protocol.GetTicket(group), protocol.ListRequests(group), protocol.Renew()):
+            assert not isinstance(ann.tracker.ask(request), protocol.Refused)
+        for each in (ann, thief, later):
+            each.close()
+
+
+def code_of(answer: protocol.Result) -> str:
+    assert isinstance(answer, protocol.Refused), answer
+    return answer.code
+
+
+def wait_for_the_end(connection: RawTracker) -> None:
+    """Until this tracker has heard of it, and says so."""
+    while not any(isinstance(event, protocol.SessionEnded) for event in connection.events):
+        connection.events.append(connection.receive())

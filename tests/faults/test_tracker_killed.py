@@ -45,7 +45,9 @@ CHANGES: dict[type, tuple[str, protocol.Request]] = {
 _OF_THE_SESSION_ALONE = {protocol.Login, protocol.Resume, protocol.Renew, protocol.Logout, protocol.Heartbeat}
 """A login writes a line into the log, nothing that a retry could do twice."""
 
-_CHANGES_EVERY_TIME = ("at_s", "origin", "fact", "password_hash", "asked_at_s", "joined_at_s", "expires_at_s", "number")
+_CHANGES_EVERY_TIME = (
+    "at_s", "origin", "fact", "password_hash", "asked_at_s", "joined_at_s", "expires_at_s", "number", "spared",
+)  # fmt: skip
 
 
 async def opened(state: Path) -> Office:

@@ -69,7 +69,7 @@ async def test_no_epoch_given_since_the_copy_is_given_again(state: Path, tmp_pat
     restore(tmp_path / "copy", state)
     store = await open_store(state)
     async with store.changing() as db:
-        group = await people.find_group(db, "group of ann", "ann")
+        _, group = await people.find_standing(db, "ann", "group of ann")
         assert group is not None
         assert group.epoch > newest
         assert await people.raise_epoch(db, "group of ann") > group.epoch

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, create_engine
 
 from tracker import catalogue, manifest_pages, people, schema
 from tracker.migrations import versions
+from tracker.permissions import Generation
 from tracker.store import Store, StoreError, open_store
 
 STEPS = ScriptDirectory(str(Path(versions.__file__).parent.parent))
@@ -72,7 +73,7 @@ async def test_a_database_from_before_is_brought_up_to_date_and_keeps_what_is_in
     make_first_version(tmp_path)
     store = await open_store(tmp_path)
     async with store.reading() as db:
-        assert await people.find_account(db, "ann") == people.Account("hash", 0)
+        assert await people.find_account(db, "ann") == people.Account("hash", Generation(0, None))
     await store.close()
     assert ask(tmp_path / "tracker.db", "SELECT version_num FROM alembic_version") == [(schema.REVISION,)]
 
@@ -122,10 +123,10 @@ async def test_names_that_clash_already_go_on_and_no_further_one_joins_them(tmp_
         assert await people.add_account(db, "cid", "hash", 0.0)
         assert await people.list_alike(db, "ANN") == ["Ann", "ann", "\uff41nn"]
         for group_id in ("lab", "LAB"):
-            group = await people.find_group(db, group_id, "ann")
+            _, group = await people.find_standing(db, "ann", group_id)
             assert group is not None
             assert group.group_id == group_id
-        assert await people.find_group(db, "Lab", "ann") is None, "it could be either"
+        assert (await people.find_standing(db, "ann", "Lab"))[1] is None, "it could be either"
         assert not await people.add_group(db, "Lab", "ann", False, 0.0)
         for number, name in enumerate(names):
             known = await catalogue.find_file(db, "lab", name)

@@ -1,0 +1,157 @@
+"""Trackers of one store whose changes a test lets through in the order it chooses, and the people of the tests there.
+
+For what happens between the two moments of a request: when it is allowed, and when it acts.
+"""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, cast
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tests.tracker.conftest import CHEAP, Clock, Office, Person
+from tracker import invites, people, protocol
+from tracker.keyring import load_keyring
+from tracker.passwords import Passwords
+from tracker.protocol import LoggedIn, login_challenge
+from tracker.service import Service
+from tracker.settings import Policy
+from tracker.store import Store, open_store
+
+LAB, DEN = "lab", "den"
+ROOT = bytes(32)
+INVITE = bytes(range(16))
+
+Asking = Callable[[], Coroutine[Any, Any, protocol.Result]]
+Withdrawing = Coroutine[Any, Any, object]
+
+
+class HeldStore:
+    """A store whose changes the test lets through, one after the other."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.reading, self.data_version = store.reading, store.data_version
+        self.waiting = 0
+        """Changes that want the write lock."""
+        self.after_next_commit: asyncio.Event | None = None
+        """Whoever makes the next change goes on when this is set; the change is made by then."""
+        self.paused = asyncio.Event()
+
+    @asynccontextmanager
+    async def changing(self) -> AsyncIterator[AsyncConnection]:
+        self.waiting += 1
+        async with self._store.changing() as db:
+            self.waiting -= 1
+            go_on, self.after_next_commit = self.after_next_commit, None
+            yield db
+        if go_on is not None:
+            self.paused.set()
+            await go_on.wait()
+
+
+class Scene:
+    """ann owns the lab, with bob in it and cyd at its door, and the den, alone. eve has an account.
+
+    `office` is a tracker, `place` another one of the same store, or the same.
+    """
+
+    def __init__(self, office: Office, place: Office, held: HeldStore) -> None:
+        self.office = office
+        self.place = place
+        self.held = held
+
+    async def fill(self) -> None:
+        async with self.held.changing() as db:
+            for user_id in ("ann", "bob", "cyd", "eve"):
+                await people.add_account(db, user_id, Passwords(CHEAP).hash_password("pw " + user_id), 0.0)
+            for group_id in (LAB, DEN):
+                await people.add_group(db, group_id, "ann", False, 0.0)
+            await people.add_member(db, LAB, "bob", 1.0)
+            await people.add_request(db, LAB, "cyd", 0.0)
+            await invites.add_invite(db, protocol.invite_digest(INVITE), "ann", self.office.clock.now_s + 600)
+        ann = await enter(self.office, "ann")
+        await ann.ask(protocol.Publish(LAB, "data", 5, 1 << 18, ROOT, bytes(32)))
+
+    async def ask_too_late(self, withdrawal: Withdrawing, ask: Asking) -> protocol.Result:
+        """A change that was sent in time and has to wait until the withdrawal is committed."""
+        async with self.held.changing():
+            withdrawing = asyncio.ensure_future(withdrawal)
+            await until(lambda: self.held.waiting == 1)
+            asking = asyncio.ensure_future(ask())
+            await until(lambda: self.held.waiting == 2 or asking.done())
+        await withdrawing
+        return await asking
+
+    async def ask_and_let_time_pass(self, seconds: float, ask: Asking, *, waits: bool) -> protocol.Result:
+        """A change that was sent in time and has to wait for so long; or what does not wait, so much later."""
+        if not waits:
+            self.office.clock.now_s += seconds
+            return await ask()
+        async with self.held.changing():
+            asking = asyncio.ensure_future(ask())
+            await until(lambda: self.held.waiting == 1 or asking.done())
+            self.office.clock.now_s += seconds
+        return await asking
+
+    async def ask_at_once(self, withdrawal: Withdrawing, ask: Asking) -> protocol.Result:
+        """While the withdrawal is committed, and nobody has heard of it."""
+        async with self.after_commit(withdrawal):
+            return await ask()
+
+    @asynccontextmanager
+    async def after_commit(self, change: Withdrawing) -> AsyncIterator[None]:
+        """The block runs when the change is committed and whoever made it has not gone on yet."""
+        go_on = self.held.after_next_commit = asyncio.Event()
+        making = asyncio.ensure_future(change)
+        await until(self.held.paused.is_set)
+        self.held.paused.clear()
+        yield
+        go_on.set()
+        await making
+
+
+async def until(is_there: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not is_there():
+            await asyncio.sleep(0.001)
+
+
+async def enter(office: Office, user_id: str, password: str = "") -> Person:
+    """Logged in with a key of its own."""
+    person = office.stranger()
+    assert isinstance(await person.login(user_id, password or "pw " + user_id), LoggedIn)
+    return person
+
+
+async def resume(office: Office, key: Ed25519PrivateKey, logged_in: LoggedIn) -> tuple[Person, protocol.Result]:
+    """On a new connection; with what was answered."""
+    person = office.stranger()
+    person.key = key
+    proof = key.sign(login_challenge(person.caller.nonce, logged_in.user_id))
+    return person, await person.ask(protocol.Resume(logged_in.certificate_pem, proof))
+
+
+@asynccontextmanager
+async def open_scene(folder: Path, clock: Clock, tracker_count: int) -> AsyncIterator[Scene]:
+    """Accounts are for invited people there."""
+    store = await open_store(folder)
+    held = HeldStore(store)
+    authority = await load_keyring(store, clock.now_s)
+
+    def open_office(seed: int) -> Office:
+        office = Office(cast(Store, held), authority, clock)
+        office.service = Service(
+            office.store, authority, Passwords(CHEAP), clock, random.Random(seed), Policy("invite")
+        )
+        return office
+
+    office = open_office(1)
+    scene = Scene(office, office if tracker_count == 1 else open_office(2), held)
+    await scene.fill()
+    yield scene
+    await store.close()
