@@ -71,6 +71,7 @@ class TrackerClient:
                 listener,
                 lambda: self.identity,
                 self._end_identity,
+                self._on_resumed,
                 self._on_event,
                 self._wake_callers,
             )
@@ -122,9 +123,11 @@ class TrackerClient:
 
     async def revoke_others(self, request: ChangePassword | RevokeSessions) -> None:
         """End every other session of the account; this one goes on with a new certificate. Raises like `call`."""
+        identity = self.identity
         answer = await self.call(request)
         assert isinstance(answer, LoggedIn)
-        self._take_renewal(answer)
+        if identity is not None:
+            self._take_renewal(identity, answer)
 
     async def logout(self) -> None:
         """Ends the session on every tracker that is connected. The certificate is forgotten here in any case."""
@@ -239,13 +242,22 @@ class TrackerClient:
             half_life_s = (self.identity.expires_at_s - time.time()) / 2
             await asyncio.sleep(max(half_life_s, _RENEW_AGAIN_S))
             # On every session: each tracker ends one by the certificate it last saw.
+            identity = self.identity
             for answer in await self._on_all_sessions(Renew()):
                 if isinstance(answer, LoggedIn):
-                    self._take_renewal(answer)
+                    self._take_renewal(identity, answer)
                     break
 
-    def _take_renewal(self, answer: LoggedIn) -> None:
-        if self.identity is not None:
+    def _on_resumed(self, identity: Identity, answer: LoggedIn) -> None:
+        if answer.certificate_pem == identity.certificate_pem:
+            self._take_keys(answer.ticket_keys)
+        else:
+            # It had revoked the other sessions, and the answer with the new certificate was lost.
+            self._take_renewal(identity, answer)
+
+    def _take_renewal(self, asked_as: Identity, answer: LoggedIn) -> None:
+        """Unless somebody logged in anew meanwhile: the certificate is for the key that it was asked with."""
+        if self.identity is not None and self.identity.private_key is asked_as.private_key:
             self.identity = replace(
                 self.identity,
                 certificate_pem=answer.certificate_pem,

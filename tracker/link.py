@@ -30,7 +30,6 @@ from tracker.protocol import (
     Refused,
     Resume,
     SessionEnded,
-    TicketKeys,
     TrustedKey,
     login_challenge,
 )
@@ -90,6 +89,7 @@ class Link:
         listener: Listener,
         find_identity: Callable[[], Identity | None],
         end_identity: Callable[[Identity, str], None],
+        resumed: Callable[[Identity, LoggedIn], None],
         heard: Callable[[Event | Bulletin], None],
         changed: Callable[[], None],
     ) -> None:
@@ -103,6 +103,7 @@ class Link:
         self._listener = listener
         self._find_identity = find_identity
         self._end_identity = end_identity
+        self._resumed = resumed
         self._heard = heard
         self._changed = changed
         self._woken = asyncio.Event()
@@ -183,7 +184,7 @@ class Link:
     async def _resume(self, connection: TrackerConnection, identity: Identity) -> None:
         answer = await connection.call(Resume(identity.certificate_pem, identity.proof(connection.nonce)))
         if isinstance(answer, LoggedIn):
-            self._heard(TicketKeys(answer.ticket_keys))
+            self._resumed(identity, answer)
             await self.begin_session()
         elif isinstance(answer, Refused) and answer.code in ("session_ended", "login_failed"):
             self._end_identity(identity, answer.message)

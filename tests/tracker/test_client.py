@@ -1,14 +1,16 @@
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.x509 import load_pem_x509_certificate
 
 from tracker import client as client_module
 from tracker import protocol, service_sessions
-from tracker.authority import make_authority
+from tracker.authority import make_authority, member_of
 from tracker.client import TrackerClient
 from tracker.errors import NoTracker, TrackerRefused, UntrustedTracker
 from tracker.protocol import Call, Done, Result
@@ -264,3 +266,45 @@ async def test_a_logout_waits_for_no_tracker_that_hangs(
         hanging.let_go.set()
         await enter(client, "bob")
         assert await client.call(protocol.CreateGroup("lab")) == Done()
+
+
+@pytest.mark.parametrize("tracker_count", [1, 2])
+@pytest.mark.parametrize("request_kind", [protocol.RevokeSessions(), protocol.ChangePassword("pw", "better")], ids=repr)
+async def test_a_client_whose_answer_was_lost_stays_in_and_every_other_is_out(
+    town: "Town",
+    make_ear: MakeEar,
+    monkeypatch: pytest.MonkeyPatch,
+    request_kind: protocol.RevokeSessions | protocol.ChangePassword,
+    tracker_count: int,
+) -> None:
+    first = town.trackers[0]
+    if tracker_count == 2:
+        await town.open_tracker()
+    answer = first.service.answer
+    lost: list[protocol.Result] = []
+
+    async def answer_and_hang_up(caller: Caller, call: protocol.Call) -> protocol.Result:
+        result = await answer(caller, call)
+        if call.request == request_kind and not lost:
+            lost.append(result)
+            for connection in list(first.server._connections):
+                connection._writer.transport.abort()
+        return result
+
+    monkeypatch.setattr(first.service, "answer", answer_and_hang_up)
+    ear, other_ear = make_ear(), make_ear()
+    async with running(town, ear) as client, running(town, other_ear) as other:
+        await enter(client, "ann")
+        await other.login("ann", "pw", Ed25519PrivateKey.generate())
+        for each in (ear, other_ear):
+            for _ in town.trackers:
+                await each.sessions.get()
+        await client.revoke_others(request_kind)
+        assert isinstance(lost[0], protocol.LoggedIn)
+        assert await other_ear.identities.get() is None
+        assert await client.call(protocol.CreateGroup("lab")) == Done()
+        while client.count_sessions() < tracker_count:
+            await ear.sessions.get()
+        assert client.identity is not None
+        authority = load_pem_x509_certificate(town.authority_pem)
+        assert member_of(client.identity.certificate_pem, authority, time.time()).generation == 1
