@@ -18,8 +18,10 @@ _LOCK_NAME = "in-use.lock"
 _TRACKERS_TABLES = {"meta", "counters", "accounts"}
 """In every version."""
 
-_EPOCH_STEP = 1_000_000
-"""After a restore no epoch may repeat one that was given since the copy was made: peers still hold tickets of those."""
+_STEP = 1_000_000
+"""After a restore no epoch, and no generation of an account's sessions, may repeat one that was given since the copy
+was made: there are tickets and certificates of those.
+"""
 
 
 class StoreError(Exception):
@@ -88,7 +90,8 @@ def back_up(state_dir: Path, target: Path) -> str:
 def restore(backup: Path, state_dir: Path) -> str:
     """Puts a copy in the place of the database, which is kept beside it; what it holds, in words. Raises StoreError.
 
-    Accounts, groups and files are those of the copy: who was removed since is back, who came since is gone.
+    Accounts, groups and files are those of the copy: who was removed since is back, who came since is gone. Everybody
+    has to log in again.
     """
     if not backup.is_file():
         raise StoreError(f"there is no copy {backup}")
@@ -101,8 +104,9 @@ def restore(backup: Path, state_dir: Path) -> str:
         try:
             copy_database(backup, fresh)
             with closing(sqlite3.connect(fresh, isolation_level=None)) as connection:
-                connection.execute("UPDATE counters SET value = value + ? WHERE name = 'epoch'", (_EPOCH_STEP,))
-                connection.execute("UPDATE groups SET epoch = epoch + ?", (_EPOCH_STEP,))
+                connection.execute("UPDATE counters SET value = value + ? WHERE name = 'epoch'", (_STEP,))
+                connection.execute("UPDATE groups SET epoch = epoch + ?", (_STEP,))
+                _end_sessions(connection)
             _sync(fresh)
             _keep_aside(target)
             os.rename(fresh, target)
@@ -113,6 +117,15 @@ def restore(backup: Path, state_dir: Path) -> str:
     except (OSError, sqlite3.Error) as error:
         fresh.unlink(missing_ok=True)
         raise StoreError(f"{target} cannot be restored: {_reason(error)}") from error
+
+
+def _end_sessions(connection: sqlite3.Connection) -> None:
+    """As far as the version of the copy knows about them."""
+    known = {name for (_, name, *_) in connection.execute("PRAGMA table_info(accounts)")}
+    if "generation" in known:
+        connection.execute("UPDATE accounts SET generation = generation + ?", (_STEP,))
+    if "spared" in known:
+        connection.execute("UPDATE accounts SET spared = NULL")
 
 
 def _keep_aside(database: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from tracker import people
 from tracker.database_file import StoreError, back_up, check_database, restore
 from tracker.keyring import load_keyring
+from tracker.permissions import Refusal, check_alive
 from tracker.store import Store, open_store
 
 
@@ -74,6 +75,28 @@ async def test_no_epoch_given_since_the_copy_is_given_again(state: Path, tmp_pat
         assert group.epoch > newest
         assert await people.raise_epoch(db, "group of ann") > group.epoch
     await store.close()
+
+
+async def test_no_session_from_before_a_copy_was_put_back_goes_on(state: Path, tmp_path: Path) -> None:
+    """One that was revoked since the copy was made would be alive again, or after the next revocation."""
+    store = await opened(state, "ann")
+    key = bytes(32)
+    async with store.changing() as db:
+        before = await people.revoke_sessions(db, "ann", key)
+    back_up(state, tmp_path / "copy")
+    async with store.changing() as db:
+        since = [await people.revoke_sessions(db, "ann", b"\x01" * 32) for _ in range(100)]
+    await store.close()
+    restore(tmp_path / "copy", state)
+    store = await open_store(state)
+    async with store.reading() as db:
+        present, _ = await people.find_standing(db, "ann", None)
+    await store.close()
+    assert present is not None
+    assert present.number > max(each.number for each in since)
+    for each in (before, *since):
+        with pytest.raises(Refusal, match="log in again"):
+            check_alive(present, each.number, key)
 
 
 async def test_a_database_in_use_is_not_replaced(state: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
 from tracker import catalogue, manifest_pages, people, schema
+from tracker.database_file import restore
 from tracker.migrations import versions
 from tracker.permissions import Generation
 from tracker.store import Store, StoreError, open_store
@@ -164,6 +165,16 @@ async def test_it_is_copied_before_the_first_step(tmp_path: Path) -> None:
     assert copy.stat().st_mode & 0o077 == 0
     assert ask(copy, "SELECT user_id FROM accounts") == [("ann",)]
     assert ask(copy, "SELECT value FROM meta WHERE key = 'schema'") == [(b"shoal tracker 1",)]
+
+
+async def test_a_copy_of_the_first_version_is_put_back_and_brought_up_to_date(tmp_path: Path) -> None:
+    make_first_version(tmp_path)
+    (tmp_path / "tracker.db").rename(tmp_path / "copy")
+    assert restore(tmp_path / "copy", tmp_path / "state") == "1 accounts, 0 groups, 0 files"
+    store = await open_store(tmp_path / "state")
+    async with store.reading() as db:
+        assert await people.find_account(db, "ann") == people.Account("hash", Generation(0, None))
+    await store.close()
 
 
 async def test_a_new_database_or_one_that_is_up_to_date_is_not_copied(tmp_path: Path) -> None:
