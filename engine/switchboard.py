@@ -32,6 +32,7 @@ class Switchboard:
         self._on_notice = on_notice
         self._chores: set[asyncio.Task[None]] = set()
         self._clocks = Clocks()
+        self._place_said = ""
 
     def connect(
         self,
@@ -129,6 +130,8 @@ class Switchboard:
         match event:
             case protocol.GroupEpoch():
                 self._group_shrank(event)
+            case protocol.OutOfReach():
+                self._say_out_of_reach(event)
             case protocol.PeerJoined():
                 self._coordinator.peer_joined(event.group_id, event.root, peer_address(event.peer))
             case protocol.OwnerChanged():
@@ -140,6 +143,23 @@ class Switchboard:
             case protocol.RequestAnswered():
                 answer = "you are a member of" if event.is_accepted else "you were not let into"
                 self.notice("request_answered", f"{answer} {shown_id(event.group_id)}")
+
+    def _say_out_of_reach(self, event: protocol.OutOfReach) -> None:
+        place = f"[{event.host}]:{event.port}" if ":" in event.host else f"{event.host}:{event.port}"
+        if event.members:
+            who = "a member gets" if event.members == 1 else f"{event.members} members or more get"
+            self.notice(
+                "out_of_reach",
+                f"{who} nothing from this client at {place}, where others are sent; if a firewall or router is in "
+                "between, let this port through. Downloads from others work all the same",
+            )
+        elif place != self._place_said:  # every tracker says it, and again when it is back
+            self._place_said = place
+            self.notice(
+                "out_of_reach",
+                f"this client listens at {self._host} only, and others are sent to {place}, where it was seen: they "
+                "reach it only if that leads here. Start it with an address that others can reach, or with 0.0.0.0",
+            )
 
     def _group_shrank(self, event: protocol.GroupEpoch) -> None:
         self._session.forget_ticket(event.group_id)

@@ -43,6 +43,7 @@ MAY_IMPORT: dict[str, list[str]] = {
 PURE_TRACKER = [
     "protocol", "pushed", "vocabulary", "names", "permissions", "presence", "handout", "tickets", "addresses",
     "throttle", "doorkeeper", "invite_codes", "quotas", "token_buckets", "promptness",
+    "reach_warnings",
 ]  # fmt: skip
 PURE = ["engine.swarm", "engine.wire", "engine.spellings", *(f"tracker.{name}" for name in PURE_TRACKER)]
 IMPURE = {"socket", "os", "mmap", "ssl", "asyncio", "multiprocessing", "time"}

@@ -105,6 +105,15 @@ def reachable_host(observed: str, announced: str) -> str:
     return str(seen) if said.is_unspecified or said.is_multicast else str(said)
 
 
+def is_elsewhere(announced: str, reachable: str) -> bool:
+    """Whether a client says that it listens at one address alone, and others are sent to another."""
+    try:
+        said = _literal(announced)
+    except ValueError:
+        return False
+    return not said.is_unspecified and str(said) != reachable
+
+
 def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
     address = ipaddress.ip_address(host)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:

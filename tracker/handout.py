@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tracker.peer_reports import Asker, PeerReports
 from tracker.presence import Sharer, Swarm
+from tracker.reach_warnings import ReachWarnings
 from tracker.settings import NEIGHBOURS_PER_ACCOUNT_MAX
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Handout:
     def __init__(self) -> None:
         self._graphs: dict[Swarm, _Graph] = {}
         self._reports = PeerReports()
+        self._warnings = ReachWarnings()
 
     def report(
         self,
@@ -53,10 +55,22 @@ class Handout:
         served: Collection[bytes],
         sharers: Sequence[Sharer],
         now_s: float,
-    ) -> None:
-        """What the asker says of peers it was handed, by thumbprint: they gave nothing, or they serve."""
-        owners = {sharer.thumbprint: sharer.user_id for sharer in sharers}
+    ) -> list[tuple[Sharer, int]]:
+        """What the asker says of peers it was handed, by thumbprint: they gave nothing, or they serve. Returns who is
+        to be told that it is out of reach, and how many accounts say so.
+        """
+        by_key = {sharer.thumbprint: sharer for sharer in sharers}
+        owners = {thumbprint: sharer.user_id for thumbprint, sharer in by_key.items()}
         self._reports.take(swarm, asker, failed, served, owners, now_s)
+        for sharer in (by_key[thumbprint] for thumbprint in served if thumbprint in by_key):
+            if sharer.user_id != asker.user_id:
+                self._warnings.is_well((sharer.user_id, sharer.host, sharer.port))
+        warned: list[tuple[Sharer, int]] = []
+        for sharer in (by_key[thumbprint] for thumbprint in failed if thumbprint in by_key):
+            doubt = self._reports.doubt(swarm, sharer.thumbprint)
+            if doubt and self._warnings.is_due((sharer.user_id, sharer.host, sharer.port), now_s):
+                warned.append((sharer, doubt))
+        return warned
 
     def choose(
         self,

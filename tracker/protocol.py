@@ -36,6 +36,7 @@ from tracker.pushed import (
     GroupEpoch as GroupEpoch,
     OwnerChanged as OwnerChanged,
     Peer as Peer,
+    OutOfReach as OutOfReach,
     PeerJoined as PeerJoined,
     RequestAnswered as RequestAnswered,
     RequestArrived as RequestArrived,

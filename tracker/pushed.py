@@ -64,6 +64,16 @@ class PeerJoined(Message, frozen=True, tag="peer_joined"):
     peer: Peer
 
 
+class OutOfReach(Message, frozen=True, tag="out_of_reach"):
+    """To somebody who shares: others are sent to this place, and get nothing there. So say `members` of them (accounts,
+    counted up to a small bound); 0: nobody has said so yet, but it is not where the client says that it listens.
+    """
+
+    host: str
+    port: Port
+    members: int
+
+
 class SessionEnded(Message, frozen=True, tag="session_ended"):
     """The session of this connection was revoked; a login begins another."""
 
@@ -76,7 +86,9 @@ class TicketKeys(Message, frozen=True, tag="ticket_keys"):
     keys: dict[str, TrustedKey]
 
 
-Event = GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered | PeerJoined | SessionEnded | TicketKeys
+Event = (
+    GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered | PeerJoined | OutOfReach | SessionEnded | TicketKeys
+)
 
 
 class Bulletin(Message, frozen=True, tag="bulletin"):

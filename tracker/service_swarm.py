@@ -7,7 +7,7 @@ out only while the store says it is a member: the soft state may lag behind anot
 from collections.abc import Collection, Iterable
 
 from tracker import catalogue, people, tickets
-from tracker.addresses import reachable_host
+from tracker.addresses import is_elsewhere, reachable_host
 from tracker.handout import Handed
 from tracker.peer_reports import Asker
 from tracker.permissions import Refusal
@@ -18,6 +18,7 @@ from tracker.protocol import (
     Announced,
     FindPeers,
     GetTicket,
+    OutOfReach,
     Peer,
     PeerJoined,
     Peers,
@@ -34,7 +35,10 @@ async def announce(turn: Turn, request: Announce) -> Announced:
     presence, number = turn.desk.presence, turn.session.number
     known, unknown = await _sort_out(turn, request.shares)
     said = {(share.group_id, share.root) for share in known}
-    presence.place(number, reachable_host(turn.observed_host, request.host), request.port)
+    host = reachable_host(turn.observed_host, request.host)
+    presence.place(number, host, request.port)
+    if is_elsewhere(request.host, host):
+        _tell(turn, number, OutOfReach(host, request.port, 0))
     for swarm in presence.list_swarms(number):
         if swarm not in said:
             presence.remove(number, swarm)
@@ -61,7 +65,9 @@ async def find_peers(turn: Turn, request: FindPeers) -> Peers:
         raise Refusal("no_such_file", f"that file is not in {group_id}, or no longer")
     swarm, asker = (group_id, root), Asker(turn.session.number, turn.user_id)
     placed = _placed(turn, swarm)
-    turn.desk.handout.report(swarm, asker, request.failed, request.served, placed, turn.now_s)
+    warned = turn.desk.handout.report(swarm, asker, request.failed, request.served, placed, turn.now_s)
+    for sharer, members in warned:
+        _tell(turn, sharer.session, OutOfReach(sharer.host, sharer.port, members))
     return Peers(await choose_peers(turn, group_id, root, request.want))
 
 
@@ -136,7 +142,7 @@ async def _introduce(turn: Turn, swarm: Swarm) -> int:
     members = await people.members_among(turn.db, swarm[0], {one.user_id for one in handed.new})
     for peer in handed.new:
         if peer.user_id in members:
-            _tell(turn, newcomer, PeerJoined(*swarm, _peer(peer)))
+            _tell(turn, newcomer.session, PeerJoined(*swarm, _peer(peer)))
     return told + len(handed.new)
 
 
@@ -155,12 +161,12 @@ def _tell_fetching(turn: Turn, swarm: Swarm, peer: Sharer, neighbours: Iterable[
     """Those who have the whole file need no peers. How many were told."""
     fetching = [one for one in neighbours if not one.is_complete]
     for one in fetching:
-        _tell(turn, one, PeerJoined(*swarm, _peer(peer)))
+        _tell(turn, one.session, PeerJoined(*swarm, _peer(peer)))
     return len(fetching)
 
 
-def _tell(turn: Turn, to: Sharer, event: PeerJoined) -> None:
-    turn.afterwards(lambda: turn.desk.audience.tell_session(to.session, event))
+def _tell(turn: Turn, session: int, event: PeerJoined | OutOfReach) -> None:
+    turn.afterwards(lambda: turn.desk.audience.tell_session(session, event))
 
 
 def _placed(turn: Turn, swarm: Swarm) -> list[Sharer]:

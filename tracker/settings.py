@@ -77,6 +77,11 @@ PEER_REPORT_LIFE_S = 60.0
 """For so long whoever found a peer out of reach is handed others. A client tries again twice a minute at most."""
 PEER_REPORTS_PER_ACCOUNT_MAX = 512
 DOUBTERS_COUNTED_MAX = 3
+WARN_AFTER_S = 10.0
+"""After so long a sharer is told that others get nothing from it."""
+WARN_AGAIN_S = 3600.0
+WARNED_PLACES_MAX = 4096
+"""Places remembered for that."""
 
 CALL_TIMEOUT_S = 30.0
 CONNECT_TIMEOUT_S = 5.0

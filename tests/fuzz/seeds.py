@@ -112,6 +112,7 @@ UNASKED: tuple[protocol.FromTracker, ...] = (
     protocol.RequestArrived("lab", "cat"),
     protocol.RequestAnswered("lab", True),
     protocol.PeerJoined("lab", ROOT, PEER),
+    protocol.OutOfReach("192.0.2.7", 7001, 2),
     protocol.SessionEnded("it ended elsewhere"),
     protocol.Bulletin(3, protocol.OwnerChanged("lab", "ben")),
     protocol.TicketKeys({"k1": protocol.TrustedKey(bytes(32), NOW_S)}),
