@@ -201,7 +201,7 @@ class Client:
         self._require_login()
         group_id = await self._session.spelling_of(_group_id(group_id))
         left = await self._session.call(protocol.LeaveGroup(group_id), protocol.Left)
-        await self._board.forget_group(group_id, "left the group")
+        await self._board.leave_group(group_id)
         return LeaveReport(group_id, left.new_owner, left.is_removed)
 
     async def list_requests(self, group_id: str) -> list[str]:
@@ -289,8 +289,6 @@ class Client:
         """
         self._require_login()
         key = (await self._session.spelling_of(_group_id(group_id)), _file_name(file_name))
-        if self._downloads.is_downloading(key):
-            raise LocalError(f"{file_name} is being downloaded already; show_downloads tells how far", "downloading")
         target = file_names.target_of(destination, file_name)
         return await self._downloads.begin(
             key, target, on_progress, respell=lambda name: file_names.target_of(destination, name)

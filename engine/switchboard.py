@@ -113,6 +113,7 @@ class Switchboard:
     async def on_session(self, tracker_index: int, announced: protocol.Announced | None) -> None:
         if announced is not None:
             self.say_dropped(self._shares.drop_unknown(announced.unknown))
+            self._soon(self._downloads.let_in())  # the answer to a request may have come while no tracker was there
 
     def on_identity(self, identity: Identity | None, reason: str) -> None:
         if identity is not None:
@@ -143,6 +144,8 @@ class Switchboard:
             case protocol.RequestAnswered():
                 answer = "you are a member of" if event.is_accepted else "you were not let into"
                 self.notice("request_answered", f"{answer} {shown_id(event.group_id)}")
+                if event.is_accepted:
+                    self._soon(self._downloads.let_in(event.group_id))
 
     def _say_out_of_reach(self, event: protocol.OutOfReach) -> None:
         place = f"[{event.host}]:{event.port}" if ":" in event.host else f"{event.host}:{event.port}"
@@ -166,14 +169,15 @@ class Switchboard:
         self._coordinator.raise_epoch(event.group_id, event.epoch, event.removed, event.spared)
         if event.removed == self._session.user_id and not event.spared:
             self.notice("left_group", f"you are not a member of {shown_id(event.group_id)} any more")
-            self._soon(self.forget_group(event.group_id, "you are not a member any more"))
+            self._shares.forget_group(event.group_id, "you are not a member any more")
+            self._soon(self._downloads.put_out(event.group_id))
 
     # ------------------------------------------------------------ what follows
 
-    async def forget_group(self, group_id: str, reason: str) -> None:
+    async def leave_group(self, group_id: str) -> None:
         """What is shared in it and fetched from it here stops."""
-        self._shares.forget_group(group_id, reason)
-        await self._downloads.forget_group(group_id)
+        self._shares.forget_group(group_id, "left the group")
+        await self._downloads.leave_group(group_id)
 
     async def stop_transfers(self) -> None:
         """Serve nothing from now on; downloads pause."""

@@ -164,9 +164,16 @@ _ALL = (
     Command(
         "show_downloads",
         (),
-        "all downloads: [D]ownloading, [W]aiting, [P]aused, [C]omplete, [F]ailed",
+        "all downloads: [D]ownloading, [W]aiting, [P]aused, [S]tuck, [C]omplete, [F]ailed",
+        "A paused one is tried again by itself. A stuck one needs you: its folder, its partial file or its place is "
+        "not what it was; download_file begins it anew, here or at another place, and cancel_download ends it. One "
+        "that failed because you are not a member of the group goes on when you are let in again.",
     ),
-    Command("cancel_download", ("<group_id>", "<file_name>"), "give up a download and remove its partial file"),
+    Command(
+        "cancel_download",
+        ("<group_id>", "<file_name>"),
+        "give up a download, whatever its state, and remove its partial file",
+    ),
     Command("stop_share", ("<group_id>", "<file_name>"), "stop serving a file; the file itself stays"),
     Command(
         "serve",

@@ -22,7 +22,7 @@ from engine.shell.safe_text import name
 if TYPE_CHECKING:
     from engine.client import Client
 
-OVER: frozenset[DownloadState] = frozenset({"complete", "failed", "cancelled"})
+OVER: frozenset[DownloadState] = frozenset({"complete", "stuck", "failed", "cancelled"})
 _LOOK_EVERY_S = 0.2
 
 
@@ -37,7 +37,7 @@ async def finish_download(
         raise LocalError(f"the download of {name(final.name)} was cancelled", code="cancelled")
     if final.state == "paused":
         raise LocalError(f"the download of {name(final.name)} goes on after the next login", code="paused")
-    if final.state == "failed":
+    if final.state in ("failed", "stuck"):
         sentence = final.error or f"the download of {name(final.name)} failed"
         raise ShoalError(sentence, code=final.error_code or "download_failed")
     return Result(sentences.downloaded(final), to_builtins(final))

@@ -221,7 +221,7 @@ class _Prompt:
         client = runner.context.client
         for status in client.show_downloads():
             is_followed = ("download_file", status.group_id, status.name) in self._output.moving
-            if status.state not in OVER and not is_followed:
+            if status.state not in (*OVER, "paused") and not is_followed:
                 self._begin(runner.report("download_file", finish_download(client, self._output, status)))
 
     def _greeting(self) -> str:

@@ -10,6 +10,7 @@ Not here: passwords, keys, certificates; none of them is ever written down.
 import contextlib
 import os
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -19,6 +20,7 @@ from msgspec import Meta, Struct
 
 from engine.errors import LocalError, StorageError
 from engine.storage.disk_errors import explained
+from engine.storage.file_names import part_path
 from engine.storage.manifest import LEAF_BYTES, ROOT_BYTES, Manifest
 from engine.storage.stamp import Stamp
 from engine.swarm.geometry import Geometry
@@ -35,8 +37,17 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         path TEXT PRIMARY KEY, inode INTEGER, size_bytes INTEGER, mtime_ns INTEGER, ctime_ns INTEGER,
         piece_bytes INTEGER, leaves BLOB) STRICT""",
     ),
+    (
+        "ALTER TABLE downloads ADD COLUMN has_part INTEGER NOT NULL DEFAULT 1",
+        "ALTER TABLE manifests ADD COLUMN used_at_s INTEGER NOT NULL DEFAULT 0",
+        "UPDATE manifests SET used_at_s = CAST(strftime('%s', 'now') AS INTEGER)",
+    ),
 )
 """What each version changed, in order; PRAGMA user_version counts those that were taken. Only ever added to."""
+
+_HASHES_LIFE_S = 90 * 86400
+"""Hashes of a file that was not shared again for so long are forgotten; it may be gone, or on a disk that is away."""
+_USED_LATELY_S = 86400
 
 _BALLAST_BYTES = 256 << 10
 """Given up when the disk is full, so that what happens then can still be written down."""
@@ -47,8 +58,8 @@ _UNREADABLE = (sqlite3.Error, UnicodeDecodeError, MemoryError)
 
 Root = Annotated[bytes, Meta(min_length=ROOT_BYTES, max_length=ROOT_BYTES)]
 ShareRow = tuple[str, str, str, str, Root, int, int, int, int]
-DownloadRow = tuple[str, str, str, str, Root, int, int]
-ManifestRow = tuple[int, bytes]
+DownloadRow = tuple[str, str, str, str, Root, int, int, int]
+ManifestRow = tuple[int, bytes, int]
 
 
 class SharedFile(Struct, frozen=True):
@@ -63,13 +74,22 @@ class SharedFile(Struct, frozen=True):
 
 
 class StartedDownload(Struct, frozen=True):
-    """A download that is not complete. `target` is its final absolute path."""
+    """A download that is not complete. `target` is its final absolute path; `has_part`: its part file was made."""
 
     group_id: str
     name: str
     target: str
     root: bytes
     geometry: Geometry
+    has_part: bool
+
+    @property
+    def key(self) -> tuple[str, str]:
+        return self.group_id, self.name
+
+    @property
+    def part(self) -> Path:
+        return part_path(Path(self.target), self.root)
 
 
 class Ledger:
@@ -95,6 +115,7 @@ class Ledger:
         except _UNREADABLE as error:
             raise self._damaged(error) from error
         self._take_ballast()
+        self._forget_old_hashes()
 
     def close(self) -> None:
         self._database.close()
@@ -213,9 +234,9 @@ class Ledger:
 
     def add_download(self, user_id: str, download: StartedDownload) -> None:
         self._write(
-            "INSERT OR REPLACE INTO downloads VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO downloads VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (user_id, download.group_id, download.name, download.target, download.root,
-             download.geometry.size_bytes, download.geometry.piece_bytes),
+             download.geometry.size_bytes, download.geometry.piece_bytes, download.has_part),
         )  # fmt: skip
 
     def drop_download(self, user_id: str, group_id: str, name: str) -> None:
@@ -224,11 +245,18 @@ class Ledger:
         )
 
     def downloads_of(self, user_id: str) -> list[StartedDownload]:
-        rows = self._ask("SELECT * FROM downloads WHERE user_id = ? ORDER BY group_id, name", (user_id,))
+        return self._downloads_where("user_id = ?", (user_id,))
+
+    def find_download(self, user_id: str, group_id: str, name: str) -> StartedDownload | None:
+        where = "user_id = ? AND group_id = ? AND name = ?"
+        return next(iter(self._downloads_where(where, (user_id, group_id, name))), None)
+
+    def _downloads_where(self, condition: str, values: tuple[object, ...]) -> list[StartedDownload]:
+        rows = self._ask(f"SELECT * FROM downloads WHERE {condition} ORDER BY group_id, name", values)
         with self._believing():
             return [
-                StartedDownload(group_id, name, target, root, Geometry(size, piece))
-                for _, group_id, name, target, root, size, piece in msgspec.convert(rows, list[DownloadRow])
+                StartedDownload(group_id, name, target, root, Geometry(size, piece), bool(has_part))
+                for _, group_id, name, target, root, size, piece, has_part in msgspec.convert(rows, list[DownloadRow])
             ]
 
     # ------------------------------------------------------------ hashes
@@ -236,22 +264,29 @@ class Ledger:
     def remember(self, path: Path, status: os.stat_result, manifest: Manifest) -> None:
         """This file, as it stands now, has these hashes."""
         self._write(
-            "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
-             manifest.geometry.piece_bytes, manifest.leaves.tobytes()),
+             manifest.geometry.piece_bytes, manifest.leaves.tobytes(), int(time.time())),
         )  # fmt: skip
 
     def recall(self, path: Path, status: os.stat_result) -> Manifest | None:
         """The hashes of this very file, if it is unchanged since they were made."""
         rows = self._ask(
-            "SELECT piece_bytes, leaves FROM manifests WHERE path = ? AND inode = ? AND size_bytes = ?"
+            "SELECT piece_bytes, leaves, used_at_s FROM manifests WHERE path = ? AND inode = ? AND size_bytes = ?"
             " AND mtime_ns = ? AND ctime_ns = ?",
             (str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns),
         )
         with self._believing():
-            for piece_bytes, leaves in msgspec.convert(rows, list[ManifestRow]):
+            for piece_bytes, leaves, used_at_s in msgspec.convert(rows, list[ManifestRow]):
                 geometry = Geometry(status.st_size, piece_bytes)
                 if len(leaves) != geometry.piece_count * LEAF_BYTES:
                     raise ValueError(f"{len(leaves)} bytes of hashes for {geometry.piece_count} pieces")
+                if time.time() - used_at_s > _USED_LATELY_S:
+                    self._write("UPDATE manifests SET used_at_s = ? WHERE path = ?", (int(time.time()), str(path)))
                 return Manifest.of_leaves(geometry, leaves)
         return None
+
+    def _forget_old_hashes(self) -> None:
+        with contextlib.suppress(*_UNREADABLE):  # a full or damaged one is said when it matters
+            oldest_s = int(time.time()) - _HASHES_LIFE_S
+            self._database.execute("DELETE FROM manifests WHERE used_at_s < ?", (oldest_s,))

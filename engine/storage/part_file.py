@@ -17,6 +17,7 @@ from pathlib import Path
 from engine.errors import StorageError
 from engine.storage.allocation import allocate
 from engine.storage.disk_errors import OUT_OF_SPACE, explained
+from engine.storage.file_names import discard_part, journal_path
 
 _PROBE_BYTES = 64 << 10
 
@@ -134,6 +135,30 @@ def _reserve(descriptor: int, part: _Part) -> bool:
             if not before_bytes:
                 os.unlink(part.path)
         raise explained(error, "reserve space for", part.path) from error
+
+
+def remove(part: Path, *, is_expected: bool) -> None:
+    """And its journal. Raises StorageError if it cannot be removed, another client writes into it, or it `is_expected`
+    and nothing of it is there.
+    """
+    try:
+        descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    except FileNotFoundError:
+        if is_expected and not os.path.lexists(journal_path(part)):
+            raise StorageError(
+                f"{part} is not there; if its disk is away, remove that file when it is back", "part_gone"
+            ) from None
+    except OSError as error:
+        raise explained(error, "remove", part) from error
+    else:
+        try:
+            _lock(descriptor, part)
+        finally:
+            os.close(descriptor)
+    try:
+        discard_part(part)
+    except OSError as error:
+        raise explained(error, "remove", part) from error
 
 
 def can_write_beside(path: Path) -> bool:

@@ -118,7 +118,7 @@ class Download:
         """Find out what is good of what is there already; it is not fetched again. Returns why a journal was not
         believed, if so. No worker may have the file meanwhile.
         """
-        self.state = "checking"
+        self.state, self.copied_from = "checking", None
         saved = self._journal.load() if self._before is not None else None
         self.goes_on, doubt = saved is not None, None
         if self._before is not None:
@@ -207,10 +207,6 @@ class Download:
         self.checkpoints.close()
         self.checkpoints = Checkpoints(self._journal, self.descriptor, self.shared.have, self._settings)
         self.error = None
-
-    def discard(self) -> None:
-        """Remove what was fetched."""
-        file_names.discard_part(self.part)
 
     def fail(self, error: ShoalError) -> None:
         """It cannot go on; whoever runs it is woken up to end it."""

@@ -374,7 +374,7 @@ def test_a_cancelled_download_leaves_nothing_and_can_be_begun_again(lab: Lab) ->
     hal.expect("logout")
     ida = lab.world.begin_in_background(ida, "ida", group, "data.bin", target)
     wait_until(lambda: status(ida, "data.bin")["state"], lambda s: bool(s == "waiting"), "waiting")
-    assert refusal(ida, f"download_file {group} data.bin {target}") == "downloading"
+    assert refusal(ida, f"download_file {group} data.bin {target}/other.bin") == "downloading"
     assert refusal(ida, f"stop_share {group} data.bin") == "downloading"
     assert refusal(ida, f"cancel_download {group} other.bin") == "no_such_download"
     ida.expect(f"cancel_download {group} data.bin")

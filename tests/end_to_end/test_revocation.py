@@ -1,19 +1,32 @@
 """Putting somebody out, and logging out one's own sessions elsewhere: seen from the shells of everybody concerned."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.raw_member import RawMember, RawTracker
-from tests.end_to_end.world import MIB, PASSWORD, World, download, login, refusal, upload, wait_fetched, wait_until
+from tests.end_to_end.world import (
+    MIB,
+    PASSWORD,
+    World,
+    download,
+    login,
+    refusal,
+    status,
+    upload,
+    wait_complete,
+    wait_fetched,
+    wait_until,
+)
 from tracker import protocol
 from tracker.addresses import TrackerAddress
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("revocation")]
 
 
-def test_who_is_put_out_loses_the_running_download_and_gets_in_nowhere(world: World) -> None:
+def test_who_is_put_out_gets_no_more_of_a_running_download_and_gets_in_nowhere(world: World) -> None:
     ann, bob, cid = (world.join_in(name) for name in ("ann", "bob", "cid"))
     group = world.new_group(ann, (bob, "bob"), (cid, "cid"))
     file, target = world.new_file("data.bin", 256 * MIB), world.new_folder()
@@ -31,15 +44,18 @@ def test_who_is_put_out_loses_the_running_download_and_gets_in_nowhere(world: Wo
     bob.wait_notice("left_group")
     wait_until(
         lambda: [one["state"] for one in bob.expect("show_downloads")["downloads"]],
-        lambda states: bool(states == ["cancelled"]),
-        "given up",
+        lambda states: bool(states == ["failed"]),
+        "failed",
     )
-    assert list(target.iterdir()) == []
+    got_bytes = status(bob, "data.bin")["verified_bytes"]
+    assert 0 < got_bytes < 256 * MIB
+    assert sorted(os.listdir(target)) == [".data.bin.part", ".data.bin.part.journal"]
     assert refusal(bob, f"list_files {group}") == "not_member"
     assert download(cid, group, "small.bin", world.new_folder())["bytes_by_peer"] == {"ann": 1000}
     bob.expect(f"join_group {group}")
     ann.expect(f"accept_request {group} bob")
     assert download(bob, group, "small.bin", world.new_folder())["size_bytes"] == 1000
+    assert sum(wait_complete(bob, "data.bin")["bytes_by_peer"].values()) == 256 * MIB - got_bytes
 
 
 def test_a_changed_password_logs_out_every_other_machine_but_not_this_one(world: World) -> None:

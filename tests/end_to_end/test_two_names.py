@@ -141,7 +141,8 @@ def test_giving_up_the_first_of_two_names_lets_the_second_fetch(scene: Scene) ->
     cy.expect(f"cancel_download {scene.group} n1.bin")
     wait_until(lambda: status(cy, "n2.bin")["state"], lambda state: bool(state == "waiting"), "waiting for others")
     login(scene.ann, "ann")
-    assert wait_complete(cy, "n2.bin", SOON_S)["bytes_by_peer"] == {"ann": SIZE}
+    final = wait_complete(cy, "n2.bin", SOON_S)
+    assert (final["bytes_by_peer"], final["copied_from"]) == ({"ann": SIZE}, None)
     assert os.listdir(target) == ["n2.bin"]
 
 

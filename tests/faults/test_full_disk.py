@@ -13,6 +13,7 @@ import pytest
 from bench.fault_cases import limited_disk
 from engine.errors import StorageError
 from engine.settings import Settings
+from engine.storage import part_file
 from engine.storage.disk_errors import explained
 from engine.storage.file_names import target_of
 from engine.storage.part_file import PartFiles
@@ -101,7 +102,7 @@ async def test_a_download_that_waits_for_space_can_be_cancelled_and_leaves_nothi
     leecher.coordinator.peer_joined(GROUP, manifest.root, seeder.member.at(seeder.listener.port))
     await until(lambda: download.state == "no_space")
     await leecher.coordinator.halt(download)
-    download.discard()
+    part_file.remove(download.part, is_expected=True)
     filler.unlink()
     assert sorted(os.listdir(disk)) == ["lost+found"]
 

@@ -192,7 +192,7 @@ def ledger() -> Iterator[bytes]:
         yield path.read_bytes()
         one = Ledger(path)
         one.add_share(file_targets.OWNER, SharedFile("lab", "a", "/a", ROOT, Geometry(9, 1 << 18), Stamp(7, 9, 1)))
-        one.add_download(file_targets.OWNER, StartedDownload("lab", "b", "/b", ROOT, Geometry(9, 1 << 18)))
+        one.add_download(file_targets.OWNER, StartedDownload("lab", "b", "/b", ROOT, Geometry(9, 1 << 18), True))
         one.remember(file_targets.HASHED_PATH, status, leaves)
         one.close()
         yield path.read_bytes()

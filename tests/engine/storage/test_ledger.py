@@ -1,6 +1,7 @@
 """What a client remembers between runs comes back as it was, per account; damage is said, not guessed around."""
 
 import os
+import sqlite3
 import stat
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import LocalError, StorageError
-from engine.storage.ledger import Ledger, SharedFile, StartedDownload
+from engine.storage.ledger import _STEPS, Ledger, SharedFile, StartedDownload
 from engine.storage.manifest import LEAF_BYTES, Manifest
 from engine.storage.stamp import Stamp
 from tests.builders import geometry_of
@@ -22,7 +23,7 @@ def share(group_id: str = "lab", name: str = "disk.img", path: str = "/data/disk
 
 
 def download(group_id: str = "lab", name: str = "disk.img", target: str = "/data/disk.img") -> StartedDownload:
-    return StartedDownload(group_id, name, target, bytes(range(32)), GEOMETRY)
+    return StartedDownload(group_id, name, target, bytes(range(32)), GEOMETRY, has_part=True)
 
 
 @pytest.fixture
@@ -75,6 +76,8 @@ def test_downloads_come_back_as_they_were_for_their_account_only(ledger: Ledger,
     ledger = reopened(ledger, path)
     assert ledger.downloads_of("ann") == [download()]
     assert ledger.downloads_of("bob") == [download(target="/home/bob/disk.img")]
+    assert ledger.find_download("ann", "lab", "disk.img") == download()
+    assert ledger.find_download("ann", "lab", "b") is None
 
 
 # ---------------------------------------------------------------- hashes
@@ -124,6 +127,20 @@ def test_remembering_again_forgets_the_hashes_from_before(ledger: Ledger, hashed
     assert ledger.recall(file, file.stat()) is not None
 
 
+def test_hashes_that_nobody_needed_for_long_are_forgotten(
+    ledger: Ledger, path: Path, hashed: tuple[Path, Manifest]
+) -> None:
+    file, manifest = hashed
+    for name in ("used", "unused"):
+        ledger.remember(file.with_name(name), file.stat(), manifest)
+    ledger._database.execute("UPDATE manifests SET used_at_s = used_at_s - 89 * 86400")
+    assert ledger.recall(file.with_name("used"), file.stat()) is not None
+    ledger._database.execute("UPDATE manifests SET used_at_s = used_at_s - 2 * 86400")
+    ledger = reopened(ledger, path)
+    assert ledger.recall(file.with_name("used"), file.stat()) is not None
+    assert ledger.recall(file.with_name("unused"), file.stat()) is None
+
+
 # ---------------------------------------------------------------- the file
 
 
@@ -165,13 +182,28 @@ def test_nobody_else_may_read_it(ledger: Ledger, path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_ledger_from_before_versions_were_counted_is_taken_over(path: Path) -> None:
+@pytest.mark.parametrize("version", [0, 1])
+def test_a_ledger_of_an_earlier_version_is_taken_over(
+    path: Path, hashed: tuple[Path, Manifest], version: int
+) -> None:
+    """0: from before versions were counted."""
+    file, manifest = hashed
+    status, whole = file.stat(), (bytes(range(32)), GEOMETRY.size_bytes, GEOMETRY.piece_bytes)
+    database = sqlite3.connect(path, isolation_level=None)
+    for statement in _STEPS[0]:
+        database.execute(statement)
+    database.execute("INSERT INTO downloads VALUES ('ann', 'lab', 'disk.img', '/data/disk.img', ?, ?, ?)", whole)
+    database.execute(
+        "INSERT INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (str(file), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, GEOMETRY.piece_bytes,
+         manifest.leaves.tobytes()),
+    )  # fmt: skip
+    database.execute(f"PRAGMA user_version = {version}")
+    database.close()
     ledger = Ledger(path)
-    ledger.add_share("ann", share())
-    ledger._database.execute("PRAGMA user_version = 0")
-    ledger = reopened(ledger, path)
-    assert ledger.shares_of("ann") == [share()]
-    assert ledger._database.execute("PRAGMA user_version").fetchone() == (1,)
+    assert ledger.downloads_of("ann") == [download()]
+    assert ledger.recall(file, status) is not None
+    assert ledger._database.execute("PRAGMA user_version").fetchone() == (len(_STEPS),)
 
 
 def test_a_ledger_of_a_later_version_is_reported_and_left_as_it_is(ledger: Ledger, path: Path) -> None:

