@@ -72,12 +72,14 @@ class Published(Message, frozen=True, tag="published"):
     """`was_known`: the same content already had this name in the group; the caller became another sharer.
 
     `wanted`: nothing is published yet, the pages of these numbers are to be put first. `spelling`: the name as the
-    group has it, if that is another Unicode normal form of the one that was given.
+    group has it, if that is another Unicode normal form of the one that was given. `has_replaced`: the name stood for
+    another content, which nobody else had any more.
     """
 
     was_known: bool
     wanted: Annotated[list[PageNumber], Meta(max_length=PAGES_MAX)] = field(default_factory=list)
     spelling: Annotated[str, Meta(max_length=255)] = ""
+    has_replaced: bool = False
 
 
 class Manifest(Message, frozen=True, tag="manifest"):

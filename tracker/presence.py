@@ -140,6 +140,11 @@ class Presence:
         held = list(most.values())
         return Count(held.count(Holding.ALL), held.count(Holding.SOME))
 
+    def drop_swarm(self, swarm: Swarm) -> None:
+        """The group does not have this content any more: nobody shares it."""
+        for session in list(self._swarms.get(swarm, ())):
+            self.remove(session, swarm)
+
     def is_shared(self, swarm: Swarm) -> bool:
         return swarm in self._swarms
 

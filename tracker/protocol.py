@@ -45,6 +45,7 @@ from tracker.pushed import (
     Welcome as Welcome,
 )
 from tracker.vocabulary import (
+    HOLDERS_NAMED_MAX,
     INVITE_CODE_BYTES as INVITE_CODE_BYTES,
     PAGE_BYTES as PAGE_BYTES,
     PEERS_REPORTED_MAX,
@@ -183,10 +184,15 @@ class ListFiles(Message, frozen=True, tag="list_files"):
 
 
 class Withdraw(Message, frozen=True, tag="withdraw"):
-    """The caller stopped sharing this file. If it was theirs and nobody online has it, it leaves the group's list."""
+    """The caller does not share this file any more, or never did. If it is theirs, or the group is, and nobody else
+    online has any of it, it leaves the group's list.
+
+    `root`: only if the name still stands for this content; empty: whatever it stands for.
+    """
 
     group_id: Id
     name: FileName
+    root: Annotated[bytes, Meta(max_length=32)] = b""
 
 
 class Share(Message, frozen=True):
@@ -346,7 +352,13 @@ class Files(Message, frozen=True, tag="files"):
 
 
 class Withdrawn(Message, frozen=True, tag="withdrawn"):
+    """If it stays: `still_shared_by` names some of those who share it, the caller too if another client of theirs does;
+    `may_withdraw` names who could withdraw it, if the caller cannot.
+    """
+
     is_removed: bool
+    still_shared_by: Annotated[list[Id], Meta(max_length=HOLDERS_NAMED_MAX)] = field(default_factory=list)
+    may_withdraw: Annotated[list[Id], Meta(max_length=2)] = field(default_factory=list)
 
 
 class Announced(Message, frozen=True, tag="announced"):

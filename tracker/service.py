@@ -32,6 +32,9 @@ from tracker import (
     service_groups as groups,
 )
 from tracker import (
+    service_names as names,
+)
+from tracker import (
     service_sessions as sessions,
 )
 from tracker import (
@@ -97,7 +100,7 @@ HANDLERS: dict[type, Handler] = {
     protocol.PutPage: Handler(files.put_page, is_change=True),
     protocol.FetchManifest: Handler(files.fetch_manifest, is_change=False),
     protocol.FetchPage: Handler(files.fetch_page, is_change=False),
-    protocol.Withdraw: Handler(files.withdraw, is_change=True),
+    protocol.Withdraw: Handler(names.withdraw, is_change=True),
     protocol.Announce: Handler(swarm.announce, is_change=False),
     protocol.AnnounceChange: Handler(swarm.announce_change, is_change=False),
     protocol.FindPeers: Handler(swarm.find_peers, is_change=False),

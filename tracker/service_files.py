@@ -1,13 +1,13 @@
 """Requests about the files of a group: one function each, from a Turn to a result.
 
 Invariant: a name stands for one content in a group, in whichever Unicode normal form it is typed, until it is
-withdrawn; a second content under it is refused, and the sentence says whose the first is.
+withdrawn or replaced (service_names); a second content under it is refused, and the sentence says whose the first is.
 """
 
 from msgspec.structs import replace
 
 from tracker import catalogue, manifest_pages, quotas
-from tracker.names import check_new_file_name, shown_id
+from tracker.names import check_new_file_name
 from tracker.permissions import Refusal
 from tracker.protocol import (
     Done,
@@ -20,9 +20,8 @@ from tracker.protocol import (
     Publish,
     Published,
     PutPage,
-    Withdraw,
-    Withdrawn,
 )
+from tracker.service_names import check_replaceable, free, no_such_file
 from tracker.service_swarm import choose_peers
 from tracker.turn import Turn
 from tracker.vocabulary import LEAF_BYTES, PAGE_BYTES, PIECE_COUNT_MAX
@@ -44,20 +43,19 @@ async def publish(turn: Turn, request: Publish) -> Published:
     check_new_file_name(request.name)
     _check_geometry(request)
     alike = await catalogue.list_alike(turn.db, request.group_id, request.name)
-    if not alike:
-        leaves_bytes = _piece_count(request) * LEAF_BYTES
-        wanted = await manifest_pages.list_wanted(turn.db, turn.user_id, request.pages, leaves_bytes, turn.now_s)
-        if wanted:
-            return Published(False, wanted)
-        quotas.check_publisher(await catalogue.add_file(turn.db, request, turn.user_id))
-        return Published(False)
-    known = next((file for file in alike if file.name == request.name), alike[0])
-    if known.root != request.root or known.digest != catalogue.digest_of(request):
-        raise Refusal(
-            "file_conflict",
-            f"{shown_id(known.publisher)} shares another file as {request.name!r} in {request.group_id}; rename yours",
-        )
-    return Published(True, spelling="" if known.name == request.name else known.name)
+    known = next((file for file in alike if file.name == request.name), alike[0] if alike else None)
+    if known is not None and known.root == request.root and known.digest == catalogue.digest_of(request):
+        return Published(True, spelling="" if known.name == request.name else known.name)
+    if known is not None:
+        await check_replaceable(turn, known, request.name, len(alike))
+    leaves_bytes = _piece_count(request) * LEAF_BYTES
+    wanted = await manifest_pages.list_wanted(turn.db, turn.user_id, request.pages, leaves_bytes, turn.now_s)
+    if wanted:
+        return Published(False, wanted)
+    if known is not None:
+        await free(turn, known)
+    quotas.check_publisher(await catalogue.add_file(turn.db, request, turn.user_id))
+    return Published(False, has_replaced=known is not None)
 
 
 async def fetch_manifest(turn: Turn, request: FetchManifest) -> Manifest:
@@ -83,22 +81,6 @@ async def fetch_page(turn: Turn, request: FetchPage) -> Page:
     if leaves is None:
         raise Refusal("bad_request", f"the manifest of {request.name!r} has no page {request.number} of its own")
     return Page(leaves)
-
-
-async def withdraw(turn: Turn, request: Withdraw) -> Withdrawn:
-    group_id, name = request.group_id, request.name
-    known = await catalogue.find_file(turn.db, group_id, name)
-    if known is None:
-        raise no_such_file(group_id, name)
-    is_theirs = turn.user_id in (known.publisher, turn.group.owner)
-    if not is_theirs or turn.desk.presence.is_shared_by_others(turn.session.number, (group_id, known.root)):
-        return Withdrawn(False)
-    await catalogue.remove_file(turn.db, group_id, known.name)
-    return Withdrawn(True)
-
-
-def no_such_file(group_id: str, name: str) -> Refusal:
-    return Refusal("no_such_file", f"there is no file {name!r} in {group_id}")
 
 
 def _check_geometry(request: Publish) -> None:

@@ -16,6 +16,7 @@ PIECE_BYTES_MAX = 1 << 24
 SIZE_BYTES_MAX = PIECE_COUNT_MAX * PIECE_BYTES_MAX
 PEERS_WANTED_MAX = 50
 PEERS_REPORTED_MAX = 32
+HOLDERS_NAMED_MAX = 10
 SHARES_PER_ANNOUNCE_MAX = 100_000
 PAGE_BYTES = 1 << 20
 """Leaves travel in pages of so many bytes, the last one shorter: one holds 32768 pieces, of 512 GiB at most."""

@@ -385,4 +385,5 @@ def test_a_file_is_not_replaced_under_its_name(arena: Arena) -> None:
     answer = arena.mallory.tracker.ask(protocol.Publish(GROUP, "data.bin", 5, 1 << 18, bytes(32), bytes(32)))
     assert isinstance(answer, protocol.Refused)
     assert answer.code == "file_conflict"
-    assert arena.mallory.tracker.ask(protocol.Withdraw(GROUP, "data.bin")) == protocol.Withdrawn(False)
+    answer = arena.mallory.tracker.ask(protocol.Withdraw(GROUP, "data.bin"))
+    assert answer == protocol.Withdrawn(False, may_withdraw=["ann"])

@@ -246,7 +246,7 @@ async def test_a_withdrawn_file_stays_while_others_have_it(office: "Office") -> 
     _, bob, cy = await office.gather("lab", "ann", "bob", "cy")
     await bob.ask(a_file("lab", "data"))
     await cy.ask(announce(share("lab")))
-    assert await bob.ask(protocol.Withdraw("lab", "data")) == protocol.Withdrawn(False)
+    assert await bob.ask(protocol.Withdraw("lab", "data")) == protocol.Withdrawn(False, still_shared_by=["cy"])
     await cy.ask(protocol.Logout())
     assert await bob.ask(protocol.Withdraw("lab", "data")) == protocol.Withdrawn(True)
     assert await bob.code(protocol.FetchManifest("lab", "data")) == "no_such_file"
@@ -255,7 +255,8 @@ async def test_a_withdrawn_file_stays_while_others_have_it(office: "Office") -> 
 async def test_only_publisher_and_owner_remove_a_file(office: "Office") -> None:
     ann, bob, cy = await office.gather("lab", "ann", "bob", "cy")
     await bob.ask(a_file("lab", "data"))
-    assert await cy.ask(protocol.Withdraw("lab", "data")) == protocol.Withdrawn(False)
+    answer = await cy.ask(protocol.Withdraw("lab", "data"))
+    assert answer == protocol.Withdrawn(False, may_withdraw=["bob", "ann"])
     assert await ann.ask(protocol.Withdraw("lab", "data")) == protocol.Withdrawn(True)
 
 
