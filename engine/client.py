@@ -39,6 +39,7 @@ from engine.switchboard import Switchboard
 from engine.transfer import fork_folder
 from engine.transfer.coordinator import Coordinator
 from engine.upkeep import Upkeep
+from engine.withdrawals import Withdrawals
 from tracker import protocol, tickets
 from tracker.addresses import INFO_BYTES_MAX, BadTrackerInfo, TrackerAddress, parse_tracker_info
 from tracker.names import BadName, check_file_name, check_id, check_new_id
@@ -74,10 +75,12 @@ class Client:
         self._downloads = Downloads(
             self._ledger, self._coordinator, self._session, announcer, self._shares, board.notice, board.drop_broken
         )
+        self._withdrawals = Withdrawals(self._ledger, self._session, self._shares, board.notice)
         self._upkeep: asyncio.Task[None]
         board.connect(
-            self._session, self._coordinator, announcer, self._shares, self._downloads, host, self.port
-        )
+            self._session, self._coordinator, announcer, self._shares, self._downloads, self._withdrawals, host,
+            self.port,
+        )  # fmt: skip
 
     @classmethod
     async def start(
@@ -256,24 +259,26 @@ class Client:
         # Not a member? Better said before the file is read.
         group_id = await self._session.spelling_of(_group_id(group_id))
         file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, on_progress)
-        published = await manifests.publish(self._session, group_id, file.name, manifest)
-        file = replace(file, name=published.spelling)
-        await self._shares.add(file)
+        async with self._withdrawals.held_back((group_id, file.name)):
+            published = await manifests.publish(self._session, group_id, file.name, manifest)
+            file = replace(file, name=published.spelling)
+            await self._shares.add(file)
         seconds = time.monotonic() - started_s
         root, size_bytes = file.root.hex(), manifest.geometry.size_bytes
-        return UploadReport(group_id, file.name, str(path), size_bytes, root, published.was_known, seconds)
+        return UploadReport(
+            group_id, file.name, str(path), size_bytes, root, published.was_known, seconds, published.has_replaced
+        )
 
     async def stop_share(self, group_id: str, file_name: str) -> StopReport:
-        """For good: it does not resume at the next login. The file itself stays where it is."""
+        """For good: it does not resume at the next login. The file itself stays where it is. Its publisher and the
+        group's owner also free a name with it that this client does not share.
+        """
         self._require_login()
         group_id, file_name = self._known(group_id, file_name)
         if self._downloads.is_downloading((group_id, file_name)):
             raise LocalError(f"{file_name} is still being downloaded; cancel_download ends that too", "downloading")
         await self._downloads.settle((group_id, file_name))
-        if await self._shares.remove(group_id, file_name, "not shared here any more") is None:
-            raise LocalError(f"this client does not share {file_name!r} in {group_id}", "not_shared")
-        withdrawn = await self._session.call(protocol.Withdraw(group_id, file_name), protocol.Withdrawn)
-        return StopReport(group_id, file_name, withdrawn.is_removed)
+        return await self._withdrawals.stop((group_id, file_name))
 
     async def download_file(
         self,

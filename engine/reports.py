@@ -42,7 +42,9 @@ class InviteReport(Struct, frozen=True):
 
 
 class UploadReport(Struct, frozen=True):
-    """`was_known`: the group already had this content under this name; this client became one more sharer."""
+    """`was_known`: the group already had this content under this name; this client became one more sharer.
+    `has_replaced`: the name stood for another content, which nobody else shared any more.
+    """
 
     group_id: str
     name: str
@@ -51,14 +53,24 @@ class UploadReport(Struct, frozen=True):
     root: str
     was_known: bool
     seconds: float
+    has_replaced: bool = False
 
 
 class StopReport(Struct, frozen=True):
-    """`is_removed`: nobody online has the file any more and it was this account's, so it left the group's list."""
+    """`is_removed`: nobody else online has any of the file and it was this account's to withdraw, so it left the
+    group's list. `is_pending`: no tracker could be told; it will be, as soon as one answers.
+
+    `was_shared`: by this client; without that it was only withdrawn. `still_shared_by`: some of those because of whom
+    it stays; `is_shared_elsewhere`: another client of this account is among them.
+    """
 
     group_id: str
     name: str
     is_removed: bool
+    is_pending: bool = False
+    was_shared: bool = True
+    still_shared_by: list[str] = []
+    is_shared_elsewhere: bool = False
 
 
 class UnreachedPeer(Struct, frozen=True):

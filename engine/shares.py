@@ -130,6 +130,11 @@ class Shares:
     def keys(self) -> list[Key]:
         return list(self._live)
 
+    def find(self, key: Key) -> SharedFile | None:
+        """What this client shares under this name."""
+        live = self._live.get(key)
+        return None if live is None else live.file
+
     def path_of(self, group_id: str, name: str) -> Path | None:
         """Where this client has the file, if it still is what was shared."""
         live = self._live.get((group_id, name))

@@ -21,6 +21,7 @@ from engine.transfer.coordinator import Coordinator
 from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
 from engine.transfer.peer_answers import PeerReport
+from engine.withdrawals import Withdrawals
 from tracker import protocol
 from tracker.client import Identity
 
@@ -41,12 +42,13 @@ class Switchboard:
         announcer: Announcer,
         shares: Shares,
         downloads: Downloads,
+        withdrawals: Withdrawals,
         host: str,
         port: int,
     ) -> None:
         """Now everyone is there."""
         self._session, self._coordinator, self._announcer = session, coordinator, announcer
-        self._shares, self._downloads = shares, downloads
+        self._shares, self._downloads, self._withdrawals = shares, downloads, withdrawals
         self._host, self._port = host, port
 
     async def close(self) -> None:
@@ -114,6 +116,7 @@ class Switchboard:
         if announced is not None:
             self.say_dropped(self._shares.drop_unknown(announced.unknown))
             self._soon(self._downloads.let_in())  # the answer to a request may have come while no tracker was there
+        self._soon(self._withdrawals.say())
 
     def on_identity(self, identity: Identity | None, reason: str) -> None:
         if identity is not None:

@@ -146,7 +146,8 @@ _ALL = (
         ("<file_path>", "<group_id>"),
         "share a file in a group",
         "The file stays where it is and is served from there. If the group has the same content under this name, you "
-        "become another sharer; other content under this name is refused.",
+        "become another sharer. Other content under this name is refused, unless you published the old one, or own the "
+        "group, and nobody else online has that: then yours takes its place.",
         is_long=True,
     ),
     Command(
@@ -174,7 +175,14 @@ _ALL = (
         ("<group_id>", "<file_name>"),
         "give up a download, whatever its state, and remove its partial file",
     ),
-    Command("stop_share", ("<group_id>", "<file_name>"), "stop serving a file; the file itself stays"),
+    Command(
+        "stop_share",
+        ("<group_id>", "<file_name>"),
+        "stop serving a file; the file itself stays",
+        "If you published it, or own the group, and nobody else online has it, it leaves the group's list. You free a "
+        "name that way too if this client does not share it. While no tracker answers, serving stops, and the list is "
+        "told later.",
+    ),
     Command(
         "serve",
         (),

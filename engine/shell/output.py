@@ -21,7 +21,7 @@ Fields of the results (bytes and seconds are plain numbers, `root` is the BLAKE3
                                       standing: "owner", "member", "requested" or "none"
     list_files                        group_id, files: [{name, size_bytes, root, publisher, sharers_online,
                                       partial_online}] (people with all of it; with a part of it)
-    upload_file                       group_id, name, path, size_bytes, root, was_known, seconds
+    upload_file                       group_id, name, path, size_bytes, root, was_known, seconds, has_replaced
     download_file                     group_id, name, path, state, size_bytes, verified_bytes, rate_bytes_per_s,
                                       peers_connected, bytes_by_peer: {user_id: bytes}, seconds, waiting_s, error,
                                       error_code, checked_bytes, check_bytes, fetched_bytes, reused_bytes,
@@ -32,7 +32,8 @@ Fields of the results (bytes and seconds are plain numbers, `root` is the BLAKE3
                                       "waiting", "downloading", "no_space", "finishing", "complete", "paused", "stuck",
                                       "failed" or "cancelled"
     cancel_download                   group_id, name
-    stop_share                        group_id, name, is_removed
+    stop_share                        group_id, name, is_removed, is_pending, was_shared,
+                                      still_shared_by: [user_id], is_shared_elsewhere
     help                              commands: [{name, usage, summary, details}]
     logout, serve, exit               none
     progress                          group_id, name, state (of an upload: "hashing"), done_bytes, size_bytes (while

@@ -131,6 +131,8 @@ def uploaded(report: UploadReport) -> str:
     work = figures.work(report.size_bytes, report.seconds)
     if report.was_known:
         return f"{group} already has {file} with this content: you became another sharer of it ({work})"
+    if report.has_replaced:
+        return f"sharing {file} in {group} ({work}), in place of another file of that name that nobody shared any more"
     return f"sharing {file} in {group} ({work})"
 
 
@@ -180,9 +182,19 @@ def downloads(statuses: Sequence[DownloadStatus]) -> str:
 
 
 def stopped(report: StopReport) -> str:
-    sentence = f"stopped sharing {name(report.name)} in {identifier(report.group_id)}"
+    file, group = name(report.name), identifier(report.group_id)
+    if not report.was_shared:
+        return f"withdrew {file} from the list of {group}; nobody online has it, and this client did not share it"
+    sentence = f"stopped sharing {file} in {group}"
     if report.is_removed:
-        sentence += "; nobody else online has it, so it left the group's list"
+        return f"{sentence}; nobody else online has it, so it left the group's list"
+    if report.is_pending:
+        return f"{sentence}; no tracker answers, so the group's list is told when one does, also after a restart"
+    holders = [identifier(user_id) for user_id in report.still_shared_by]
+    if report.is_shared_elsewhere:
+        holders.append("another client of yours")
+    if holders:
+        return f"{sentence}; it stays in the group's list, and is shared by {' and '.join(holders)}"
     return sentence
 
 

@@ -42,6 +42,10 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE manifests ADD COLUMN used_at_s INTEGER NOT NULL DEFAULT 0",
         "UPDATE manifests SET used_at_s = CAST(strftime('%s', 'now') AS INTEGER)",
     ),
+    (
+        """CREATE TABLE withdrawals (
+        user_id TEXT, group_id TEXT, name TEXT, root BLOB, PRIMARY KEY (user_id, group_id, name)) STRICT""",
+    ),
 )
 """What each version changed, in order; PRAGMA user_version counts those that were taken. Only ever added to."""
 
@@ -60,6 +64,7 @@ Root = Annotated[bytes, Meta(min_length=ROOT_BYTES, max_length=ROOT_BYTES)]
 ShareRow = tuple[str, str, str, str, Root, int, int, int, int]
 DownloadRow = tuple[str, str, str, str, Root, int, int, int]
 ManifestRow = tuple[int, bytes, int]
+WithdrawalRow = tuple[str, str, Root]
 
 
 class SharedFile(Struct, frozen=True):
@@ -71,6 +76,14 @@ class SharedFile(Struct, frozen=True):
     root: bytes
     geometry: Geometry
     stamp: Stamp
+
+
+class Withdrawal(Struct, frozen=True):
+    """A share that was ended while no tracker could be told; `root` is the content it is meant for."""
+
+    group_id: str
+    name: str
+    root: bytes
 
 
 class StartedDownload(Struct, frozen=True):
@@ -211,11 +224,27 @@ class Ledger:
     # ------------------------------------------------------------ shares
 
     def add_share(self, user_id: str, share: SharedFile) -> None:
+        """Whatever was to be withdrawn under this name is not any more."""
+        self.drop_withdrawal(user_id, share.group_id, share.name)
         self._write(
             "INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (user_id, share.group_id, share.name, share.path, share.root, share.geometry.size_bytes,
              share.geometry.piece_bytes, share.stamp.inode, share.stamp.mtime_ns),
         )  # fmt: skip
+
+    def keep_withdrawal(self, user_id: str, withdrawal: Withdrawal) -> None:
+        values = (user_id, withdrawal.group_id, withdrawal.name, withdrawal.root)
+        self._write("INSERT OR REPLACE INTO withdrawals VALUES (?, ?, ?, ?)", values)
+
+    def drop_withdrawal(self, user_id: str, group_id: str, name: str) -> None:
+        statement = "DELETE FROM withdrawals WHERE user_id = ? AND group_id = ? AND name = ?"
+        self._write(statement, (user_id, group_id, name))
+
+    def withdrawals_of(self, user_id: str) -> list[Withdrawal]:
+        question = "SELECT group_id, name, root FROM withdrawals WHERE user_id = ? ORDER BY group_id, name"
+        rows = self._ask(question, (user_id,))
+        with self._believing():
+            return [Withdrawal(*row) for row in msgspec.convert(rows, list[WithdrawalRow])]
 
     def drop_share(self, user_id: str, group_id: str, name: str) -> None:
         self._write(

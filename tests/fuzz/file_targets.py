@@ -55,6 +55,7 @@ def ledger(data: bytes) -> None:
         try:
             one.shares_of(OWNER)
             one.downloads_of(OWNER)
+            one.withdrawals_of(OWNER)
             one.recall(HASHED_PATH, HASHED_FILE)
         finally:
             one.close()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from engine.errors import LocalError, StorageError
-from engine.storage.ledger import _STEPS, Ledger, SharedFile, StartedDownload
+from engine.storage.ledger import _STEPS, Ledger, SharedFile, StartedDownload, Withdrawal
 from engine.storage.manifest import LEAF_BYTES, Manifest
 from engine.storage.stamp import Stamp
 from tests.builders import geometry_of
@@ -88,6 +88,19 @@ def hashed(tmp_path: Path) -> tuple[Path, Manifest]:
     file = tmp_path / "disk.img"
     file.write_bytes(bytes(GEOMETRY.size_bytes))
     return file, Manifest.of_leaves(GEOMETRY, bytes(range(3 * LEAF_BYTES)))
+
+
+def test_a_withdrawal_is_kept_until_it_is_said_or_its_name_is_shared_again(ledger: Ledger, path: Path) -> None:
+    said, taken_back = Withdrawal("lab", "a", bytes(32)), Withdrawal("lab", "disk.img", bytes(32))
+    for each in (said, taken_back):
+        ledger.keep_withdrawal("ann", each)
+    ledger.keep_withdrawal("bob", taken_back)
+    ledger = reopened(ledger, path)
+    assert ledger.withdrawals_of("ann") == [said, taken_back]
+    ledger.drop_withdrawal("ann", "lab", "a")
+    ledger.add_share("ann", share())
+    assert ledger.withdrawals_of("ann") == []
+    assert ledger.withdrawals_of("bob") == [taken_back]
 
 
 def test_the_hashes_of_an_unchanged_file_are_recalled(
