@@ -8,7 +8,8 @@ Not here: which trackers there are and in which order they are asked (client).
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+import time
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from tracker.addresses import TrackerAddress
@@ -41,22 +42,19 @@ async def first_answer(find_links: Callable[[], Sequence[Link]], ask: Ask[Answer
     running: dict[asyncio.Task[Answer], Link] = {}
     asked: set[Link] = set()
     refusal: TrackerRefused | None = None
-    patience: asyncio.Task[None] | None = None
-
-    def following() -> Link | None:
-        return next((link for link in find_links() if link not in asked), None)
-
+    patience: _Patience | None = None
     try:
         while True:
-            link = following()
-            if link is not None and (patience is None or patience.done()):
+            link = next((one for one in find_links() if one not in asked), None)
+            if patience is not None:
+                patience.look(is_another_there=link is not None)
+            if link is not None and (patience is None or patience.is_over):
                 asked.add(link)
                 running[asyncio.create_task(ask(link))] = link
-                patience = asyncio.create_task(_lapse(link, lambda: following() is not None, is_long))
+                patience = _Patience(link, is_long)
             if not running:
                 raise refusal or TrackerLost("no tracker is left to be asked")
-            waited_for = set(running) if patience is None or patience.done() else {*running, patience}
-            await asyncio.wait(waited_for, timeout=PATIENCE_MIN_S, return_when=asyncio.FIRST_COMPLETED)
+            await _wait(running, patience)
             for task in [task for task in running if task.done()]:
                 link = running.pop(task)
                 try:
@@ -67,12 +65,10 @@ async def first_answer(find_links: Callable[[], Sequence[Link]], ask: Ask[Answer
                     if error.code not in _PASSING or not running:
                         raise
                     refusal = error
-                _stop(patience)
+                await _give_up(patience.greeting if patience else None)
                 patience = None
     finally:
-        for left in [*running, patience]:
-            _stop(left)
-        await asyncio.gather(*running, *([patience] if patience else []), return_exceptions=True)
+        await _give_up(*running, patience.greeting if patience else None)
 
 
 async def find_authority(addresses: Sequence[TrackerAddress], timeout_s: float) -> bytes:
@@ -99,14 +95,56 @@ async def find_authority(addresses: Sequence[TrackerAddress], timeout_s: float) 
     raise NoTracker("no tracker answers: " + "; ".join(reasons) + ". Is one running?")
 
 
-async def _lapse(link: Link, is_another_there: Callable[[], bool], is_long: bool) -> None:
-    """Ends when this tracker is not to be waited for alone any more."""
-    wait_s = link.promptness.patience_s
-    await asyncio.sleep(wait_s)
-    while is_long and (not is_another_there() or await _greets(link)):
-        wait_s = min(2 * wait_s, _GREETING_PAUSE_MAX_S)
-        await asyncio.sleep(wait_s)
-    link.lapse()
+class _Patience:
+    """With the tracker that was asked last; when it `is_over`, another is asked too.
+
+    `greeting` is under way while the tracker has to show that it is well.
+    """
+
+    def __init__(self, link: Link, is_long: bool) -> None:
+        self.is_over = False
+        self.greeting: asyncio.Task[bool] | None = None
+        self._link = link
+        self._is_long = is_long
+        self._pause_s = link.promptness.patience_s
+        self._until_s = time.monotonic() + self._pause_s
+
+    @property
+    def left_s(self) -> float:
+        return max(0.0, self._until_s - time.monotonic())
+
+    def look(self, *, is_another_there: bool) -> None:
+        """To be called whenever something may have changed."""
+        if self.is_over:
+            return
+        is_well = self._is_long
+        if self.greeting is not None:
+            if not self.greeting.done():
+                return
+            is_well, self.greeting = self.greeting.result(), None
+        elif self.left_s > 0:
+            return
+        elif self._is_long and is_another_there:
+            self.greeting = asyncio.create_task(_greets(self._link))
+            return
+        if is_well:
+            self._pause_s = min(2 * self._pause_s, _GREETING_PAUSE_MAX_S)
+            self._until_s = time.monotonic() + self._pause_s
+        else:
+            self.is_over = True
+            self._link.lapse()
+
+
+async def _wait(running: Collection[asyncio.Task[Any]], patience: _Patience | None) -> None:
+    """Until somebody answers or patience ends; where it has ended, for another tracker that may be there by then."""
+    waited_for: set[asyncio.Task[Any]] = set(running)
+    timeout_s: float | None = PATIENCE_MIN_S
+    if patience is not None and patience.greeting is not None:
+        waited_for.add(patience.greeting)
+        timeout_s = None
+    elif patience is not None and not patience.is_over:
+        timeout_s = patience.left_s
+    await asyncio.wait(waited_for, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
 
 async def _greets(link: Link) -> bool:
@@ -117,6 +155,9 @@ async def _greets(link: Link) -> bool:
     return True
 
 
-def _stop(task: "asyncio.Task[Any] | None") -> None:
-    if task is not None:
+async def _give_up(*tasks: "asyncio.Task[Any] | None") -> None:
+    left = [task for task in tasks if task is not None]
+    for task in left:
         task.cancel()
+    if left:
+        await asyncio.gather(*left, return_exceptions=True)
