@@ -258,7 +258,8 @@ class Client:
         uploads.name_of(path)
         # Not a member? Better said before the file is read.
         group_id = await self._session.spelling_of(_group_id(group_id))
-        file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, on_progress)
+        reading = uploads.Reading(on_progress)
+        file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, reading.progressed)
         async with self._withdrawals.held_back((group_id, file.name)):
             published = await manifests.publish(self._session, group_id, file.name, manifest)
             file = replace(file, name=published.spelling)
@@ -266,8 +267,9 @@ class Client:
         seconds = time.monotonic() - started_s
         root, size_bytes = file.root.hex(), manifest.geometry.size_bytes
         return UploadReport(
-            group_id, file.name, str(path), size_bytes, root, published.was_known, seconds, published.has_replaced
-        )
+            group_id, file.name, str(path), size_bytes, root, published.was_known, seconds, published.has_replaced,
+            reading.done_bytes, reading.done_bytes / max(seconds, 1e-3),
+        )  # fmt: skip
 
     async def stop_share(self, group_id: str, file_name: str) -> StopReport:
         """For good: it does not resume at the next login. The file itself stays where it is. Its publisher and the

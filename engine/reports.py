@@ -44,6 +44,8 @@ class InviteReport(Struct, frozen=True):
 class UploadReport(Struct, frozen=True):
     """`was_known`: the group already had this content under this name; this client became one more sharer.
     `has_replaced`: the name stood for another content, which nobody else shared any more.
+
+    `hashed_bytes` were read for that, none if its hashes were known; `rate_bytes_per_s` is theirs over all the time.
     """
 
     group_id: str
@@ -54,6 +56,8 @@ class UploadReport(Struct, frozen=True):
     was_known: bool
     seconds: float
     has_replaced: bool = False
+    hashed_bytes: int = 0
+    rate_bytes_per_s: float = 0.0
 
 
 class StopReport(Struct, frozen=True):

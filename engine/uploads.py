@@ -27,6 +27,19 @@ def name_of(path: Path) -> str:
         raise LocalError(f"{error}; rename it and try again", "bad_name") from error
 
 
+class Reading:
+    """How much of a file was read; nothing if its hashes were known."""
+
+    def __init__(self, on_progress: OnProgress | None) -> None:
+        self._on_progress = on_progress
+        self.done_bytes = 0
+
+    def progressed(self, done_bytes: int, total_bytes: int) -> None:
+        self.done_bytes = done_bytes
+        if self._on_progress is not None:
+            self._on_progress(done_bytes, total_bytes)
+
+
 async def describe(
     path: Path, group_id: str, coordinator: Coordinator, ledger: Ledger, on_progress: OnProgress | None
 ) -> tuple[SharedFile, Manifest]:

@@ -21,7 +21,8 @@ Fields of the results (bytes and seconds are plain numbers, `root` is the BLAKE3
                                       standing: "owner", "member", "requested" or "none"
     list_files                        group_id, files: [{name, size_bytes, root, publisher, sharers_online,
                                       partial_online}] (people with all of it; with a part of it)
-    upload_file                       group_id, name, path, size_bytes, root, was_known, seconds, has_replaced
+    upload_file                       group_id, name, path, size_bytes, root, was_known, seconds, has_replaced,
+                                      hashed_bytes, rate_bytes_per_s
     download_file                     group_id, name, path, state, size_bytes, verified_bytes, rate_bytes_per_s,
                                       peers_connected, bytes_by_peer: {user_id: bytes}, seconds, waiting_s, error,
                                       error_code, checked_bytes, check_bytes, fetched_bytes, reused_bytes,

@@ -129,6 +129,8 @@ def files(group_id: str, entries: "Sequence[FileEntry]") -> str:
 def uploaded(report: UploadReport) -> str:
     file, group = name(report.name), identifier(report.group_id)
     work = figures.work(report.size_bytes, report.seconds)
+    if not report.hashed_bytes:
+        work = figures.size(report.size_bytes)  # nothing was read, so there is no rate
     if report.was_known:
         return f"{group} already has {file} with this content: you became another sharer of it ({work})"
     if report.has_replaced:

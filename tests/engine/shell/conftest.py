@@ -135,7 +135,9 @@ class FakeClient:
         for done in range(5):
             if on_progress is not None:
                 on_progress(done * SIZE_BYTES // 4, SIZE_BYTES)
-        return UploadReport(group_id, path.name, str(path), SIZE_BYTES, "00" * 32, path.name == "known.bin", 0.5)
+        is_known = path.name == "known.bin"
+        read = (False, 0, 0.0) if is_known else (False, SIZE_BYTES, 2.0 * SIZE_BYTES)
+        return UploadReport(group_id, path.name, str(path), SIZE_BYTES, "00" * 32, is_known, 0.5, *read)
 
     async def download_file(
         self,
