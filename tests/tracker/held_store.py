@@ -5,15 +5,17 @@ For what happens between the two moments of a request: when it is allowed, and w
 
 import asyncio
 import random
+import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tests.tracker.conftest import CHEAP, Clock, Office, Person
+from tests.tracker.conftest import CHEAP, START_S, Clock, Office, Person
 from tracker import invites, people, protocol
 from tracker.keyring import load_keyring
 from tracker.passwords import Passwords
@@ -30,27 +32,34 @@ Asking = Callable[[], Coroutine[Any, Any, protocol.Result]]
 Withdrawing = Coroutine[Any, Any, object]
 
 
-class HeldStore:
-    """A store whose changes the test lets through, one after the other."""
+class Line:
+    """The changes of all trackers of a database, as far as a test wants to know of them and hold them up."""
 
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self.reading, self.data_version = store.reading, store.data_version
+    def __init__(self) -> None:
         self.waiting = 0
         """Changes that want the write lock."""
         self.after_next_commit: asyncio.Event | None = None
         """Whoever makes the next change goes on when this is set; the change is made by then."""
         self.paused = asyncio.Event()
 
+
+class HeldStore:
+    """One tracker's store."""
+
+    def __init__(self, store: Store, line: Line) -> None:
+        self._store = store
+        self._line = line
+        self.reading, self.data_version = store.reading, store.data_version
+
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[AsyncConnection]:
-        self.waiting += 1
+        self._line.waiting += 1
         async with self._store.changing() as db:
-            self.waiting -= 1
-            go_on, self.after_next_commit = self.after_next_commit, None
+            self._line.waiting -= 1
+            go_on, self._line.after_next_commit = self._line.after_next_commit, None
             yield db
         if go_on is not None:
-            self.paused.set()
+            self._line.paused.set()
             await go_on.wait()
 
 
@@ -60,30 +69,20 @@ class Scene:
     `office` is a tracker, `place` another one of the same store, or the same.
     """
 
-    def __init__(self, office: Office, place: Office, held: HeldStore) -> None:
+    def __init__(self, office: Office, place: Office, line: Line) -> None:
         self.office = office
         self.place = place
-        self.held = held
+        self.line = line
 
-    async def fill(self) -> None:
-        async with self.held.changing() as db:
-            for user_id in ("ann", "bob", "cyd", "eve"):
-                await people.add_account(db, user_id, Passwords(CHEAP).hash_password("pw " + user_id), 0.0)
-            for group_id in (LAB, DEN):
-                await people.add_group(db, group_id, "ann", False, 0.0)
-            await people.add_member(db, LAB, "bob", 1.0)
-            await people.add_request(db, LAB, "cyd", 0.0)
-            await invites.add_invite(db, protocol.invite_digest(INVITE), "ann", self.office.clock.now_s + 600)
-        ann = await enter(self.office, "ann")
-        await ann.ask(protocol.Publish(LAB, "data", 5, 1 << 18, ROOT, bytes(32)))
-
-    async def ask_too_late(self, withdrawal: Withdrawing, ask: Asking) -> protocol.Result:
-        """A change that was sent in time and has to wait until the withdrawal is committed."""
-        async with self.held.changing():
+    async def ask_too_late(
+        self, withdrawal: Withdrawing, ask: Asking, withdrawn_at: Office | None = None
+    ) -> protocol.Result:
+        """A change that was sent in time and has to wait until the withdrawal is committed (at the office)."""
+        async with (withdrawn_at or self.office).store.changing():
             withdrawing = asyncio.ensure_future(withdrawal)
-            await until(lambda: self.held.waiting == 1)
+            await until(lambda: self.line.waiting == 1)
             asking = asyncio.ensure_future(ask())
-            await until(lambda: self.held.waiting == 2 or asking.done())
+            await until(lambda: self.line.waiting == 2 or asking.done())
         await withdrawing
         return await asking
 
@@ -92,9 +91,9 @@ class Scene:
         if not waits:
             self.office.clock.now_s += seconds
             return await ask()
-        async with self.held.changing():
+        async with self.office.store.changing():
             asking = asyncio.ensure_future(ask())
-            await until(lambda: self.held.waiting == 1 or asking.done())
+            await until(lambda: self.line.waiting == 1 or asking.done())
             self.office.clock.now_s += seconds
         return await asking
 
@@ -106,10 +105,10 @@ class Scene:
     @asynccontextmanager
     async def after_commit(self, change: Withdrawing) -> AsyncIterator[None]:
         """The block runs when the change is committed and whoever made it has not gone on yet."""
-        go_on = self.held.after_next_commit = asyncio.Event()
+        go_on = self.line.after_next_commit = asyncio.Event()
         making = asyncio.ensure_future(change)
-        await until(self.held.paused.is_set)
-        self.held.paused.clear()
+        await until(self.line.paused.is_set)
+        self.line.paused.clear()
         yield
         go_on.set()
         await making
@@ -136,22 +135,44 @@ async def resume(office: Office, key: Ed25519PrivateKey, logged_in: LoggedIn) ->
     return person, await person.ask(protocol.Resume(logged_in.certificate_pem, proof))
 
 
-@asynccontextmanager
-async def open_scene(folder: Path, clock: Clock, tracker_count: int) -> AsyncIterator[Scene]:
-    """Accounts are for invited people there."""
+async def _fill(folder: Path) -> None:
     store = await open_store(folder)
-    held = HeldStore(store)
-    authority = await load_keyring(store, clock.now_s)
-
-    def open_office(seed: int) -> Office:
-        office = Office(cast(Store, held), authority, clock)
-        office.service = Service(
-            office.store, authority, Passwords(CHEAP), clock, random.Random(seed), Policy("invite")
-        )
-        return office
-
-    office = open_office(1)
-    scene = Scene(office, office if tracker_count == 1 else open_office(2), held)
-    await scene.fill()
-    yield scene
+    office = Office(store, await load_keyring(store, START_S), Clock())
+    async with store.changing() as db:
+        for user_id in ("ann", "bob", "cyd", "eve"):
+            await people.add_account(db, user_id, Passwords(CHEAP).hash_password("pw " + user_id), 0.0)
+        for group_id in (LAB, DEN):
+            await people.add_group(db, group_id, "ann", False, 0.0)
+        await people.add_member(db, LAB, "bob", 1.0)
+        await people.add_request(db, LAB, "cyd", 0.0)
+        await invites.add_invite(db, protocol.invite_digest(INVITE), "ann", START_S + 600)
+    ann = await enter(office, "ann")
+    await ann.ask(protocol.Publish(LAB, "data", 5, 1 << 18, ROOT, bytes(32)))
     await store.close()
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A state folder, to be copied: making one takes longer than most tests here."""
+    folder = tmp_path_factory.mktemp("filled")
+    asyncio.run(_fill(folder))
+    return folder
+
+
+@pytest.fixture(params=[1, 2], ids=["one tracker", "two trackers"])
+async def scene(
+    tmp_path: Path, filled: Path, clock: Clock, request: pytest.FixtureRequest
+) -> AsyncIterator[Scene]:
+    """Accounts are for invited people there."""
+    folder = tmp_path / "state"
+    shutil.copytree(filled, folder)
+    line, stores, offices = Line(), [await open_store(folder) for _ in range(request.param)], []
+    authority = await load_keyring(stores[0], clock.now_s)
+    for seed, store in enumerate(stores):
+        office = Office(cast(Store, HeldStore(store, line)), authority, clock)
+        chance, policy = random.Random(seed), Policy("invite")
+        office.service = Service(office.store, authority, Passwords(CHEAP), clock, chance, policy)
+        offices.append(office)
+    yield Scene(offices[0], offices[-1], line)
+    for store in stores:
+        await store.close()

@@ -8,27 +8,21 @@ import asyncio
 import random
 import secrets
 import threading
-from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 from argon2 import PasswordHasher
 
-from tests.tracker.conftest import CHEAP, Clock, Office, Person
-from tests.tracker.held_store import INVITE, LAB, Scene, enter, open_scene, resume, until
+from tests.tracker.conftest import CHEAP, Office, Person
+from tests.tracker.held_store import INVITE, LAB, Scene, enter, filled, resume, scene, until
 from tracker import authority, people, protocol
 from tracker.passwords import Passwords
 from tracker.protocol import Done, LoggedIn, Refused, RevokeSessions
 from tracker.service import Service
 
+__all__ = ["filled", "scene"]
+
 CHANGE = protocol.ChangePassword("pw ann", "better")
 ENDING = [RevokeSessions(), CHANGE]
-
-
-@pytest.fixture(params=[1, 2], ids=["one tracker", "two trackers"])
-async def scene(tmp_path: Path, clock: Clock, request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
-    async with open_scene(tmp_path / "state", clock, request.param) as scene:
-        yield scene
 
 
 async def is_alive(person: Person) -> bool:
@@ -43,7 +37,7 @@ async def hear_all(scene: Scene) -> None:
 
 
 async def present_generation(scene: Scene) -> int:
-    async with scene.held.reading() as db:
+    async with scene.office.store.reading() as db:
         account = await people.find_account(db, "ann")
     assert account is not None
     return account.generation.number
@@ -75,7 +69,8 @@ async def test_of_two_that_ask_at_once_the_first_stays_and_the_other_is_out(
     assert isinstance(logged_in, LoggedIn)
     asked = [(ann, ann_asks), (thief, thief_asks)]
     (winner, earlier), (loser, later) = asked if first == "ann" else asked[::-1]
-    answer = await scene.ask_too_late(winner.ask(earlier), lambda: loser.ask(later))
+    place = scene.office if first == "ann" else scene.place
+    answer = await scene.ask_too_late(winner.ask(earlier), lambda: loser.ask(later), place)
     assert isinstance(answer, Refused)
     assert answer.code == "session_ended"
     for _ in range(2):
@@ -141,7 +136,7 @@ async def test_an_account_that_changes_all_the_time_is_said_to_be_busy(scene: Sc
     while not logging_in.done():
         if passwords.has_verified.is_set():
             passwords.has_verified.clear()
-            async with scene.held.changing() as db:
+            async with scene.office.store.changing() as db:
                 await people.revoke_sessions(db, "ann", bytes(32))
         await asyncio.sleep(0)
     answer = await logging_in
@@ -158,12 +153,12 @@ async def test_an_old_password_that_waited_while_it_was_changed_opens_nothing(sc
 
 
 async def test_a_login_that_makes_the_hash_anew_does_not_bring_the_old_password_back(scene: Scene) -> None:
-    async with scene.held.changing() as db:
+    async with scene.office.store.changing() as db:
         older = PasswordHasher(CHEAP.passes + 1, CHEAP.memory_kib, parallelism=1).hash("pw ann")
         await people.change_password_hash(db, "ann", older)
     ann = scene.office.stranger()
     assert isinstance(await ann.login("ann", "pw ann"), LoggedIn)
-    async with scene.held.changing() as db:
+    async with scene.office.store.changing() as db:
         await people.change_password_hash(db, "ann", older)
     answer = await scene.ask_too_late(
         ann.ask(CHANGE), lambda: scene.place.stranger().login("ann", "pw ann")
@@ -174,7 +169,7 @@ async def test_a_login_that_makes_the_hash_anew_does_not_bring_the_old_password_
 
 
 async def test_two_logins_that_make_the_hash_anew_at_once_both_succeed(scene: Scene) -> None:
-    async with scene.held.changing() as db:
+    async with scene.office.store.changing() as db:
         older = PasswordHasher(CHEAP.passes + 1, CHEAP.memory_kib, parallelism=1).hash("pw ann")
         await people.change_password_hash(db, "ann", older)
     first, second = scene.office.stranger(), scene.place.stranger()

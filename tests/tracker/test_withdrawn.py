@@ -9,26 +9,19 @@ withdrawal is a request too, and is committed first:
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple, get_args
 
 import pytest
 
-from tests.tracker.conftest import Clock
-from tests.tracker.held_store import DEN, INVITE, LAB, ROOT, Asking, Scene, Withdrawing, enter, open_scene, resume
+from tests.tracker.held_store import DEN, INVITE, LAB, ROOT, Asking, Scene, Withdrawing, enter, filled, resume, scene
 from tracker import permissions, protocol
 from tracker.protocol import Done, LoggedIn, Published, Refused
 from tracker.service import HANDLERS
 from tracker.settings import CERTIFICATE_LIFE_S, STAGED_PAGE_LIFE_S
 from tracker.vocabulary import LEAF_BYTES, PAGE_BYTES
 
-
-@pytest.fixture(params=[1, 2], ids=["one tracker", "two trackers"])
-async def scene(tmp_path: Path, clock: Clock, request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
-    async with open_scene(tmp_path / "state", clock, request.param) as scene:
-        yield scene
-
+__all__ = ["filled", "scene"]
 
 # ---------------------------------------------------------------- every request, and who makes it
 
