@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from engine.client import Client
 
 OVER: frozenset[DownloadState] = frozenset({"complete", "stuck", "failed", "cancelled"})
-_LOOK_EVERY_S = 0.2
+_LOOK_EVERY_S, _LOOK_WHILE_WAITING_S = 0.2, 1.0
 
 
 async def finish_download(
@@ -56,8 +56,9 @@ async def _watch(
                 _say_state(output, status)
             if status.state not in OVER and (status.state not in ("checking", "copying") or status.check_bytes):
                 output.progress(_progress(status))
-            left_s = give_up_at_s - monotonic() if give_up_at_s is not None else _LOOK_EVERY_S
-            await asyncio.wait({over}, timeout=max(0.0, min(left_s, _LOOK_EVERY_S)))
+            look_s = _LOOK_WHILE_WAITING_S if status.state == "waiting" else _LOOK_EVERY_S
+            left_s = give_up_at_s - monotonic() if give_up_at_s is not None else look_s
+            await asyncio.wait({over}, timeout=max(0.0, min(left_s, look_s)))
             status = _now(client, status)
             if left_s <= 0 and not over.done():
                 raise LocalError(sentences.not_in_time(status), code="timeout")

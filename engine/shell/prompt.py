@@ -11,6 +11,7 @@ Not for: what commands do (runner, actions).
 
 import asyncio
 import sys
+import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -75,11 +76,15 @@ async def run_prompt(start: Callable[[Callable[[Notice], None]], Awaitable["Clie
 
 
 class PromptOutput(HumanOutput):
-    """Everything above the prompt; progress is kept for the live line below it."""
+    """Everything above the prompt; progress is kept for the live line below it, which is drawn anew while something
+    moves, and not otherwise.
+    """
 
-    def __init__(self, above: AbovePrompt) -> None:
+    def __init__(self, above: AbovePrompt, now_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__(above, above, is_live=False)
         self.moving: dict[tuple[str, str, str], Progress] = {}
+        self.redraw: Callable[[], None] = lambda: None
+        self._now_s, self._drawn_at_s = now_s, -_REFRESH_S
 
     def error(self, command: str | None, error: ShoalError) -> None:
         if error.code not in _SAID_ALREADY:
@@ -87,9 +92,13 @@ class PromptOutput(HumanOutput):
 
     def progress(self, progress: Progress) -> None:
         self.moving[progress.key] = progress
+        if self._now_s() - self._drawn_at_s >= _REFRESH_S:
+            self._drawn_at_s = self._now_s()
+            self.redraw()
 
     def end_progress(self, progress: Progress) -> None:
-        self.moving.pop(progress.key, None)
+        if self.moving.pop(progress.key, None) is not None:
+            self.redraw()
 
     def live_line(self) -> str:
         moving = list(self.moving.values())
@@ -121,9 +130,9 @@ class _Prompt:
             completer=_NameCompleter(lambda: self._names),
             complete_while_typing=False,
             bottom_toolbar=output.live_line,
-            refresh_interval=_REFRESH_S,
             interrupt_exception=_LineGivenUp,
         )
+        output.redraw = self._session.app.invalidate
 
     async def run(self) -> None:
         """Returns when the user leaves; raises ShoalError if the client does not start."""

@@ -120,3 +120,16 @@ def test_the_live_line_below_the_prompt_sums_up_what_is_moved() -> None:
     assert output.live_line() == "[==================      ]  75 %  1.5 GiB of 2.0 GiB  200 MiB/s  2 files"
     output.end_progress(download(50, "a.bin"))
     assert output.live_line().endswith("b.bin")
+
+
+def test_the_live_line_is_drawn_anew_twice_a_second_while_something_moves_and_never_otherwise(clock: "Clock") -> None:
+    drawn: list[float] = []
+    output = PromptOutput(AbovePrompt(io.StringIO()), clock)
+    output.redraw = lambda: drawn.append(clock.now_s)
+    for percent in range(10):
+        output.progress(download(percent))
+        clock.now_s += 0.25
+    assert drawn == [100.0, 100.5, 101.0, 101.5, 102.0]
+    output.end_progress(download(100))
+    output.end_progress(download(100))
+    assert len(drawn) == 6
