@@ -65,9 +65,10 @@ class Handout:
         for sharer in (by_key[thumbprint] for thumbprint in served if thumbprint in by_key):
             if sharer.user_id != asker.user_id:
                 self._warnings.is_well((sharer.user_id, sharer.host, sharer.port))
+        doubts = self._reports.doubts_of(swarm)
         warned: list[tuple[Sharer, int]] = []
         for sharer in (by_key[thumbprint] for thumbprint in failed if thumbprint in by_key):
-            doubt = self._reports.doubt(swarm, sharer.thumbprint)
+            doubt = doubts.get(sharer.thumbprint, 0)
             if doubt and self._warnings.is_due((sharer.user_id, sharer.host, sharer.port), now_s):
                 warned.append((sharer, doubt))
         return warned
@@ -113,26 +114,27 @@ class Handout:
         link that they have.
         """
         others = [one for one in sharers if one.session != asker.session]
-        failed = {
-            one.session for one in others if self._reports.has_failed(swarm, one.thumbprint, asker, now_s)
-        }
+        said = self._reports.failed_of(swarm, asker, now_s)
+        failed = {one.session for one in others if one.thumbprint in said} if said else set()
         if len(failed) == len(others):
             failed.clear()  # it is all there is
         graph.part(asker.session, failed)
         if not graph.has_wish(asker.session, others):
             return []
-        accused = Counter(one.user_id for one in others if one.session in failed)
-        able = [one for one in others if one.session not in failed and graph.may_link(asker.session, one.session)]
+        neighbours = graph.neighbours_of(asker.session)
+        linked = [one for one in others if one.session in neighbours]
+        able = graph.able_to_link(asker.session, others, neighbours | failed)
         chance.shuffle(able)
-        doubt = {one.session: self._reports.doubt(swarm, one.thumbprint) for one in able}
-        rank = {
-            one.session: (accused[one.user_id], doubt[one.session], graph.degree_of(one.session)) for one in able
-        }
-        able.sort(key=lambda one: rank[one.session])
-        linked = [one for one in others if graph.are_linked(asker.session, one.session)]
+        doubt = self._reports.doubts_of(swarm)
+        accused = Counter(one.user_id for one in others if one.session in failed)
+        able.sort(
+            key=lambda one: (accused[one.user_id], doubt.get(one.thumbprint, 0), graph.degree_of(one.session))
+            if accused or doubt
+            else graph.degree_of(one.session)
+        )
         turns = _turns(able, linked)
-        able.sort(key=lambda one: (turns[one.session], rank[one.session]))
-        return [_Candidate(one.session, turns[one.session]) for one in able]
+        able.sort(key=lambda one: turns.get(one.session, 0))
+        return [_Candidate(one.session, turns.get(one.session, 0)) for one in able]
 
 
 class _Candidate(NamedTuple):
@@ -144,14 +146,16 @@ class _Candidate(NamedTuple):
 
 def _turns(able: Sequence[Sharer], linked: Sequence[Sharer]) -> dict[int, int]:
     """By session, how many of its account come before it: those that are `linked` already, then those of `able` in this
-    order, but one of every place and host before the second of any.
+    order, but one of every place and host before the second of any. Without those that are the first.
     """
     taken = Counter(one.user_id for one in linked)
-    of_account: dict[str, list[Sharer]] = {}
-    for one in able:
-        of_account.setdefault(one.user_id, []).append(one)
+    count = Counter(one.user_id for one in able)
+    several: dict[str, list[Sharer]] = {user_id: [] for user_id in count if count[user_id] + taken[user_id] > 1}
+    for one in able if several else ():
+        if one.user_id in several:
+            several[one.user_id].append(one)
     turns: dict[int, int] = {}
-    for user_id, sessions in of_account.items():
+    for user_id, sessions in several.items():
         if len(sessions) > 1:
             sessions = _spread(sessions, [one for one in linked if one.user_id == user_id])
         for position, one in enumerate(sessions):
@@ -178,6 +182,8 @@ class _Graph:
         self._complete: set[int] = set()
         self._expected: dict[int, bool] = {}
         self._account: dict[int, str] = {}
+        self._crowds: set[str] = set()
+        """Accounts with more sessions here than anybody should have for neighbours."""
 
     def neighbours_of(self, node: int) -> set[int]:
         return set(self._links.get(node, ()))
@@ -188,9 +194,10 @@ class _Graph:
     def are_linked(self, one: int, other: int) -> bool:
         return other in self._links.get(one, ())
 
-    def may_link(self, one: int, other: int) -> bool:
-        """Not linked yet, and not both complete."""
-        return not self.are_linked(one, other) and not (one in self._complete and other in self._complete)
+    def able_to_link(self, node: int, others: Sequence[Sharer], without: Collection[int]) -> list[Sharer]:
+        """Those who are not as complete as `node`."""
+        is_complete = node in self._complete
+        return [one for one in others if not (is_complete and one.is_complete) and one.session not in without]
 
     def follow(self, present: Mapping[int, Sharer], asker: Asker) -> None:
         """`present`: who shares the file now."""
@@ -202,6 +209,8 @@ class _Graph:
             **{node: sharer.user_id for node, sharer in present.items()},
             asker.session: asker.user_id,
         }
+        sessions = Counter(self._account.values())
+        self._crowds = {user_id for user_id, count in sessions.items() if count > NEIGHBOURS_PER_ACCOUNT_MAX}
         for gone in self._links.keys() - present.keys() - self._expected.keys():
             for other in self._links.pop(gone):
                 self._links[other].discard(gone)
@@ -222,12 +231,16 @@ class _Graph:
         own = self._links.setdefault(node, set())
         fair = [one.session for one in able if one.turn < NEIGHBOURS_PER_ACCOUNT_MAX]
         for other in fair:
+            if len(own) >= DEGREE and self._surplus_of(node) is None:
+                break
             if self._makes_room(node, other):
                 self._link(node, other)
         self._go_between(node, fair, chance)
         rest = [one.session for one in able if one.session not in own]
         for other in rest:
-            if len(own) < DEGREE and self.degree_of(other) < DEGREE:
+            if len(own) >= DEGREE:
+                break
+            if self.degree_of(other) < DEGREE:
                 self._link(node, other)
         if len(fair) < len(able):
             self._go_between(node, [one.session for one in able], chance)
@@ -247,7 +260,8 @@ class _Graph:
 
     def _makes_room(self, node: int, other: int) -> bool:
         """Whether both have a place for each other, which one too many of some account gives up if need be."""
-        if self._count_of(other, self._account[node]) >= NEIGHBOURS_PER_ACCOUNT_MAX:
+        account = self._account[node]
+        if account in self._crowds and self._count_of(other, account) >= NEIGHBOURS_PER_ACCOUNT_MAX:
             return False
         leaving: list[tuple[int, int]] = []
         for each in (node, other):
@@ -262,6 +276,8 @@ class _Graph:
 
     def _surplus_of(self, node: int) -> int | None:
         """A neighbour that is one too many of its account."""
+        if not self._crowds:
+            return None
         counts = Counter(self._account[other] for other in self._links[node])
         user_id, count = max(counts.items(), key=lambda item: item[1], default=("", 0))
         if count <= NEIGHBOURS_PER_ACCOUNT_MAX:
@@ -287,6 +303,8 @@ class _Graph:
     def _may_part(self, one: int, other: int, newcomer: int) -> bool:
         """Whether neither gets more of the newcomer's account by it than it should have."""
         account = self._account[newcomer]
+        if account not in self._crowds:
+            return True
         return all(
             self._account[lost] == account or self._count_of(each, account) < NEIGHBOURS_PER_ACCOUNT_MAX
             for each, lost in ((one, other), (other, one))

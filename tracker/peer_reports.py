@@ -31,7 +31,7 @@ _Place = tuple[Swarm, bytes]
 class PeerReports:
     def __init__(self) -> None:
         self._until_s: dict[str, dict[tuple[int, _Place], float]] = {}
-        self._doubters: dict[_Place, dict[str, int]] = {}
+        self._doubters: dict[Swarm, dict[bytes, dict[str, int]]] = {}
 
     def __len__(self) -> int:
         return sum(map(len, self._until_s.values()))
@@ -49,19 +49,26 @@ class PeerReports:
         for thumbprint in served:
             if owners.get(thumbprint, asker.user_id) != asker.user_id:
                 self._withdraw(asker, (swarm, thumbprint))
-                self._doubters.pop((swarm, thumbprint), None)
+                self._restore((swarm, thumbprint))
         for thumbprint in failed:
             if thumbprint in owners and thumbprint not in served:
                 self._note(asker, (swarm, thumbprint), owners[thumbprint], now_s + PEER_REPORT_LIFE_S)
 
-    def has_failed(self, swarm: Swarm, thumbprint: bytes, asker: Asker, now_s: float) -> bool:
-        """Whether this very session said so."""
+    def failed_of(self, swarm: Swarm, asker: Asker, now_s: float) -> set[bytes]:
+        """The peers of which this very session said so."""
         said = self._until_s.get(asker.user_id)
-        return said is not None and said.get((asker.session, (swarm, thumbprint)), now_s) > now_s
+        if not said:
+            return set()
+        return {
+            thumbprint
+            for (session, (where, thumbprint)), until_s in said.items()
+            if session == asker.session and where == swarm and until_s > now_s
+        }
 
-    def doubt(self, swarm: Swarm, thumbprint: bytes) -> int:
-        """How many accounts say that it serves nothing."""
-        return min(len(self._doubters.get((swarm, thumbprint), ())), DOUBTERS_COUNTED_MAX)
+    def doubts_of(self, swarm: Swarm) -> dict[bytes, int]:
+        """How many accounts say of a peer that it serves nothing, up to a bound; without those of which none does."""
+        doubters = self._doubters.get(swarm, {})
+        return {thumbprint: min(len(counts), DOUBTERS_COUNTED_MAX) for thumbprint, counts in doubters.items()}
 
     def sweep(self, now_s: float) -> None:
         """To be called every few seconds: forgets what is old."""
@@ -77,7 +84,8 @@ class PeerReports:
         said = self._until_s.setdefault(asker.user_id, {})
         said[asker.session, place] = until_s
         if owner != asker.user_id:
-            counts = self._doubters.setdefault(place, {})
+            swarm, thumbprint = place
+            counts = self._doubters.setdefault(swarm, {}).setdefault(thumbprint, {})
             counts[asker.user_id] = counts.get(asker.user_id, 0) + 1
         if len(said) > PEER_REPORTS_PER_ACCOUNT_MAX:
             session, oldest = next(iter(said))
@@ -89,10 +97,19 @@ class PeerReports:
             return
         if not said:
             del self._until_s[asker.user_id]
-        counts = self._doubters.get(place, {})
+        swarm, thumbprint = place
+        counts = self._doubters.get(swarm, {}).get(thumbprint, {})
         if asker.user_id in counts:
             counts[asker.user_id] -= 1
             if not counts[asker.user_id]:
                 del counts[asker.user_id]
         if not counts:
-            self._doubters.pop(place, None)
+            self._restore(place)
+
+    def _restore(self, place: _Place) -> None:
+        """Nobody doubts this peer."""
+        swarm, thumbprint = place
+        doubters = self._doubters.get(swarm, {})
+        doubters.pop(thumbprint, None)
+        if not doubters:
+            self._doubters.pop(swarm, None)
