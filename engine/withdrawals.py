@@ -16,7 +16,7 @@ from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnava
 from engine.reports import StopReport
 from engine.session import Session
 from engine.shares import Shares
-from engine.spellings import Key
+from engine.spellings import Key, find_key, shown_id
 from engine.storage.ledger import Ledger, Withdrawal
 from tracker import protocol
 
@@ -61,7 +61,7 @@ class Withdrawals:
     async def held_back(self, key: Key) -> AsyncIterator[None]:
         """While a file is published and shared under this name: what was to be withdrawn is not, until that is done."""
         pending = [(each.group_id, each.name) for each in self._ledger.withdrawals_of(self._user_id)]
-        async with self._saying if key in pending else contextlib.nullcontext():
+        async with self._saying if find_key(key, pending) in pending else contextlib.nullcontext():
             yield
 
     async def say(self) -> None:
@@ -90,7 +90,7 @@ class Withdrawals:
         answer = await self._session.call(protocol.Withdraw(*key), protocol.Withdrawn)
         group_id, name = key
         if answer.may_withdraw:
-            who = " or ".join(answer.may_withdraw)
+            who = " or ".join(map(shown_id, answer.may_withdraw))
             raise LocalError(
                 f"this client does not share {name!r} in {group_id}, and the name is not yours to free: {who} can "
                 "withdraw it, once nobody shares it",
@@ -98,7 +98,8 @@ class Withdrawals:
             )
         if not answer.is_removed:
             me = self._session.user_id
-            who = " and ".join("another client of yours" if one == me else one for one in answer.still_shared_by)
+            others = answer.still_shared_by
+            who = " and ".join("another client of yours" if one == me else shown_id(one) for one in others)
             raise LocalError(
                 f"this client does not share {name!r} in {group_id}, but {who} still {_does(answer, 'share')}, so it "
                 "stays in the group's list",

@@ -216,7 +216,7 @@ async def test_a_name_of_nothing_visible_is_not_published(office: "Office", name
 
 
 async def test_older_files_that_clash_go_on_and_no_further_one_joins_them(office: "Office") -> None:
-    (ann,) = await office.gather("lab", "ann")
+    ann, bob = await office.gather("lab", "ann", "bob")
     mixed = "\u00e9\u00e9", "\u00e9e\u0301", "e\u0301\u00e9"
     roots = {name: bytes([number]) * 32 for number, name in enumerate(mixed[:2])}
     for number, (name, root) in enumerate(roots.items()):
@@ -230,8 +230,18 @@ async def test_older_files_that_clash_go_on_and_no_further_one_joins_them(office
         assert isinstance(manifest, protocol.Manifest)
         assert (manifest.name, manifest.root) == (name, root)
     assert await ann.code(protocol.FetchManifest("lab", mixed[2])) == "no_such_file", "it could be either"
-    assert await ann.code(a_file("lab", mixed[2], b"\x09" * 32)) == "file_conflict"
+    assert await ann.code(a_file("lab", mixed[2], b"\x09" * 32)) == "file_conflict", "nor does it replace either"
     assert await ann.ask(protocol.Withdraw("lab", mixed[0])) == protocol.Withdrawn(True)
-    assert await ann.code(a_file("lab", mixed[0], b"\x09" * 32)) == "file_conflict"
+    assert await bob.code(a_file("lab", mixed[0], b"\x09" * 32)) == "file_conflict"
     assert await ann.ask(protocol.Withdraw("lab", mixed[1])) == protocol.Withdrawn(True)
-    assert await ann.ask(a_file("lab", mixed[0], b"\x09" * 32)) == protocol.Published(False)
+    assert await bob.ask(a_file("lab", mixed[0], b"\x09" * 32)) == protocol.Published(False)
+
+
+async def test_the_publisher_replaces_a_file_under_another_form_of_its_name(office: "Office") -> None:
+    (ann,) = await office.gather("lab", "ann")
+    await ann.ask(a_file("lab", DECOMPOSED))
+    answer = await ann.ask(a_file("lab", COMPOSED, b"\x09" * 32))
+    assert answer == protocol.Published(False, has_replaced=True)
+    listed = await ann.ask(protocol.ListFiles("lab"))
+    assert isinstance(listed, protocol.Files)
+    assert [(entry.name, entry.root) for entry in listed.files] == [(COMPOSED, b"\x09" * 32)]
