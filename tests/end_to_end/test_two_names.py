@@ -119,6 +119,15 @@ def test_stopping_one_name_leaves_the_other_shared(scene: Scene) -> None:
     assert refusal(scene.cy, f"stop_share {scene.group} n2.bin") == "not_shared"
 
 
+def test_a_name_that_its_publisher_withdraws_leaves_the_other_listed_and_served(scene: Scene) -> None:
+    assert scene.ann.expect(f"stop_share {scene.group} n1.bin")["is_removed"] is True
+    listed = {one["name"]: one["sharers_online"] for one in scene.bob.expect(f"list_files {scene.group}")["files"]}
+    assert listed == {"n2.bin": 1}
+    assert scene.get(scene.bob, "n2.bin")["bytes_by_peer"] == {"ann": SIZE}
+    scene.ann.expect("logout")
+    assert login(scene.ann, "ann")["shares_resumed"] == 1
+
+
 def test_giving_up_one_name_leaves_what_is_here_of_the_other_to_the_others(scene: Scene) -> None:
     """cy has n1 and is about to have n2, which is given up; ann goes; n1 still comes from cy."""
     scene.ann.expect("logout")

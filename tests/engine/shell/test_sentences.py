@@ -1,9 +1,13 @@
 """What a user reads after a command, where more than one thing may have happened."""
 
 import pytest
+from msgspec.structs import replace
 
-from engine.reports import StopReport
+from engine.reports import DownloadState, DownloadStatus, StopReport
 from engine.shell import sentences
+
+MIB = 1 << 20
+STATUS = DownloadStatus("lab", "a.bin", "/data/a.bin", "copying", 8 * MIB, 2 * MIB, 0.0, 0, {}, 0.0)
 
 
 @pytest.mark.parametrize(
@@ -19,3 +23,32 @@ from engine.shell import sentences
 )
 def test_the_end_of_a_share_says_what_became_of_its_name(report: StopReport, end: str) -> None:
     assert sentences.stopped(report).endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("state", "letter", "remark"),
+    [
+        ("following", "[W]", "waits for /data/b.bin, which will have the same content"),
+        ("copying", "[D]", "copying /data/b.bin, which has the same content"),
+        ("stuck", "[S]", "stuck: there is no folder /data"),
+        ("paused", "[P]", "paused: there is no folder /data"),
+        ("failed", "[F]", "failed: there is no folder /data"),
+    ],
+)
+def test_each_state_has_its_letter_and_says_why(state: DownloadState, letter: str, remark: str) -> None:
+    row = sentences.downloads([
+        replace(STATUS, state=state, copied_from="/data/b.bin", error="there is no folder /data", error_code="x")
+    ])  # fmt: skip
+    assert row.startswith(letter)
+    assert row.rstrip().endswith(remark)
+    assert "25 %" in row
+
+
+def test_a_path_that_could_act_on_a_terminal_is_shown_escaped() -> None:
+    row = sentences.downloads([replace(STATUS, copied_from="/data/evil\x1b[2J")])
+    assert "\x1b" not in row
+
+
+def test_what_was_copied_is_said_with_its_source() -> None:
+    text = sentences.downloaded(replace(STATUS, state="complete", copied_from="/data/b.bin", reused_bytes=8 * MIB))
+    assert "copied from /data/b.bin, which has the same content" in text
