@@ -9,9 +9,18 @@ from engine.errors import LocalError
 from engine.shell import commands
 from engine.shell.history import without_passwords
 from engine.shell.lines import begun_word, split_unfinished, split_words
-from engine.shell.safe_text import name, printable
+from engine.shell.safe_text import identifier, name, printable
 from engine.storage.file_names import journal_path, part_path
-from tracker.names import BadName, check_file_name, check_id
+from tracker.names import (
+    BadName,
+    check_file_name,
+    check_id,
+    check_new_file_name,
+    check_new_id,
+    fold_id,
+    normal_file_name,
+)
+from tracker.passwords import prepare
 from tracker.protocol import invite_text, parse_invite
 
 
@@ -39,6 +48,12 @@ def names(data: bytes) -> None:
         assert parse_invite(invite_text(parse_invite(text))) == parse_invite(text)
     with suppress(BadName):
         assert name(check_id("user id", text)) == text
+    with suppress(BadName):
+        assert identifier(check_new_id("user id", text)) == check_id("user id", text) == check_new_file_name(text)
+    assert identifier(text).isprintable()
+    assert fold_id(fold_id(text)) == fold_id(text)
+    assert normal_file_name(normal_file_name(text)) == normal_file_name(text)
+    assert prepare(prepare(text)) == prepare(text)
     with suppress(BadName):
         part = part_path(Path("/data") / check_file_name(text), bytes(32))
         assert part.parent == Path("/data")
