@@ -104,5 +104,5 @@ def _hash_here(source: Path) -> float:
 async def _hash_in_pool(source: Path, coordinator: Coordinator) -> float:
     started_s = time.perf_counter()
     with source.open("rb") as file:
-        await coordinator.hash_file(file.fileno(), Geometry.of_size(source.stat().st_size))
+        await coordinator.hash_jobs.hash_file(file.fileno(), Geometry.of_size(source.stat().st_size))
     return time.perf_counter() - started_s

@@ -27,7 +27,16 @@ from engine.downloads import Downloads
 from engine.errors import LocalError, ShoalError
 from engine.net.knocks import Knocks
 from engine.net.listener import Listener
-from engine.reports import DownloadStatus, InviteReport, LeaveReport, LoginReport, Notice, StopReport, UploadReport
+from engine.reports import (
+    DownloadStatus,
+    InviteReport,
+    LeaveReport,
+    LoginReport,
+    Notice,
+    ShareStatus,
+    StopReport,
+    UploadReport,
+)
 from engine.session import Session
 from engine.settings import Settings
 from engine.shares import Shares
@@ -36,12 +45,13 @@ from engine.state_folder import StateFolder, default_folder
 from engine.storage import file_names
 from engine.storage.ledger import Ledger
 from engine.switchboard import Switchboard
+from engine.tracker_list import read_tracker_info
 from engine.transfer import fork_folder
 from engine.transfer.coordinator import Coordinator
 from engine.upkeep import Upkeep
 from engine.withdrawals import Withdrawals
 from tracker import protocol, tickets
-from tracker.addresses import INFO_BYTES_MAX, BadTrackerInfo, TrackerAddress, parse_tracker_info
+from tracker.addresses import TrackerAddress
 from tracker.names import BadName, check_file_name, check_id, check_new_id
 from tracker.protocol import AuditEntry, FileEntry, GroupEntry
 
@@ -71,9 +81,9 @@ class Client:
         self._listener = Listener(host, port, self._coordinator.accept, Knocks(settings))
         self._session = Session(addresses, state.path, settings.peers_wanted, board, board.notice)
         announcer = Announcer(self._session, self._coordinator.copies)
-        self._shares = Shares(self._ledger, self._coordinator, announcer)
+        self._shares = Shares(self._ledger, self._coordinator, self._session, announcer, board.notice)
         self._downloads = Downloads(
-            self._ledger, self._coordinator, self._session, announcer, self._shares, board.notice, board.drop_broken
+            self._ledger, self._coordinator, self._session, announcer, self._shares, board.notice
         )
         self._withdrawals = Withdrawals(self._ledger, self._session, self._shares, board.notice)
         self._upkeep: asyncio.Task[None]
@@ -94,7 +104,7 @@ class Client:
         settings: Settings | None = None,
     ) -> "Client":
         """Listening at host:port (0: any free port), with a running pool, logged out. Raises ShoalError."""
-        addresses = _read_tracker_info(tracker_info)
+        addresses = read_tracker_info(tracker_info)
         _raise_descriptor_limit()
         state = StateFolder(state_folder or default_folder(host, port))
         try:
@@ -162,12 +172,14 @@ class Client:
         identity = await self._session.login(_user_id(user_id), _password(password))
         user_id = self.user_id or user_id  # as it was spelled when the account was made
         self._coordinator.configure(identity)
-        dropped = self._shares.resume(user_id)
-        dropped += self._shares.drop_unknown(await self._session.announce_all(self._board.snapshot()))
-        dropped += await self._board.recheck_shares(_RECHECK_PATIENCE_S)
+        self._shares.resume(user_id)
+        dropped = self._shares.drop_unknown(await self._session.announce_all(self._board.snapshot()))
+        dropped += await self._shares.settle(_RECHECK_PATIENCE_S)
         for name, error in await self._downloads.resume(user_id):
             self._board.notice("download_stuck", f"the download of {name} does not go on: {error}")
-        return LoginReport(user_id, len(self._shares), dropped, self._downloads.count_active())
+        waiting = [share for share in self._shares.statuses() if share.state != "served"]
+        resumed = len(self._shares.statuses()) - len(waiting)
+        return LoginReport(user_id, resumed, dropped, self._downloads.count_active(), waiting)
 
     async def logout(self) -> None:
         """Serving stops at once; downloads pause. Both go on at the next login."""
@@ -271,6 +283,11 @@ class Client:
             reading.done_bytes, reading.done_bytes / max(seconds, 1e-3),
         )  # fmt: skip
 
+    def show_shares(self) -> list[ShareStatus]:
+        """All that this account shares from here, also what is not served at the moment."""
+        self._require_login()
+        return self._shares.statuses()
+
     async def stop_share(self, group_id: str, file_name: str) -> StopReport:
         """For good: it does not resume at the next login. The file itself stays where it is. Its publisher and the
         group's owner also free a name with it that this client does not share.
@@ -371,16 +388,6 @@ def _invite(value: str) -> bytes:
         return protocol.parse_invite(value) if value else b""
     except ValueError as error:
         raise LocalError("an invitation has 26 letters and digits; this is none", "bad_invite") from error
-
-
-def _read_tracker_info(path: Path) -> list[TrackerAddress]:
-    try:
-        with path.open("rb") as file:
-            return parse_tracker_info(file.read(INFO_BYTES_MAX + 1))
-    except OSError as error:
-        raise LocalError(f"cannot read {path}: {error.strerror}; it lists the trackers", "bad_trackers") from error
-    except BadTrackerInfo as error:
-        raise LocalError(f"{path}: {error}", "bad_trackers") from error
 
 
 def _raise_descriptor_limit() -> None:

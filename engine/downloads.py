@@ -12,7 +12,7 @@ Not here: the course of a download (transfer.download_run).
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -47,7 +47,6 @@ class Downloads:
         announcer: Announcer,
         shares: Shares,
         notice: Callable[[str, str], None],
-        drop_broken: Callable[[str, str, str], Awaitable[None]],
     ) -> None:
         self._ledger = ledger
         self._coordinator = coordinator
@@ -59,7 +58,6 @@ class Downloads:
         self._held = HeldDownloads(self._resume, notice)
         self._watchers: Counter[Key] = Counter()
         self._notice = notice
-        self._drop_broken = drop_broken
         self._user_id = ""
 
     # ------------------------------------------------------------ what was begun before
@@ -123,9 +121,8 @@ class Downloads:
         before = self._ledger.find_download(self._user_id, *key)
         if is_resumed and before is not None and before.root != manifest.root:
             raise LocalError(f"{key[0]} has another file under the name {key[1]} now; {_ENDS}", "other_content")
-        for broken in await self._shares.find_broken(manifest.root):
+        if await self._shares.look_now(manifest.root):
             # Before anybody is asked: to whoever is said to have the file the trackers name nobody who has it.
-            await self._drop_broken(*broken)
             peers = []
         if os.path.lexists(target) and not self._is_running_to(key, target):
             return await self._take_existing(key, target, manifest, on_progress)

@@ -10,8 +10,11 @@ DownloadState = Literal[
 ]
 
 
+ShareState = Literal["served", "rereading", "missing", "unreadable"]
+
+
 class DroppedShare(Struct, frozen=True):
-    """A share that did not resume at login, and why."""
+    """A share that ended, and why."""
 
     group_id: str
     name: str
@@ -19,11 +22,28 @@ class DroppedShare(Struct, frozen=True):
     reason: str
 
 
+class ShareStatus(Struct, frozen=True):
+    """One share at one moment. `reason`: why it is not served. `checked_bytes` of it were read again, while it is
+    "rereading".
+    """
+
+    group_id: str
+    name: str
+    path: str
+    size_bytes: int
+    state: ShareState
+    reason: str
+    checked_bytes: int
+
+
 class LoginReport(Struct, frozen=True):
+    """`shares_waiting`: what is still shared but not served yet, since it is away or being read again."""
+
     user_id: str
     shares_resumed: int
     shares_dropped: list[DroppedShare]
     downloads_resumed: int
+    shares_waiting: list[ShareStatus] = []
 
 
 class LeaveReport(Struct, frozen=True):

@@ -87,6 +87,9 @@ class Settings:
     refused_delay_s: float = 5.0
     """A peer that does not share a file (any more, or yet) is asked again after so long, while the tracker names it."""
 
+    rereading_delay_s: float = 1.0
+    """The same if it reads the file again because its marks moved, and serves it on afterwards."""
+
     ban_s: float = 300.0
     """A peer that sent a wrong piece or broke the protocol is left out of that download for so long. Not for ever: a
     flipped bit on an open link looks the same, and it may be the only one who has the file."""

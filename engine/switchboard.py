@@ -16,7 +16,6 @@ from engine.reports import DroppedShare, Notice
 from engine.session import Session, peer_address
 from engine.shares import Shares
 from engine.spellings import shown_id
-from engine.storage.ledger import SharedFile
 from engine.transfer.coordinator import Coordinator
 from engine.transfer.directory import GroupTicket
 from engine.transfer.links import PeerAddress
@@ -75,36 +74,11 @@ class Switchboard:
         if self._session.user_id is not None:
             self.say_dropped(self._shares.drop_unknown(await self._announcer.renew(group_id, root)))
 
-    def share_broken(self, file_id: int, reason: str) -> None:
-        self._soon(self._drop_broken(file_id, reason))
+    def share_broken(self, file_id: int, error_number: int, reason: str) -> None:
+        self._shares.broken(file_id, error_number, reason)
 
-    async def _drop_broken(self, file_id: int, reason: str) -> None:
-        self._say_broken(await self._shares.remove_broken(file_id, reason), reason)
-
-    async def drop_broken(self, group_id: str, name: str, reason: str) -> None:
-        """The same, found by looking at its path."""
-        self._say_broken(await self._shares.remove(group_id, name, reason), reason)
-
-    def _say_broken(self, file: SharedFile | None, reason: str) -> None:
-        if file is not None:
-            self.notice("share_dropped", f"{file.path} is not shared in {file.group_id} any more: {reason}")
-
-    async def recheck_shares(self, patience_s: float) -> list[DroppedShare]:
-        """Read the shared files that were touched since the last login; what is dropped of them. What takes longer is
-        said later, so that no login waits for large files.
-        """
-        checking = asyncio.create_task(self._shares.recheck())
-        await asyncio.wait({checking}, timeout=patience_s)
-        if checking.done() and checking.exception() is None:
-            return checking.result()[1]
-        self._soon(self._say_rechecked(checking))
-        return []
-
-    async def _say_rechecked(self, checking: "asyncio.Task[tuple[list[SharedFile], list[DroppedShare]]]") -> None:
-        back, dropped = await checking
-        for file in back:
-            self.notice("share_rechecked", f"{file.path} was touched but is the same: shared in {file.group_id} again")
-        self.say_dropped(dropped)
+    async def share_contested(self, file_id: int, piece: int) -> None:
+        await self._shares.contested(file_id, piece)
 
     # ------------------------------------------------------------ told by the trackers
 

@@ -1,7 +1,8 @@
 """What a client does every second while it runs: the ledger is made durable, shared files are looked at.
 
 A file that is being served is compared with its marks around every slice (transfer.open_file). One that nobody asks
-for, or whose name was taken away, is noticed here, so that the group's list does not promise what is not there.
+for, or whose name was taken away, is noticed here, so that the group's list does not promise what is not there; and one
+that was away is found again.
 """
 
 import asyncio
@@ -29,8 +30,7 @@ class Upkeep:
         while True:
             begun_s = time.thread_time()
             await self._sync()
-            for group_id, name, reason in await self._shares.find_broken():
-                await self._board.drop_broken(group_id, name, reason)
+            await self._shares.look()
             spent_s = time.thread_time() - begun_s
             await asyncio.sleep(max(_LOOK_S, spent_s / _SHARE_OF_TIME))
 

@@ -69,23 +69,9 @@ async def is_this_file(
         before = os.fstat(descriptor)
         if before.st_size != manifest.geometry.size_bytes:
             return None
-        leaves = await coordinator.hash_file(descriptor, manifest.geometry, on_progress)
+        leaves = await coordinator.hash_jobs.hash_file(descriptor, manifest.geometry, on_progress)
         is_same = leaves == manifest.leaves.tobytes() and Stamp.of(os.fstat(descriptor)) == Stamp.of(before)
         return Stamp.of(before) if is_same else None
-    finally:
-        os.close(descriptor)
-
-
-async def find_unchanged(file: SharedFile, coordinator: Coordinator) -> Stamp | None:
-    """The marks of a shared file as it is now, if its content is still the same. Raises StorageError if unreadable."""
-    descriptor = _open_regular(Path(file.path))
-    try:
-        before = os.fstat(descriptor)
-        if before.st_size != file.geometry.size_bytes:
-            return None
-        leaves = await coordinator.hash_file(descriptor, file.geometry)
-        is_same = Manifest.of_leaves(file.geometry, leaves).root == file.root
-        return Stamp.of(before) if is_same and Stamp.of(os.fstat(descriptor)) == Stamp.of(before) else None
     finally:
         os.close(descriptor)
 
@@ -97,7 +83,7 @@ async def _hash(
         geometry = Geometry.of_size(size_bytes)
     except BadGeometry as error:
         raise StorageError(f"{error}: that is more than one file may have") from error
-    return Manifest.of_leaves(geometry, await coordinator.hash_file(descriptor, geometry, on_progress))
+    return Manifest.of_leaves(geometry, await coordinator.hash_jobs.hash_file(descriptor, geometry, on_progress))
 
 
 def _open_regular(path: Path) -> int:

@@ -73,7 +73,8 @@ class FakeDirectory:
         self.peers: list[PeerAddress] = []
         self.reports: list[PeerReport] = []
         self.notices: list[tuple[str, str]] = []
-        self.broken: list[tuple[int, str]] = []
+        self.broken: list[tuple[int, int, str]] = []
+        self.contested: list[tuple[int, int]] = []
         self.changed: list[tuple[str, bytes]] = []
         self.is_open = False
 
@@ -84,8 +85,11 @@ class FakeDirectory:
     async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
         return GroupTicket(self.member.ticket(group_id, is_open=self.is_open), self.is_open)
 
-    def share_broken(self, file_id: int, reason: str) -> None:
-        self.broken.append((file_id, reason))
+    def share_broken(self, file_id: int, error_number: int, reason: str) -> None:
+        self.broken.append((file_id, error_number, reason))
+
+    async def share_contested(self, file_id: int, piece: int) -> None:
+        self.contested.append((file_id, piece))
 
     def holding_changed(self, group_id: str, root: bytes) -> None:
         self.changed.append((group_id, root))

@@ -19,7 +19,7 @@ ROWS: list[tuple[str, str, str]] = ROW.findall((REPOSITORY / "LIMITS.md").read_t
 FACING_A_NETWORK = [
     "tracker/settings", "tracker/framing", "tracker/vocabulary", "tracker/throttle", "tracker/tickets", "tracker/names",
     "engine/settings", "engine/wire/messages", "engine/wire/codec", "engine/transfer/hearsay",
-    "engine/transfer/peer_book",
+    "engine/transfer/peer_book", "engine/transfer/contests", "engine/net/serve_link",
 ]  # fmt: skip
 IS_LIMIT = re.compile(r"(^|_)(max|per|once|queued|idle|life|ttl|timeout)(_|$)|^serve_links$")
 OF_THE_CLIENTS_OWN_WAYS = {

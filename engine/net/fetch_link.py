@@ -33,6 +33,7 @@ from engine.wire.messages import (
     Have,
     Hello,
     Message,
+    Mismatch,
     Neighbour,
     Open,
     Opened,
@@ -170,6 +171,13 @@ class FetchLink(asyncio.BufferedProtocol):
         self._state.closing(channel)
         self._send(Close(channel))
 
+    def contest(self, channel: int, piece: int) -> None:
+        """The piece does not match: not one more byte on this channel, and the server may look at its copy."""
+        if self._slice is not None and self._slice.channel == channel:
+            self._drop_sink()
+        self._state.closing(channel)
+        self._send(Mismatch(channel, piece))
+
     @property
     def is_busy(self) -> bool:
         """Whether the server owes an answer to a request."""
@@ -256,8 +264,8 @@ class FetchLink(asyncio.BufferedProtocol):
             case Refused():
                 self._listener.refused(self, message.channel, message.code, message.reason)
             case Closed():
-                self._listener.refused(self, message.channel, "closed", message.reason)
-            case Have():
+                self._listener.refused(self, message.channel, message.code, message.reason)
+            case Have() if self._state.is_open(message.channel):
                 self._listener.has(self, message.channel, message.pieces)
             case Gossip() if self._state.is_open(message.channel):
                 self._listener.named(self, message.channel, message.peers)

@@ -157,6 +157,9 @@ class PieceSender:
         if channel is None:
             self._link.reject(request, RejectReason.NO_SUCH_CHANNEL)
             return None
+        if channel.is_contested:
+            self._link.reject(request, RejectReason.CANCELLED)
+            return None
         if channel.grant.valid_until_s <= time.time():
             self._link.reject(request, RejectReason.CANCELLED)
             self._link.end_ticket(request.channel)

@@ -13,6 +13,8 @@ class Channel:
     group_id: str
     file: ServedFile
     grant: Grant
+    is_contested: bool = False
+    """The fetcher says that what it was sent is wrong: it gets nothing more before it opens the file again."""
 
 
 @dataclass(slots=True)

@@ -37,6 +37,7 @@ from engine.wire.messages import (
     Have,
     Hello,
     Message,
+    Mismatch,
     Neighbour,
     Open,
     Opened,
@@ -50,6 +51,10 @@ from engine.wire.messages import (
 )
 
 _TOO_MANY = "more links than one account may have"
+MISMATCH_ONCE_IN_S = 1.0
+"""A link passes on one MISMATCH in so long; what comes sooner is not looked at."""
+
+_CLOSED = "closed"
 _TICKET_ENDED = "your ticket ended"
 
 
@@ -71,6 +76,7 @@ class ServeLink(asyncio.BufferedProtocol):
         self._sender = PieceSender(self, slots, settings, is_open=is_open)
         self._unread_bytes_max = settings.unread_bytes_per_link
         self._transport: asyncio.Transport | None = None
+        self._contested_at_s = -math.inf
         self._began_at_s = self._heard_at_s = time.monotonic()
         self.peer: PeerIdentity | None = None
 
@@ -90,13 +96,15 @@ class ServeLink(asyncio.BufferedProtocol):
             if channel.file is file and others and channel.grant.valid_until_s > time.time():
                 self._send(Gossip(number, others[:GOSSIP_PEERS_MAX]))
 
-    def withdraw(self, file: ServedFile, reason: str) -> None:
+    def withdraw(self, file: ServedFile, code: str, reason: str) -> None:
         """Close every channel of this file; not one more slice of it is sent."""
-        self._close_channels(lambda channel: channel.file is file, reason)
+        self._close_channels(lambda channel: channel.file is file, code, reason)
 
     def put_out(self, group_id: str, epoch: int, reason: str) -> None:
         """Likewise those of this group that tickets from before `epoch` have opened."""
-        self._close_channels(lambda channel: channel.group_id == group_id and channel.grant.epoch < epoch, reason)
+        self._close_channels(
+            lambda channel: channel.group_id == group_id and channel.grant.epoch < epoch, _CLOSED, reason
+        )
 
     def is_idle(self, now_s: float, greeting_timeout_s: float, idle_timeout_s: float) -> bool:
         """Whether the fetcher takes too long to say who it is, or has nothing open and says nothing."""
@@ -185,6 +193,8 @@ class ServeLink(asyncio.BufferedProtocol):
                 self._sender.ask(message)
             case Cancel():
                 self._sender.stop(message)
+            case Mismatch():
+                self._contest(message)
             case Close():
                 self._channels.pop(message.channel, None)
                 self._sender.cancel(lambda request: request.channel == message.channel)
@@ -211,16 +221,27 @@ class ServeLink(asyncio.BufferedProtocol):
             if channel.group_id == message.group_id:
                 channel.grant = grant
 
-    def _close_channels(self, is_meant: Callable[[Channel], bool], reason: str) -> None:
+    def _contest(self, message: Mismatch) -> None:
+        channel, now_s = self._channels.get(message.channel), time.monotonic()
+        if channel is None or channel.is_contested:
+            return
+        channel.is_contested = True
+        self._sender.cancel(lambda request: request.channel == message.channel)
+        if channel.file.have[message.piece] and now_s - self._contested_at_s >= MISMATCH_ONCE_IN_S:
+            self._contested_at_s = now_s
+            assert self.peer is not None
+            self._gate.contested(self.peer, channel.file, message.piece)
+
+    def _close_channels(self, is_meant: Callable[[Channel], bool], code: str, reason: str) -> None:
         for number, channel in list(self._channels.items()):
             if is_meant(channel):
-                self._close_channel(number, reason)
+                self._close_channel(number, code, reason)
 
-    def _close_channel(self, number: int, reason: str) -> None:
+    def _close_channel(self, number: int, code: str, reason: str) -> None:
         del self._channels[number]
         self._sender.cancel(lambda request: request.channel == number)
         self._state.closed(number)
-        self._send(Closed(number, reason[:REASON_LENGTH_MAX]))
+        self._send(Closed(number, code, reason[:REASON_LENGTH_MAX]))
 
     # ------------------------------------------------------------ asked by the sender
 
@@ -236,7 +257,7 @@ class ServeLink(asyncio.BufferedProtocol):
         self._send(Reject(request.request_id, reason, after_ms))
 
     def end_ticket(self, channel: int) -> None:
-        self._close_channel(channel, _TICKET_ENDED)
+        self._close_channel(channel, _CLOSED, _TICKET_ENDED)
 
     def sent(self, file: ServedFile, count: int) -> None:
         assert self.peer is not None

@@ -19,6 +19,7 @@ _CODES_AND_ADVICE = {
     errno.EPERM: ("permission", "not permitted; choose another place, or change its permissions"),
     errno.ENAMETOOLONG: ("bad_name", "the name is too long for this file system; choose a shorter one"),
     errno.ENOENT: ("gone", "there is no such file or folder, or not any more"),
+    errno.ENOTDIR: ("gone", "there is no such file or folder, or not any more"),
     errno.ESTALE: ("gone", "it is not there any more: the server of this file system dropped it"),
     errno.EMFILE: ("descriptors", "too many files are open; raise the limit (ulimit -n)"),
     errno.ENFILE: ("descriptors", "too many files are open on this machine"),

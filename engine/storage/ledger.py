@@ -46,6 +46,8 @@ _STEPS: tuple[tuple[str, ...], ...] = (
         """CREATE TABLE withdrawals (
         user_id TEXT, group_id TEXT, name TEXT, root BLOB, PRIMARY KEY (user_id, group_id, name)) STRICT""",
     ),
+    # Shares from before have no ctime: they are read once more, and then have one.
+    ("ALTER TABLE shares ADD COLUMN ctime_ns INTEGER NOT NULL DEFAULT 0",),
 )
 """What each version changed, in order; PRAGMA user_version counts those that were taken. Only ever added to."""
 
@@ -61,7 +63,7 @@ _UNREADABLE = (sqlite3.Error, UnicodeDecodeError, MemoryError)
 """The second where what is damaged is a word that SQLite quotes, the third where it is a length."""
 
 Root = Annotated[bytes, Meta(min_length=ROOT_BYTES, max_length=ROOT_BYTES)]
-ShareRow = tuple[str, str, str, str, Root, int, int, int, int]
+ShareRow = tuple[str, str, str, str, Root, int, int, int, int, int]
 DownloadRow = tuple[str, str, str, str, Root, int, int, int]
 ManifestRow = tuple[int, bytes, int]
 WithdrawalRow = tuple[str, str, Root]
@@ -227,9 +229,9 @@ class Ledger:
         """Whatever was to be withdrawn under this name is not any more."""
         self.drop_withdrawal(user_id, share.group_id, share.name)
         self._write(
-            "INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (user_id, share.group_id, share.name, share.path, share.root, share.geometry.size_bytes,
-             share.geometry.piece_bytes, share.stamp.inode, share.stamp.mtime_ns),
+             share.geometry.piece_bytes, share.stamp.inode, share.stamp.mtime_ns, share.stamp.ctime_ns),
         )  # fmt: skip
 
     def keep_withdrawal(self, user_id: str, withdrawal: Withdrawal) -> None:
@@ -255,8 +257,10 @@ class Ledger:
         rows = self._ask("SELECT * FROM shares WHERE user_id = ? ORDER BY group_id, name", (user_id,))
         with self._believing():
             return [
-                SharedFile(group_id, name, path, root, Geometry(size, piece), Stamp(inode, size, mtime_ns))
-                for _, group_id, name, path, root, size, piece, inode, mtime_ns in msgspec.convert(rows, list[ShareRow])
+                SharedFile(group_id, name, path, root, Geometry(size, piece), Stamp(inode, size, mtime_ns, ctime_ns))
+                for _, group_id, name, path, root, size, piece, inode, mtime_ns, ctime_ns in msgspec.convert(
+                    rows, list[ShareRow]
+                )
             ]
 
     # ------------------------------------------------------------ downloads
@@ -297,6 +301,21 @@ class Ledger:
             (str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
              manifest.geometry.piece_bytes, manifest.leaves.tobytes(), int(time.time())),
         )  # fmt: skip
+
+    def forget(self, path: Path) -> None:
+        """The hashes of this path are not those of its content, whatever its marks say."""
+        self._write("DELETE FROM manifests WHERE path = ?", (str(path),))
+
+    def manifest_of(self, share: SharedFile) -> Manifest | None:
+        """The hashes of what is shared, if they are here, whatever the file carries for marks now."""
+        rows = self._ask("SELECT piece_bytes, leaves, used_at_s FROM manifests WHERE path = ?", (share.path,))
+        size_bytes, piece_bytes = share.geometry.size_bytes, share.geometry.piece_bytes
+        with self._believing():
+            for found_bytes, leaves, _ in msgspec.convert(rows, list[ManifestRow]):
+                if found_bytes == piece_bytes and len(leaves) == share.geometry.piece_count * LEAF_BYTES:
+                    manifest = Manifest.of_leaves(Geometry(size_bytes, piece_bytes), leaves)
+                    return manifest if manifest.root == share.root else None
+        return None
 
     def recall(self, path: Path, status: os.stat_result) -> Manifest | None:
         """The hashes of this very file, if it is unchanged since they were made."""

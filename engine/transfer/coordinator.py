@@ -12,23 +12,22 @@ import asyncio
 import itertools
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import ShoalError, StorageError
 from engine.net.link_end import Cause
 from engine.settings import Settings
 from engine.storage.disk_errors import explained
-from engine.storage.ledger import SharedFile
 from engine.storage.manifest import Manifest
 from engine.storage.part_file import PartFiles
 from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import BadBitfield
-from engine.swarm.geometry import Geometry
-from engine.transfer import endgame_events, events
+from engine.transfer import contest_events, endgame_events, events
+from engine.transfer.contests import Contests
 from engine.transfer.directory import Directory
 from engine.transfer.download import Download
-from engine.transfer.download_run import OLD_TICKET, DownloadRun, Parts
+from engine.transfer.download_run import DownloadRun, Parts
 from engine.transfer.gate import CheckTicket
 from engine.transfer.handlers import Handlers
 from engine.transfer.hash_jobs import HashJobs
@@ -39,7 +38,7 @@ from engine.transfer.serving import Serving
 from engine.transfer.ticking import Ticking
 
 OfLinkAndFile = (
-    events.FileOpened | events.FileRefused | events.PeerHas
+    events.FileOpened | events.FileRefused | contest_events.FileContested | events.PeerHas
     | events.PeersNamed | events.PieceGranted | events.PieceVerified | events.PieceRejected
 )  # fmt: skip
 Fetching = asyncio.Task[Stamp | None]
@@ -48,7 +47,7 @@ NOTHING_FOLLOWS = False
 
 
 class Coordinator:
-    """One per client."""
+    """One per client. `serving`: the complete files, begun and ended by the client; `hash_jobs`: the reading."""
 
     _handlers = Handlers()
 
@@ -56,16 +55,16 @@ class Coordinator:
         self._settings = settings
         self._directory = directory
         self._pool = Pool(settings, check_ticket, self._on_news, self._worker_died, self._worker_born)
-        self._hash_jobs = HashJobs(self._pool, settings.hash_job_bytes)
+        self.hash_jobs = HashJobs(self._pool, settings.hash_job_bytes)
         self._links = Links(settings)
         self._part_files = PartFiles(settings.space_reserve_bytes)
         self._file_ids = itertools.count(1)
-        self._serving = Serving(self._pool, self._file_ids)
-        self.copies = LocalCopies(self._serving, directory)
-        self._parts = Parts(settings, self._pool, self._links, self._hash_jobs, self.copies, directory)
+        self.serving = Serving(self._pool, self._file_ids)
+        self.copies = LocalCopies(self.serving, directory)
+        self._parts = Parts(settings, self._pool, self._links, self.hash_jobs, self.copies, directory)
         self._runs: dict[int, DownloadRun] = {}
         self._tasks: dict[int, Fetching] = {}
-        self._chores: set[asyncio.Task[None]] = set()
+        self._contests = Contests(self._look_at_piece)
         self._identity: events.Configure | None = None
         self._epochs: dict[str, events.SetEpoch] = {}
         self._request_ids = itertools.count(1)
@@ -115,7 +114,7 @@ class Coordinator:
         await asyncio.gather(*running, return_exceptions=True)
         for link in self._links:
             self._links.forget(link)
-        self._serving.end_all("logged out")
+        self.serving.end_all("logged out")
 
     def accept(self, link: socket.socket) -> None:
         """Somebody dialled us: the workers take turns."""
@@ -126,19 +125,6 @@ class Coordinator:
                 self._pool.send(slot, events.AcceptLink(), [link.fileno()])
 
     # ------------------------------------------------------------ files we have
-
-    async def hash_file(
-        self, descriptor: int, geometry: Geometry, on_progress: Callable[[int, int], None] | None = None
-    ) -> bytes:
-        """32 bytes a piece, hashed by all workers. Raises StorageError."""
-        return await self._hash_jobs.hash_file(descriptor, geometry, on_progress)
-
-    def serve(self, share: SharedFile) -> int:
-        """Serve a complete file; returns its number here. Raises StorageError if it is not what it was."""
-        return self._serving.begin(share)
-
-    def stop_serving(self, file_id: int, reason: str) -> None:
-        self._serving.end(file_id, reason)
 
     # ------------------------------------------------------------ downloads
 
@@ -165,7 +151,7 @@ class Coordinator:
         try:
             stamp = await run.run()
             if stamp is not None:
-                self._serving.take_over(download.as_order(stamp), str(download.target), *download.hand_over())
+                self.serving.take_over(download.as_order(stamp), str(download.target), *download.hand_over())
             return stamp
         finally:
             del self._runs[download.file_id], self._tasks[download.file_id]
@@ -219,7 +205,8 @@ class Coordinator:
             return
         if news.cause == "broke_protocol":
             for file_id in link.files:
-                self._runs[file_id].shut_out(link.peer.user_id, f"broke the protocol ({news.reason})")
+                why = f"broke the protocol ({news.reason})"
+                self._runs[file_id].blame.shut_out(link.peer.user_id, why, time.monotonic())
         self._lose(link, news.cause)
 
     @_handlers.register
@@ -230,18 +217,19 @@ class Coordinator:
                 run.download.opened(link, news.bitfield)
                 self._ticking.wake()
             except BadBitfield as error:
-                run.shut_out(link.peer.user_id, f"sent {error}")
+                run.blame.shut_out(link.peer.user_id, f"sent {error}", time.monotonic())
 
     @_handlers.register
     def _file_refused(self, news: events.FileRefused, slot: int) -> None:
         link, run = self._find(news)
-        if link is None or run is None:
-            return
-        run.refused(link, news.code)
-        if news.code in OLD_TICKET:
-            chore = self._loop.create_task(run.refresh_ticket(is_stale=True))
-            self._chores.add(chore)
-            chore.add_done_callback(self._chores.discard)
+        if link is not None and run is not None:
+            run.refused(link, news.code)
+
+    @_handlers.register
+    def _file_contested(self, news: contest_events.FileContested, slot: int) -> None:
+        link, run = self._find(news)
+        if link is not None and run is not None:
+            run.forget(link)  # it stays open, for the server's answer
 
     @_handlers.register
     def _peer_has(self, news: events.PeerHas, slot: int) -> bool:
@@ -270,8 +258,9 @@ class Coordinator:
     def _rejected(self, news: events.PieceRejected, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
-            run.download.scheduler.refused(news.request_id, time.monotonic())
-            run.shut_out(link.peer.user_id, f"sent a piece that does not match the manifest (piece {news.piece})")
+            now_s, why = time.monotonic(), f"sent a piece that does not match the manifest (piece {news.piece})"
+            run.download.scheduler.refused(news.request_id, now_s)
+            run.blame.shut_out(link.peer.user_id, why, now_s, link, news.piece)
 
     @_handlers.register
     def _refused(self, news: events.RequestRefused, slot: int) -> None:
@@ -302,12 +291,21 @@ class Coordinator:
 
     @_handlers.register
     def _unreadable(self, news: events.FileUnreadable, slot: int) -> None:
-        if news.file_id in self._serving:
-            self._serving.end(news.file_id, news.reason)
-            self._directory.share_broken(news.file_id, news.reason)
+        if news.file_id in self.serving:
+            self._directory.share_broken(news.file_id, news.error_number, news.reason)
         elif news.file_id in self._runs:
             download = self._runs[news.file_id].download
             download.fail(StorageError(f"{download.part}: {news.reason}"))
+
+    @_handlers.register
+    def _piece_contested(self, news: contest_events.PieceContested, slot: int) -> None:
+        self._contests.heard(news.file_id, news.piece, news.user_id)
+
+    async def _look_at_piece(self, file_id: int, piece: int) -> None:
+        if file_id in self._runs:
+            await self._runs[file_id].look_at_piece(piece)
+        elif file_id in self.serving:
+            await self._directory.share_contested(file_id, piece)
 
     @_handlers.register
     def _served_bytes(self, news: events.Served, slot: int) -> None:
@@ -315,11 +313,11 @@ class Coordinator:
 
     @_handlers.register
     def _hashed(self, news: events.PiecesHashed, slot: int) -> None:
-        self._hash_jobs.hashed(slot, news)
+        self.hash_jobs.hashed(slot, news)
 
     @_handlers.register
     def _hash_failed(self, news: events.HashFailed, slot: int) -> None:
-        self._hash_jobs.failed(news)
+        self.hash_jobs.failed(news)
 
     def _find(self, news: OfLinkAndFile) -> tuple[Link | None, DownloadRun | None]:
         """Both None if the link is gone or does not carry this file any more: the news is late."""
@@ -337,7 +335,7 @@ class Coordinator:
                 self._links.welcome_back(link.peer)
         for download in self._fetching():
             download.scheduler.check_again()
-        self._hash_jobs.worker_died(slot)
+        self.hash_jobs.worker_died(slot)
         self._directory.notice("worker_died", f"a worker process {how} and is replaced; its pieces are fetched again")
         self._pump_soon()
 
@@ -346,14 +344,14 @@ class Coordinator:
             self._pool.send(slot, epoch)
         if self._identity is not None:
             self._pool.send(slot, self._identity)
-        self._serving.tell(slot)
+        self.serving.tell(slot)
         for run in self._runs.values():
             download = run.download
             if download.is_fetching:
                 self._pool.send(slot, download.as_order(), [download.shared_descriptor, download.descriptor])
                 download.scheduler.check_again()
                 run.connect()
-        self._hash_jobs.worker_born()
+        self.hash_jobs.worker_born()
 
     # ------------------------------------------------------------ the pump
 

@@ -22,8 +22,11 @@ class Directory(Protocol):
     async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
         """One that holds for a while yet; `is_stale`: the last one was refused. Raises ShoalError."""
 
-    def share_broken(self, file_id: int, reason: str) -> None:
-        """A shared file is not what it was; it is served no more."""
+    def share_broken(self, file_id: int, error_number: int, reason: str) -> None:
+        """A complete file could not be read, or carries other marks (ESTALE): it has to be suspended or ended."""
+
+    async def share_contested(self, file_id: int, piece: int) -> None:
+        """Somebody who was sent this piece of a complete file says that it does not match: look, and see to it."""
 
     def holding_changed(self, group_id: str, root: bytes) -> None:
         """What is served of this content (LocalCopies.holding) changed by itself; the trackers have to hear of it."""

@@ -52,6 +52,7 @@ UNDER_WAY = frozenset(
 Swarm = tuple[str, bytes]
 """(group, root)"""
 
+PART_CHANGED = "part_changed"
 _ROOM_LOOK_S = 1.0
 _ALONE_AFTER_S = 3.0
 """With nothing to ask of anyone for so long, a download is said to be waiting for somebody."""
@@ -104,6 +105,7 @@ class Download:
         self._asked_at_s = time.monotonic()
         self._unannounced: list[int] = []
         self._open_on: dict[int, bytes] = {}
+        self._is_doubted = False
         self.checkpoints = Checkpoints(self._journal, self.descriptor, self.shared.have, settings)
         self._chance = random.Random(os.urandom(8))
         self._users: dict[int, str] = {}  # also of links that are gone: parts of pieces outlive them
@@ -119,7 +121,8 @@ class Download:
         believed, if so. No worker may have the file meanwhile.
         """
         self.state, self.copied_from = "checking", None
-        saved = self._journal.load() if self._before is not None else None
+        is_believed, self._is_doubted = self._before is not None and not self._is_doubted, False
+        saved = self._journal.load() if is_believed else None
         self.goes_on, doubt = saved is not None, None
         if self._before is not None:
             found = await recheck(
@@ -204,9 +207,18 @@ class Download:
             is_writable = await asyncio.to_thread(can_write_beside, self.part)
             if is_writable and self._part_files.can_go_on(self.descriptor):
                 break
+        self._begin_checkpoints()
+        self.error = None
+
+    def distrust(self) -> None:
+        """Somebody changed what was verified: the journal is not believed, and all of the part file is hashed."""
+        self._is_doubted = True
+        self._begin_checkpoints()
+        self.error = None
+
+    def _begin_checkpoints(self) -> None:
         self.checkpoints.close()
         self.checkpoints = Checkpoints(self._journal, self.descriptor, self.shared.have, self._settings)
-        self.error = None
 
     def fail(self, error: ShoalError) -> None:
         """It cannot go on; whoever runs it is woken up to end it."""
@@ -234,7 +246,7 @@ class Download:
         geometry = self.manifest.geometry
         return events.AddFile(
             self.file_id, self.group_id, self.manifest.root, geometry.size_bytes, geometry.piece_bytes,
-            self._backend, stamp.inode if stamp else 0, stamp.mtime_ns if stamp else 0,
+            self._backend, stamp,
         )  # fmt: skip
 
     # ------------------------------------------------------------ news
@@ -282,8 +294,8 @@ class Download:
         self.checkpoints.grew(self.manifest.geometry.offset_of(piece), length)
         return length
 
-    def endgame_news(self, news: endgame_events.OfEndgame) -> list[str]:
-        """Returns the accounts that are proved to have sent wrong bytes."""
+    def endgame_news(self, news: endgame_events.OfEndgame) -> list[tuple[int, str]]:
+        """Returns the links, and their accounts, that are proved to have brought wrong bytes."""
         match news:
             case endgame_events.RequestCut():
                 self.scheduler.was_cut(news.request_id, news.at)
@@ -300,7 +312,7 @@ class Download:
                     if link in self._open_on:
                         self.peer_book.answers.gave(self._open_on[link])
             case endgame_events.RangesHashed():
-                return [self._users[link] for link in self.scheduler.compared(news.piece, news.digests)]
+                return [(link, self._users[link]) for link in self.scheduler.compared(news.piece, news.digests)]
             case endgame_events.Wasted():
                 self.progress.wasted_bytes += news.count
         return []

@@ -16,19 +16,20 @@ from engine.settings import Settings
 from engine.storage.disk_errors import OUT_OF_SPACE, explained
 from engine.storage.stamp import Stamp
 from engine.transfer import endgame_events, events
+from engine.transfer.blame import Blame
 from engine.transfer.directory import Directory
-from engine.transfer.download import Download
+from engine.transfer.download import PART_CHANGED, Download
 from engine.transfer.hash_jobs import HashJobs
 from engine.transfer.links import Link, Links, PeerAddress
 from engine.transfer.local_copies import LocalCopies
 from engine.transfer.pool import Pool
 from engine.transfer.status import why_waiting
-from engine.wire.messages import GOSSIP_PEERS_MAX, Neighbour
+from engine.wire.messages import GOSSIP_PEERS_MAX, REREADING, Neighbour
 
 _LOOK_S = 1.0
 _TICKET_LOOK_S = 5.0
 _SETTLE_S = 2.0
-OLD_TICKET = ("old_ticket", "bad_ticket")
+_OLD_TICKET = ("old_ticket", "bad_ticket")
 """Codes of refusals that another ticket may mend."""
 
 
@@ -50,6 +51,8 @@ class DownloadRun:
     def __init__(self, download: Download, parts: Parts) -> None:
         self.download = download
         self._parts = parts
+        self.blame = Blame(download, parts.pool, parts.links, parts.directory, parts.settings.ban_s)
+        self._chores: set[asyncio.Task[None]] = set()
         self._said_waiting: set[bool] = set()
 
     async def run(self) -> Stamp | None:
@@ -60,9 +63,12 @@ class DownloadRun:
                 try:
                     return await self._attempt()
                 except StorageError as error:
-                    if error.code != OUT_OF_SPACE:
+                    if error.code == OUT_OF_SPACE:
+                        await self._wait_for_room(error)
+                    elif error.code == PART_CHANGED:
+                        await self._distrust(error)
+                    else:
                         raise
-                    await self._wait_for_room(error)
         except asyncio.CancelledError:
             await self._pause()
             raise
@@ -115,6 +121,12 @@ class DownloadRun:
         await download.wait_for_room(error)
         notice("space_back", f"there is space again: the download of {download.name} goes on")
 
+    async def _distrust(self, error: StorageError) -> None:
+        """Bytes that were verified are others now: the next attempt reads all that is there."""
+        await self._leave()
+        self.download.distrust()
+        self._parts.directory.notice("part_changed", f"{error}; it is read again, and what is wrong fetched anew")
+
     async def _fetch_all(self) -> None:
         """Until every piece is verified, or on this disk: peers, links, tickets, checkpoints, each on its own clock."""
         download, checkpoints, settings = self.download, self.download.checkpoints, self._parts.settings
@@ -138,6 +150,7 @@ class DownloadRun:
             if is_due:
                 looked_for_peers_s, look_again_in_s = now_s, look_again_in_s * 2
                 await self._find_peers()
+            self.blame.look(now_s)
             self.connect()
             self._say_waiting(now_s)
             if download.verified_bytes and not has_said_some:
@@ -258,39 +271,46 @@ class DownloadRun:
     def lost(self, link: Link, cause: str) -> None:
         """The link is gone: what its peer was spared, since it had it, it may not have now."""
         self.download.peer_book.failed(link.peer, cause, time.monotonic())
-        self._forget(link)
+        self.forget(link)
 
     def refused(self, link: Link, code: str) -> None:
         """Its peer does not give this file, or not any more."""
         download, now_s = self.download, time.monotonic()
         download.peer_book.refused(link.peer, code, now_s)
-        self._forget(link)
+        self.forget(link)
         link.files.discard(download.file_id)
-        if code not in OLD_TICKET:
-            until_s = now_s + self._parts.settings.refused_delay_s
-            download.peer_book.refused_until_s[link.peer.thumbprint] = until_s
+        if code in _OLD_TICKET:
+            chore = asyncio.create_task(self.refresh_ticket(is_stale=True))
+            self._chores.add(chore)
+            chore.add_done_callback(self._chores.discard)
+            return
+        delay_s = self._parts.settings.refused_delay_s
+        if code == REREADING:
+            delay_s = self._parts.settings.rereading_delay_s
+            download.peer_book.answers.excused(link.peer.thumbprint)
+            self.blame.rereads(link)
+        download.peer_book.refused_until_s[link.peer.thumbprint] = now_s + delay_s
 
-    def _forget(self, link: Link) -> None:
+    def forget(self, link: Link) -> None:
+        """Nothing of this file comes over it any more."""
         if self.download.is_open_on(link):
             self._parts.pool.send_all(events.TellAgain(self.download.file_id, link.peer.thumbprint))
         self.download.lost(link)
 
     def endgame_news(self, news: endgame_events.OfEndgame) -> None:
-        for user_id in self.download.endgame_news(news):
-            self.shut_out(user_id, "sent wrong bytes of a piece that several sent together")
+        for link_id, user_id in self.download.endgame_news(news):
+            why = "sent wrong bytes of a piece that several sent together"
+            piece = news.piece if isinstance(news, endgame_events.RangesHashed) else 0
+            self.blame.shut_out(user_id, why, time.monotonic(), self._parts.links.find(link_id), piece)
 
-    def shut_out(self, user_id: str, why: str) -> None:
-        """A peer proved wrong or hostile: nothing of this download is taken from that account for a good while."""
-        download, now_s = self.download, time.monotonic()
-        if download.peer_book.banned_until_s.get(user_id, 0.0) <= now_s:
-            ban_s = self._parts.settings.ban_s
-            download.peer_book.banned_until_s[user_id] = now_s + ban_s
-            self._parts.directory.notice(
-                "bad_peer", f"{download.name}: {user_id} {why}; nothing of it is taken from {user_id} for {ban_s:g} s"
-            )
-        for each in self._parts.links:
-            if each.peer.user_id == user_id:
-                self._parts.pool.send(each.slot, events.EndLink(each.link_id, why))
+    async def look_at_piece(self, piece: int) -> None:
+        """Somebody who was sent this piece from the part file says that it does not match."""
+        download = self.download
+        with contextlib.suppress(StorageError):  # the next read of a worker says so, too
+            geometry, leaves = download.manifest.geometry, download.manifest.leaves
+            (found,) = await self._parts.hash_jobs.hash_pieces(download.descriptor, geometry, [piece])
+            if download.shared.have[piece] and bytes(found) != leaves[piece].tobytes():
+                download.fail(StorageError(f"{download.part} was changed by somebody else", PART_CHANGED))
 
     # ------------------------------------------------------------ ways out
 

@@ -6,7 +6,8 @@ File descriptors travel beside the message that names how many it needs (`descri
 from typing import ClassVar
 
 from engine.net.link_end import Cause
-from engine.transfer import endgame_events
+from engine.storage.stamp import Stamp
+from engine.transfer import contest_events, endgame_events
 from engine.transfer.message import News as News
 from engine.transfer.message import Order as Order
 from engine.wire.messages import Neighbour
@@ -34,8 +35,8 @@ class ShareSlots(Order, tag="share_slots", frozen=True):
 class AddFile(Order, tag="add_file", frozen=True):
     """A file to serve in a group and, while it is incomplete, to fetch. Descriptors: shared state, then the data.
 
-    `inode`, `mtime_ns`: the marks of a complete file, for noticing a change; zero for one that is being written. Sent
-    again with its marks when it is complete.
+    `stamp`: the marks of a complete file, for noticing a change; None for one that is being written. Sent again with
+    its marks when it is complete.
     """
 
     file_id: int
@@ -44,8 +45,7 @@ class AddFile(Order, tag="add_file", frozen=True):
     size_bytes: int
     piece_bytes: int
     backend: str
-    inode: int
-    mtime_ns: int
+    stamp: Stamp | None
     descriptor_count: ClassVar[int] = 2
 
 
@@ -54,6 +54,25 @@ class RemoveFile(Order, tag="remove_file", frozen=True):
 
     file_id: int
     reason: str
+
+
+class SuspendFile(Order, tag="suspend_file", frozen=True):
+    """Like RemoveFile, but it may be back in a moment: until a file of this content is added again or `ReleaseFile`,
+    whoever asks for it hears this code and reason.
+    """
+
+    file_id: int
+    group_id: str
+    root: bytes
+    code: str
+    reason: str
+
+
+class ReleaseFile(Order, tag="release_file", frozen=True):
+    """What was suspended does not come back soon."""
+
+    group_id: str
+    root: bytes
 
 
 class SetEpoch(Order, tag="set_epoch", frozen=True):
@@ -181,12 +200,15 @@ AnyOrder = (
     | Configure
     | AddFile
     | RemoveFile
+    | SuspendFile
+    | ReleaseFile
     | SetEpoch
     | AcceptLink
     | Dial
     | OpenFile
     | RenewTicket
     | CloseFile
+    | contest_events.ContestPiece
     | EndLink
     | EndAllLinks
     | Fetch
@@ -297,7 +319,10 @@ class WriteFailed(News, tag="write_failed", frozen=True):
 
 
 class FileUnreadable(News, tag="file_unreadable", frozen=True):
+    """`error_number`: ESTALE if it carries other marks than it was shared with."""
+
     file_id: int
+    error_number: int
     reason: str
 
 
@@ -332,6 +357,7 @@ AnyNews = (
     | LinkDown
     | FileOpened
     | FileRefused
+    | contest_events.FileContested
     | PeerHas
     | PeersNamed
     | PieceGranted
@@ -347,6 +373,7 @@ AnyNews = (
     | endgame_events.Wasted
     | WriteFailed
     | FileUnreadable
+    | contest_events.PieceContested
     | Served
     | PiecesHashed
     | HashFailed

@@ -14,7 +14,7 @@ from engine.net.link_end import Cause, NoLink
 from engine.net.proof import thumbprint_of
 from engine.net.tls import Identity, PeerIdentity, fetching_context
 from engine.settings import Settings
-from engine.transfer import endgame_events, events
+from engine.transfer import contest_events, endgame_events, events
 from engine.transfer.channel import Channel
 from engine.transfer.finish_piece import finish_piece
 from engine.transfer.handlers import Handlers
@@ -99,6 +99,12 @@ class FetchSide:
     def _close_file(self, order: events.CloseFile) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].close_channel(order.file_id)
+
+    @handlers.register
+    def _contest(self, order: contest_events.ContestPiece) -> None:
+        if order.link_id in self._fetch_links:
+            self._fetch_links[order.link_id].contest(order.file_id, order.piece)
+            self._channel.send(contest_events.FileContested(order.link_id, order.file_id))
 
     @handlers.register
     def _end_link(self, order: events.EndLink) -> None:

@@ -18,4 +18,4 @@ def finish_piece(file: OpenFile, scratch: Scratch, order: endgame_events.OfPiece
         digests = [file.digest_of(order.piece, begin, end) for begin, end in order.ranges]
         return endgame_events.RangesHashed(order.file_id, order.piece, digests)
     except OSError as error:
-        return events.FileUnreadable(order.file_id, str(error))
+        return events.FileUnreadable(order.file_id, error.errno or 0, str(error))

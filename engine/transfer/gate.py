@@ -45,6 +45,7 @@ CheckTicket = Callable[[str, Keys, float], TicketClaims]
 """(ticket, keys, time.time()) → claims; raises ValueError. Given from outside and sent to the workers by name, so that
 this package does not know that there is a tracker."""
 
+_NOT_SHARED = ("not_shared", "this file is not shared here")
 _CHECKED_MAX = 4096
 """Tickets whose signature need not be checked again; each is a kilobyte or less."""
 
@@ -57,6 +58,7 @@ class TicketGate:
         self._keys: Keys = {}
         self._epochs: dict[str, int] = {}
         self._files: dict[tuple[str, bytes], list[OpenFile]] = {}
+        self._suspended: dict[tuple[str, bytes], tuple[str, str]] = {}
         self._checked: dict[str, TicketClaims] = {}
 
     def trust(self, keys: Keys) -> None:
@@ -69,6 +71,7 @@ class TicketGate:
 
     def serve(self, file: OpenFile) -> None:
         self._files.setdefault((file.group_id, file.root), []).append(file)
+        self.release(file.group_id, file.root)
 
     def stop_serving(self, file: OpenFile) -> None:
         """The same content may be shared under another name in the group; that goes on."""
@@ -77,6 +80,13 @@ class TicketGate:
             same.remove(file)
         if not same:
             self._files.pop((file.group_id, file.root), None)
+
+    def suspend(self, group_id: str, root: bytes, code: str, reason: str) -> None:
+        """Whoever asks for it is told so, until a file with this content is served again."""
+        self._suspended[group_id, root] = code, reason
+
+    def release(self, group_id: str, root: bytes) -> None:
+        self._suspended.pop((group_id, root), None)
 
     def judge(self, peer: PeerIdentity, group_id: str, ticket: str, *, is_open: bool) -> Grant:
         """What this ticket gives this peer in this group; raises Refusal."""
@@ -97,7 +107,7 @@ class TicketGate:
         grant = self.judge(peer, message.group_id, message.ticket, is_open=is_open)
         files = self._files.get((message.group_id, message.root))
         if not files:
-            raise Refusal("not_shared", "this file is not shared here")
+            raise Refusal(*self._suspended.get((message.group_id, message.root), _NOT_SHARED))
         return files[0], grant
 
     def _claims_of(self, ticket: str) -> TicketClaims:

@@ -28,7 +28,7 @@ class OpenFile:
         self.group_id = order.group_id
         self.root = order.root
         self.geometry = Geometry(order.size_bytes, order.piece_bytes)
-        self._stamp = Stamp(order.inode, order.size_bytes, order.mtime_ns) if order.inode else None
+        self._stamp = order.stamp
         self._state = SharedState(state_descriptor, self.geometry.piece_count)
         self.sent = SentPieces(self._state.sent, self._state.sent_at_s, slot_count, order.piece_bytes)
         backend = "mapped" if order.backend == "mapped" else "pwrite"
@@ -46,9 +46,9 @@ class OpenFile:
     def leaves(self) -> Leaves:
         return self._state.leaves
 
-    def settle(self, inode: int, mtime_ns: int) -> None:
+    def settle(self, stamp: Stamp | None) -> None:
         """It is complete: from now on it is checked by its marks."""
-        self._stamp = Stamp(inode, self.geometry.size_bytes, mtime_ns)
+        self._stamp = stamp
 
     def read(self, offset: int, length: int) -> memoryview | bytes:
         """Raises OSError if the file changed since it was shared."""

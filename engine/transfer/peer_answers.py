@@ -66,6 +66,10 @@ class PeerAnswers:
         else:
             self._failed[peer] = None
 
+    def excused(self, peer: bytes) -> None:
+        """It refused, and will serve in a while: that is no failure."""
+        self._failed.pop(peer, None)
+
     def report(self, now_s: float) -> PeerReport:
         """Bounded to what a message holds, the newest of it."""
         late = [peer for peer, since_s in self._waiting_since_s.items() if now_s - since_s >= PATIENCE_S]

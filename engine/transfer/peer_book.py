@@ -3,12 +3,13 @@
 A download that waits has to say for whom: so every try that came to nothing is remembered by peer, until the peer
 opens the file or is not named any more.
 
-Invariants: a peer that is banned or has refused is not usable before its time is over, whoever names it; "nobody online
-has it" is said only if a tracker was asked and named nobody.
+Invariants: a peer that is banned or has refused is not usable before its time is over, whoever names it, unless it was
+pardoned; "nobody online has it" is said only if a tracker was asked and named nobody.
 Times are the caller's monotonic clock. Not here: links and when to dial them again (links), what peers say of other
 peers (hearsay).
 """
 
+from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -16,7 +17,10 @@ from engine.reports import UnreachedPeer
 from engine.transfer.hearsay import Hearsay
 from engine.transfer.links import PeerAddress
 from engine.transfer.peer_answers import PeerAnswers
+from engine.wire.messages import REREADING
 
+PARDONS_MAX = 3
+"""How often an account that owns up to a wrong piece is asked again before its time is over, in one download."""
 TRIED_MAX = 128
 _SAID_MAX = 4
 """Peers named in a sentence; programs get all of them."""
@@ -36,15 +40,17 @@ _CAUSES = {
     "ended_here": "the connection was ended here",
     "failed_here": "this machine cannot connect",
     "not_shared": "it does not share the file now",
+    "rereading": "it reads its copy again before it serves it on",
     "ticket_refused": "it does not accept that you are a member",
     "shut_out": "it sent wrong bytes and is left out for a while",
     "nothing_new": "it has no piece that is missing here",
 }
-"""Every cause of a wait there is, in words. The first is for a try under way, the last five for who was reached."""
+"""Every cause of a wait there is, in words. The first is for a try under way, the last six for who was reached."""
 
 _REFUSALS = {
     "not_shared": "not_shared",
     "closed": "not_shared",
+    REREADING: "rereading",
     "bad_ticket": "ticket_refused",
     "old_ticket": "ticket_refused",
     "sealed_group": "ticket_refused",
@@ -74,12 +80,14 @@ class PeerBook:
         self.banned_until_s: dict[str, float] = {}
         self.refused_until_s: dict[bytes, float] = {}
         self._tries: dict[bytes, _Tries] = {}
+        self._pardons: Counter[str] = Counter()
 
     # ------------------------------------------------------------ who is known
 
     def named(self, found: Iterable[PeerAddress], linked: Iterable[PeerAddress]) -> None:
-        """The tracker's answer takes the place of what it said before; who is linked stays known."""
-        self.peers = {peer.thumbprint: peer for peer in linked}
+        """The tracker's answer takes the place of what it said before; who is linked or rereads stays known."""
+        soon = [tries.peer for tries in self._tries.values() if tries.cause == "rereading"]
+        self.peers = {peer.thumbprint: peer for peer in (*soon, *linked)}
         for peer in found:
             self.meet(peer)
         self._tries = {thumbprint: tries for thumbprint, tries in self._tries.items() if thumbprint in self.peers}
@@ -136,6 +144,14 @@ class PeerBook:
     def refused(self, peer: PeerAddress, code: str, now_s: float) -> None:
         """It answered, and does not give the file. `code` is the peer's word, so anything may be in it."""
         self.failed(peer, _REFUSALS.get(code, "not_shared"), now_s)
+
+    def pardon(self, user_id: str) -> bool:
+        """It may serve before its time is over, unless that was granted too often."""
+        if self._pardons[user_id] >= PARDONS_MAX or user_id not in self.banned_until_s:
+            return False
+        self._pardons[user_id] += 1
+        del self.banned_until_s[user_id]
+        return True
 
     def reached(self, peer: PeerAddress) -> None:
         """It gives the file."""

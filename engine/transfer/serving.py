@@ -1,6 +1,7 @@
 """The complete files in the workers' hands, and the descriptors that a new worker needs of each.
 
-Invariant: a file is opened once, here; what is served is that very file, whatever its name leads to later.
+Invariant: a file is opened once, here; what is served is that very file, whatever its name leads to later. Of a content
+that is suspended nothing is served before it was added again.
 Not here: what is still being fetched (download), whether a file is still what it was (open_file, shares).
 """
 
@@ -19,6 +20,9 @@ from engine.storage.shared_state import SharedState
 from engine.storage.stamp import Stamp
 from engine.transfer import events
 from engine.transfer.pool import Pool
+
+MARKS_MOVED = "marks_moved"
+"""The code for a file that may or may not be what was shared: reading it tells."""
 
 _DESCRIPTORS_A_FILE = 2
 _DESCRIPTORS_KEPT_FREE = 128
@@ -41,6 +45,7 @@ class Serving:
         self._file_ids = file_ids
         self._served: dict[int, _Served] = {}
         self._by_root: dict[bytes, dict[int, str]] = {}
+        self._suspended: dict[tuple[str, bytes], events.SuspendFile] = {}
 
     def __contains__(self, file_id: int) -> bool:
         return file_id in self._served
@@ -54,7 +59,7 @@ class Serving:
             raise explained(error, "read", share.path) from error
         if Stamp.of(os.fstat(descriptor)) != share.stamp:
             os.close(descriptor)
-            raise StorageError(f"{share.path} was changed since it was shared; upload it again", "file_changed")
+            raise StorageError(f"{share.path} carries other marks than when it was shared", MARKS_MOVED)
         try:
             shared, shared_descriptor = SharedState.create(share.geometry.piece_count)
         except StorageError:
@@ -64,7 +69,7 @@ class Serving:
         file_id = next(self._file_ids)
         order = events.AddFile(
             file_id, share.group_id, share.root, share.geometry.size_bytes, share.geometry.piece_bytes,
-            backend_for(Path(share.path).parent), share.stamp.inode, share.stamp.mtime_ns,
+            backend_for(Path(share.path).parent), share.stamp,
         )  # fmt: skip
         self.take_over(order, share.path, shared_descriptor, descriptor)
         return file_id
@@ -79,29 +84,59 @@ class Serving:
         """A file that was just fetched; the descriptors are ours from now on."""
         self._served[order.file_id] = _Served(order, path, shared_descriptor, descriptor)
         self._by_root.setdefault(order.root, {})[order.file_id] = order.group_id
+        self._suspended.pop((order.group_id, order.root), None)
         self._pool.send_all(order, [shared_descriptor, descriptor])
 
     def end(self, file_id: int, reason: str) -> None:
+        served = self._take(file_id)
+        if served is not None:
+            self._pool.send_all(events.RemoveFile(file_id, reason))
+            os.close(served.descriptor)
+
+    def suspend(self, file_id: int, code: str, reason: str) -> int:
+        """Not one more byte of it; whoever asks is told this, until it is served anew or released. Returns its data
+        descriptor, which is the caller's from now on: it can tell what the file is called now.
+        """
+        served = self._take(file_id)
+        assert served is not None
+        order = events.SuspendFile(file_id, served.order.group_id, served.order.root, code, reason)
+        self._suspended[served.order.group_id, served.order.root] = order
+        self._pool.send_all(order)
+        return served.descriptor
+
+    def release(self, group_id: str, root: bytes) -> None:
+        """What was suspended does not come back soon."""
+        if self._suspended.pop((group_id, root), None) is not None:
+            self._pool.send_all(events.ReleaseFile(group_id, root))
+
+    def _take(self, file_id: int) -> _Served | None:
+        """Out of the books; its data descriptor is still open."""
         served = self._served.pop(file_id, None)
         if served is not None:
             same = self._by_root[served.order.root]
             del same[file_id]
             if not same:
                 del self._by_root[served.order.root]
-            self._pool.send_all(events.RemoveFile(file_id, reason))
             os.close(served.shared_descriptor)
-            os.close(served.descriptor)
+        return served
 
     def end_all(self, reason: str) -> None:
         for file_id in list(self._served):
             self.end(file_id, reason)
+        for group_id, root in list(self._suspended):
+            self.release(group_id, root)
 
     def has(self, group_id: str, root: bytes) -> bool:
         return group_id in self._by_root.get(root, {}).values()
 
+    def is_suspended(self, group_id: str, root: bytes) -> bool:
+        """Whether it is not served just now, which ends by itself."""
+        return (group_id, root) in self._suspended
+
     def swarms(self) -> set[tuple[str, bytes]]:
-        """(group, root) of all that is served; one content may be served under several names."""
-        return {(served.order.group_id, served.order.root) for served in self._served.values()}
+        """(group, root) of all that is served or suspended; one content may be served under several names."""
+        served = {(served.order.group_id, served.order.root) for served in self._served.values()}
+        return served | self._suspended.keys()
 
     def find_same(self, root: bytes, besides: Container[int]) -> int | None:
         """A file with this content that still has its marks, whichever group it is served in."""
@@ -114,10 +149,11 @@ class Serving:
 
     def _is_same(self, file_id: int) -> bool:
         served = self._served[file_id]
-        stamp = Stamp(served.order.inode, served.order.size_bytes, served.order.mtime_ns)
-        return Stamp.of(os.fstat(served.descriptor)) == stamp
+        return Stamp.of(os.fstat(served.descriptor)) == served.order.stamp
 
     def tell(self, slot: int) -> None:
         """A new worker: all of it again."""
+        for order in self._suspended.values():
+            self._pool.send(slot, order)
         for served in self._served.values():
             self._pool.send(slot, served.order, [served.shared_descriptor, served.descriptor])

@@ -27,7 +27,7 @@ from engine.net.serve_link import ServeLink
 from engine.net.tls import Identity, PeerIdentity, serving_context
 from engine.settings import Settings
 from engine.swarm.upload_slots import UploadSlots
-from engine.transfer import events
+from engine.transfer import contest_events, events
 from engine.transfer.channel import Channel
 from engine.transfer.fetch_side import FetchSide
 from engine.transfer.gate import CheckTicket, TicketGate
@@ -95,7 +95,7 @@ class Worker:
     @_handlers.register
     def _add_file(self, order: events.AddFile, state: int, data: int) -> None:
         if order.file_id in self._files:
-            self._files[order.file_id].settle(order.inode, order.mtime_ns)
+            self._files[order.file_id].settle(order.stamp)
             os.close(state)
             os.close(data)
             return
@@ -103,7 +103,7 @@ class Worker:
             file = OpenFile(order, self._settings.upload_slots, state, data)
         except OSError as error:
             os.close(data)
-            self._channel.send(events.FileUnreadable(order.file_id, str(error)))
+            self._channel.send(events.FileUnreadable(order.file_id, error.errno or 0, str(error)))
             return
         finally:
             os.close(state)
@@ -112,12 +112,24 @@ class Worker:
 
     @_handlers.register
     def _remove_file(self, order: events.RemoveFile) -> None:
-        file = self._files.pop(order.file_id, None)
+        self._withdraw(order.file_id, "closed", order.reason)
+
+    @_handlers.register
+    def _suspend_file(self, order: events.SuspendFile) -> None:
+        self._gate.suspend(order.group_id, order.root, order.code, order.reason)
+        self._withdraw(order.file_id, order.code, order.reason)
+
+    @_handlers.register
+    def _release_file(self, order: events.ReleaseFile) -> None:
+        self._gate.release(order.group_id, order.root)
+
+    def _withdraw(self, file_id: int, code: str, reason: str) -> None:
+        file = self._files.pop(file_id, None)
         if file is None:
             return
         self._gate.stop_serving(file)
         for link in self._serve_links:
-            link.withdraw(file, order.reason)
+            link.withdraw(file, code, reason)
         file.close()
 
     @_handlers.register
@@ -237,7 +249,11 @@ class Worker:
 
     def unreadable(self, file: ServedFile, error: OSError) -> None:
         assert isinstance(file, OpenFile)
-        self._channel.send(events.FileUnreadable(file.file_id, error.strerror or str(error)))
+        self._channel.send(events.FileUnreadable(file.file_id, error.errno or 0, error.strerror or str(error)))
+
+    def contested(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
+        assert isinstance(file, OpenFile)
+        self._channel.send(contest_events.PieceContested(file.file_id, piece, peer.user_id))
 
     def proven(self, link: ServeLink, peer: PeerIdentity) -> bool:
         caller = self._serve_links.get(link)

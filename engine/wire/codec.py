@@ -29,6 +29,7 @@ from engine.wire.messages import (
     Have,
     Hello,
     Message,
+    Mismatch,
     Open,
     Opened,
     PieceHeader,
@@ -60,7 +61,7 @@ _MSGPACK: dict[int, type[Any]] = {
     HELLO_TYPE: Hello, 2: Open, 3: Renew, 4: Opened, 5: Refused, 6: Closed, 7: Bye, 8: Prove, 9: Gossip
 }  # fmt: skip
 _TYPE_OF: dict[type[Any], int] = {kind: number for number, kind in _MSGPACK.items()}
-_TYPE_OF |= {Have: 16, Request: 17, Cancel: 18, Close: 19, PieceHeader: _PIECE_TYPE, Reject: 21}
+_TYPE_OF |= {Have: 16, Request: 17, Cancel: 18, Close: 19, PieceHeader: _PIECE_TYPE, Reject: 21, Mismatch: 22}
 _DECODERS = {number: msgspec.msgpack.Decoder(kind) for number, kind in _MSGPACK.items()}
 _encoder = msgspec.msgpack.Encoder()
 
@@ -82,6 +83,8 @@ def encode(message: Message) -> bytes:
             payload = struct.pack(f"!I{len(message.pieces)}I", message.channel, *message.pieces)
         case Cancel():
             payload = _TWO.pack(message.request_id, message.at)
+        case Mismatch():
+            payload = _TWO.pack(message.channel, message.piece)
         case Close():
             payload = _ONE.pack(message.channel)
         case Reject():
@@ -109,6 +112,10 @@ def _decode_cancel(payload: memoryview) -> Cancel:
     return Cancel(*_numbers(payload, 2, 2))
 
 
+def _decode_mismatch(payload: memoryview) -> Mismatch:
+    return Mismatch(*_numbers(payload, 2, 2))
+
+
 def _decode_close(payload: memoryview) -> Close:
     return Close(*_numbers(payload, 1, 1))
 
@@ -130,6 +137,7 @@ _STRUCTS: dict[int, Callable[[memoryview], Message]] = {
     18: _decode_cancel,
     19: _decode_close,
     21: _decode_reject,
+    22: _decode_mismatch,
 }
 
 

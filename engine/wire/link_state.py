@@ -27,6 +27,7 @@ from engine.wire.messages import (
     Have,
     Hello,
     Message,
+    Mismatch,
     Open,
     Opened,
     PieceHeader,
@@ -52,7 +53,7 @@ class Phase(Enum):
 MAY_SAY: dict[tuple[Role, Phase], frozenset[type]] = {
     (Role.FETCHER, Phase.GREETING): frozenset({Hello}),
     (Role.FETCHER, Phase.PROVING): frozenset({Prove}),
-    (Role.FETCHER, Phase.TALKING): frozenset({Open, Renew, Request, Cancel, Close}),
+    (Role.FETCHER, Phase.TALKING): frozenset({Open, Renew, Request, Cancel, Mismatch, Close}),
     (Role.FETCHER, Phase.ENDED): frozenset(),
     (Role.SERVER, Phase.GREETING): frozenset({Hello, Bye}),
     (Role.SERVER, Phase.PROVING): frozenset({Prove, Bye}),
@@ -317,6 +318,8 @@ class ServerState(_PeerState):
                 self._check_open(message)
             case Request():
                 self._check_request(message)
+            case Mismatch():
+                self._check_mismatch(message)
             case Close():
                 self._channels.pop(message.channel, None)
 
@@ -334,6 +337,11 @@ class ServerState(_PeerState):
         if len(self._channels) >= self.channels_max:
             raise RemoteProtocolError(f"more than {self.channels_max} channels")
         self._channels[message.channel] = None
+
+    def _check_mismatch(self, message: Mismatch) -> None:
+        geometry = self._channels.get(message.channel)
+        if geometry is not None and message.piece >= geometry.piece_count:  # a CLOSED may have crossed it
+            raise RemoteProtocolError(f"a mismatch of piece {message.piece} of {geometry.piece_count}")
 
     def _check_request(self, message: Request) -> None:
         if message.request_id in self._queued:

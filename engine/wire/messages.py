@@ -1,9 +1,9 @@
-"""The messages of the peer protocol, version 1, and the bounds of each field.
+"""The messages of the peer protocol, and the bounds of each field.
 
 A link carries data one way. The *fetcher* opens channels, one per file, and asks; the *server* answers. Roles are fixed
 in HELLO and do not depend on who dialled.
 
-    fetcher → server   HELLO  PROVE  OPEN  RENEW  REQUEST  CANCEL  CLOSE
+    fetcher → server   HELLO  PROVE  OPEN  RENEW  REQUEST  CANCEL  MISMATCH  CLOSE
     server → fetcher   HELLO  PROVE  OPENED  REFUSED  HAVE  PIECE  REJECT  GOSSIP  CLOSED  BYE
 
 On a sealed link TLS has shown who is who; on an open link (plain TCP) each side proves it by PROVE before anything
@@ -19,7 +19,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-PROTOCOL_VERSION = 2
+PROTOCOL_VERSION = 3
 
 U32_MAX = 2**32 - 1
 CANDIDATES_MAX = 64
@@ -41,6 +41,10 @@ HOST_LENGTH_MAX = 45
 
 Text = Annotated[str, Meta(max_length=REASON_LENGTH_MAX)]
 U32 = Annotated[int, Meta(ge=0, le=U32_MAX)]
+
+
+REREADING = "rereading"
+"""The code of a REFUSED or CLOSED that ends by itself: the server reads the file again before it serves it on."""
 
 
 class Role(IntEnum):
@@ -105,9 +109,10 @@ class Refused(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 class Closed(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The server stopped sharing this file, or no longer with you."""
+    """The server stopped sharing this file, or no longer with you. `code` is for programs, `reason` for people."""
 
     channel: U32
+    code: Text
     reason: Text
 
 
@@ -159,6 +164,15 @@ class Cancel(Struct, frozen=True):
     at: int = 0
 
 
+class Mismatch(Struct, frozen=True):
+    """This piece came over this channel and does not match the manifest. The fetcher takes nothing more on the channel
+    before it has opened it again; a server whose copy is not what it was closes it with the code REREADING.
+    """
+
+    channel: int
+    piece: int
+
+
 class Close(Struct, frozen=True):
     """The fetcher is done with this channel."""
 
@@ -195,6 +209,7 @@ Message = (
     | Gossip
     | Request
     | Cancel
+    | Mismatch
     | Close
     | Reject
     | PieceHeader

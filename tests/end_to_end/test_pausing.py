@@ -199,24 +199,26 @@ def test_a_restarted_client_serves_again_after_its_login(pair: Pair, leave: str)
     assert filecmp.cmp(file, target / "data.bin", shallow=False)
 
 
-def test_a_share_whose_file_changed_meanwhile_is_dropped_and_said_at_login(pair: Pair) -> None:
+def test_a_share_whose_file_changed_meanwhile_is_dropped_and_said(pair: Pair) -> None:
     giver, group = pair.giver, pair.group
-    changes = ("rewritten", "truncated", "replaced", "removed")
-    files = {change: pair.world.new_file(f"{change}.bin", 5000) for change in changes}
+    files = {change: pair.world.new_file(f"{change}.bin", 5000) for change in ("rewritten", "truncated", "replaced")}
     for file in (*files.values(), pair.world.new_file("same.bin")):
         upload(giver, file, group)
     giver.expect("logout")
     for change, file in files.items():
         change_file(file, change)
     report = login(giver, "giver")
-    dropped = {(one["group_id"], one["name"], one["path"]) for one in report["shares_dropped"]}
-    assert dropped == {(group, file.name, str(file)) for file in files.values()}
-    assert all(one["reason"] for one in report["shares_dropped"])
     assert report["shares_resumed"] == 1
+    # Somebody may be writing them just now, so a login does not wait for the verdict.
+    wait_until(lambda: len(giver.expect("show_shares")["shares"]), lambda count: bool(count == 1), "judged")
+    said = [notice["message"] for notice in giver.notices if notice["notice"] == "share_dropped"]
+    said += [one["path"] for one in report["shares_dropped"]]
+    assert all(any(str(file) in one for one in said) for file in files.values()), said
     online = {entry["name"]: entry["sharers_online"] for entry in giver.expect(f"list_files {group}")["files"]}
     assert online == {"same.bin": 1, **{file.name: 0 for file in files.values()}}
     giver.expect("logout")
-    assert login(giver, "giver")["shares_dropped"] == []  # said once
+    report = login(giver, "giver")
+    assert (report["shares_dropped"], report["shares_waiting"]) == ([], [])  # said once
 
 
 @pytest.mark.parametrize("change", ["rewritten", "truncated"])
@@ -227,7 +229,7 @@ def test_a_share_whose_file_changes_while_it_is_online_is_never_served_wrong(pai
     pair.taker.send(f"download_file {pair.group} data.bin {target}")
     assert str(file) in pair.giver.wait_notice("share_dropped", 20)["message"]
     pair.taker.wait_notice("download_waiting", 20)
-    assert sharers(pair.giver, pair.group, "data.bin") == 1  # the taker, which has nothing
+    assert sharers(pair.giver, pair.group, "data.bin") == 0
     assert not (target / "data.bin").exists()
     pair.taker.stop()  # its line still waits
 
@@ -237,12 +239,10 @@ def change_file(file: Path, change: str) -> None:
         file.write_bytes(os.urandom(5000))
     elif change == "truncated":
         os.truncate(file, 100)
-    elif change == "replaced":
+    else:
         other = file.with_name("other")
         other.write_bytes(os.urandom(5000))
         other.rename(file)
-    else:
-        file.unlink()
 
 
 # ---------------------------------------------------------------- fetching

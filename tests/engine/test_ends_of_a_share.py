@@ -91,6 +91,10 @@ class Place:
             while not await is_so():
                 await asyncio.sleep(0.02)
 
+    async def has_ended_at_ann(self) -> bool:
+        """A file is judged when nobody has written to it for a moment."""
+        return not self.ann.show_shares()
+
     async def has_no_sharer(self) -> bool:
         return [entry.sharers_online for entry in await self.own.list_files(GROUP)] == [0]
 
@@ -243,7 +247,7 @@ async def test_the_login_drops_it(place: Place, frees: Frees) -> None:
     await place.ann.logout()
     write_content(place.file, SIZE_BYTES)
     await place.ann.login("ann", "pw")
-    await place.until(place.has_no_sharer)
+    await place.until(place.has_ended_at_ann)
     await frees(place, place.ann)
 
 

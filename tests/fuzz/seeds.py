@@ -30,6 +30,7 @@ from engine.wire.messages import (
     Have,
     Hello,
     Message,
+    Mismatch,
     Open,
     Opened,
     PieceHeader,
@@ -77,6 +78,7 @@ def server_link() -> Iterator[bytes]:
     hello, opening = Hello(PROTOCOL_VERSION, Role.FETCHER), Open(1, "lab", ROOT, "ticket")
     asking = [Request(number, 1, 0, 0, (number, 10)) for number in range(3)]
     yield _script([hello, opening, *asking, Cancel(1), Close(1)], 2)
+    yield _script([hello, opening, *asking, Mismatch(1, 9), Mismatch(2, 99), Close(1), Mismatch(1, 10)], 2)
     yield _script([hello, opening, *asking], 2 | 8)
     yield _script([hello, opening, opening, *asking], 4)
     yield _script([hello, opening, Request(9, 1, 500, 500, (10,))], 2)
@@ -191,7 +193,7 @@ def ledger() -> Iterator[bytes]:
         database.close()
         yield path.read_bytes()
         one = Ledger(path)
-        one.add_share(file_targets.OWNER, SharedFile("lab", "a", "/a", ROOT, Geometry(9, 1 << 18), Stamp(7, 9, 1)))
+        one.add_share(file_targets.OWNER, SharedFile("lab", "a", "/a", ROOT, Geometry(9, 1 << 18), Stamp(7, 9, 1, 2)))
         one.add_download(file_targets.OWNER, StartedDownload("lab", "b", "/b", ROOT, Geometry(9, 1 << 18), True))
         one.remember(file_targets.HASHED_PATH, status, leaves)
         one.close()

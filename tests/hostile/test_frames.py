@@ -26,6 +26,7 @@ from engine.wire.messages import (
     Have,
     Hello,
     Message,
+    Mismatch,
     Open,
     Opened,
     PieceHeader,
@@ -71,9 +72,11 @@ def frame(kind: int, payload: bytes, length: int | None = None, flags: int = 0) 
         Request(1, 1, 0, U32, (0,)),
         Request(1, 1, 1 << 18, 1, (0,)),
         Request(1, 1, (1 << 18) - 1, 2, (0, 1)),
+        Mismatch(1, 32),
+        Mismatch(1, U32),
         Opened(1, b"\xff"),
         Refused(1, "x", "y"),
-        Closed(1, "x"),
+        Closed(1, "closed", "x"),
         Bye("bye"),
         Have(1, (0,)),
         Reject(1, 1),
@@ -130,6 +133,19 @@ def test_requests_without_end_are_cut_off_at_the_limit(arena: Arena) -> None:
     with contextlib.suppress(OSError):
         link.socket.sendall(b"".join(encode(Request(number, 1, 0, 0, (0,))) for number in range(20_000)))
     assert link.is_ended_by_peer()
+    link.close()
+
+
+def test_mismatches_without_end_cost_a_look_and_stop_nobodys_serving(arena: Arena) -> None:
+    """What a member says of its pieces is wrong: the share goes on, the honest download too."""
+    link = opened(arena)
+    ticket = arena.mallory.ticket(GROUP)
+    for number in range(500):
+        link.send(Mismatch(1, number % arena.piece_count))
+        link.send(Close(1))
+        link.send(Open(1, GROUP, arena.manifest.root, ticket))
+    arena.honest_download()
+    assert {"share_wrong", "share_rereading"}.isdisjoint(notice["notice"] for notice in arena.ann.notices)
     link.close()
 
 

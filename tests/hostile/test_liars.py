@@ -6,7 +6,7 @@ import time
 import pytest
 
 from engine.wire.codec import HEADER
-from engine.wire.messages import Closed, Have, Opened, PieceHeader, Reject, Request
+from engine.wire.messages import REREADING, Closed, Have, Mismatch, Open, Opened, PieceHeader, Reject, Request
 from tests.hostile.arena import Arena, ServingEnd, lied_to
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile liars")]
@@ -112,13 +112,29 @@ def a_have_out_of_range(end: ServingEnd) -> None:
 def a_channel_that_is_not_open(end: ServingEnd) -> None:
     channel = open_honestly(end)
     end.was_asked.set()
-    end.send(Closed(channel + 77, "\x1b[2J"))
+    end.send(Closed(channel + 77, "closed", "\x1b[2J"))
 
 
 def opened_twice(end: ServingEnd) -> None:
     channel = open_honestly(end)
     end.was_asked.set()
     end.send(Opened(channel, ALL))
+
+
+def wrong_bytes_and_an_excuse(end: ServingEnd) -> None:
+    """It says each time that it reads its copy again, as an honest server would once."""
+    channel = open_honestly(end)
+    while True:
+        request = next_request(end)
+        end.send(PieceHeader(request.request_id, request.candidates[0], 0, PIECE))
+        end.send_bytes(os.urandom(PIECE))
+        while not isinstance(end.receive(), Mismatch):
+            pass
+        end.send(Closed(channel, REREADING, "a moment"))
+        while not isinstance(message := end.receive(), Open):
+            pass
+        channel = message.channel
+        end.send(Opened(channel, ALL))
 
 
 def noise(end: ServingEnd) -> None:
@@ -129,8 +145,8 @@ def noise(end: ServingEnd) -> None:
 
 @pytest.mark.parametrize(
     "behave",
-    [wrong_bytes, another_piece, more_than_a_piece, pieces_nobody_asked_for, slices_out_of_order,
-     two_pieces_interleaved, a_slice_of_four_gigabytes, a_bitfield_too_short, a_bitfield_too_long,
+    [wrong_bytes, wrong_bytes_and_an_excuse, another_piece, more_than_a_piece, pieces_nobody_asked_for,
+     slices_out_of_order, two_pieces_interleaved, a_slice_of_four_gigabytes, a_bitfield_too_short, a_bitfield_too_long,
      a_have_out_of_range, a_channel_that_is_not_open, opened_twice, noise],
 )  # fmt: skip
 def test_a_seeder_at_fault_is_blamed_and_the_file_comes_right_from_another(arena: Arena, behave: object) -> None:

@@ -14,11 +14,14 @@ from engine.wire.codec import encode
 from engine.wire.link_state import CUT_BYTES
 from engine.wire.messages import (
     PROTOCOL_VERSION,
+    REREADING,
     Bye,
     Cancel,
     Close,
     Closed,
+    Have,
     Hello,
+    Mismatch,
     Neighbour,
     Opened,
     PieceHeader,
@@ -182,7 +185,23 @@ def test_after_closing_a_channel_not_one_more_byte_reaches_the_sink(arrived: int
     assert listener.news == [("granted", 5, 0)]
 
 
-@pytest.mark.parametrize("end", [Closed(1, "not shared here any more"), Refused(1, "no", "no")])
+def test_after_a_piece_was_contested_not_one_more_byte_of_the_file_is_kept() -> None:
+    link, listener, transport = a_link()
+    link.ask(5, 1, (0,))
+    link.ask(6, 1, (1,))
+    feed(link, slices_of(5, 0), [1 << 20])
+    transport.take()
+    link.contest(1, 0)
+    assert transport.take() == [Mismatch(1, 0)]
+    listener.news.clear()
+    feed(link, slices_of(6, 1), [1 << 20])
+    feed(link, encode(Have(1, (2,))), [1 << 20])
+    assert listener.news == []
+    feed(link, encode(Closed(1, REREADING, "a moment")), [1 << 20])
+    assert listener.news == [("refused", 1, REREADING)]
+
+
+@pytest.mark.parametrize("end", [Closed(1, "closed", "not shared here any more"), Refused(1, "no", "no")])
 def test_after_the_server_closed_a_channel_not_one_more_byte_reaches_the_sink(end: Closed | Refused) -> None:
     """Others were given the piece by then: a hostile server could overwrite what they fetched and we verified."""
     link, listener, _ = a_link()

@@ -24,6 +24,7 @@ from engine.wire.messages import (
     Closed,
     Gossip,
     Hello,
+    Mismatch,
     Neighbour,
     Open,
     Opened,
@@ -68,6 +69,7 @@ class FakeGate:
     life_s: float = 600.0
     epoch: int = 1
     broken: list[ServedFile] = field(default_factory=list)
+    contested_pieces: list[tuple[str, int]] = field(default_factory=list)
     has_room: bool = True
 
     def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, Grant]:
@@ -89,6 +91,9 @@ class FakeGate:
 
     def unreadable(self, file: ServedFile, error: OSError) -> None:
         self.broken.append(file)
+
+    def contested(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
+        self.contested_pieces.append((peer.user_id, piece))
 
     def link_lost(self, link: ServeLink) -> None:
         pass
@@ -317,7 +322,7 @@ async def test_news_of_a_removal_that_comes_late_leaves_alone_what_a_newer_ticke
 async def test_a_file_that_is_not_served_any_more_is_closed_in_its_group_alone() -> None:
     gate = FakeGate()
     link, transport = a_link(gate, groups="lab team")
-    link.withdraw(gate.files["lab"], "not shared any more")
+    link.withdraw(gate.files["lab"], "closed", "not shared any more")
     assert [each.channel for each in transport.take() if isinstance(each, Closed)] == [1]
 
 
@@ -333,6 +338,33 @@ async def test_a_fetcher_that_asks_and_does_not_read_is_cut_off_before_it_fills_
     say(link, *opens[20:])
     assert transport.is_aborted
     assert len(transport.written) <= 1000
+
+
+async def test_what_a_fetcher_calls_wrong_is_passed_on_and_it_gets_nothing_more_before_it_opens_again() -> None:
+    gate = FakeGate()
+    link, transport = a_link(gate)
+    say(link, Request(1, 1, 0, 0, (0,)), Mismatch(1, 3), Request(2, 1, 0, 0, (1,)))
+    await turns()
+    assert {each.request_id for each in transport.take() if isinstance(each, Reject)} == {1, 2}
+    assert gate.contested_pieces == [("ann", 3)]
+    say(link, Close(1), Open(1, "lab", bytes(32), "ticket"), Request(3, 1, 0, 0, (1,)))
+    await turns()
+    assert pieces_in([*transport.take()]) == [1]
+
+
+async def test_a_link_that_calls_piece_after_piece_wrong_is_heard_once_a_second() -> None:
+    gate = FakeGate()
+    link, _ = a_link(gate)
+    for piece in range(4):
+        say(link, Mismatch(1, piece), Mismatch(1, piece), Close(1), Open(1, "lab", bytes(32), "ticket"))
+    assert gate.contested_pieces == [("ann", 0)]
+
+
+async def test_a_piece_that_is_not_here_cannot_be_wrong() -> None:
+    gate = FakeGate({"lab": FakeFile([1, 0, 1, 1])})
+    link, _ = a_link(gate)
+    say(link, Mismatch(1, 1))
+    assert gate.contested_pieces == []
 
 
 async def test_other_channels_go_on_after_a_withdrawal() -> None:

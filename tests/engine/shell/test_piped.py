@@ -102,7 +102,7 @@ async def test_json_has_the_fields_that_are_documented(json_bench: "Bench") -> N
     created, logged_in, _made, groups, files, downloaded = json_bench.records
     assert created == {"command": "create_user", "ok": True, "user_id": "alice"}
     assert logged_in.keys() == {
-        "command", "ok", "user_id", "shares_resumed", "shares_dropped", "downloads_resumed",
+        "command", "ok", "user_id", "shares_resumed", "shares_dropped", "downloads_resumed", "shares_waiting",
     }  # fmt: skip
     (lab,) = groups["groups"]
     assert lab == {"group_id": "lab", "owner": "alice", "member_count": 1, "standing": "owner", "is_open": False}

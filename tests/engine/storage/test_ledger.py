@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from engine.errors import LocalError, StorageError
 from engine.storage.ledger import _STEPS, Ledger, SharedFile, StartedDownload, Withdrawal
@@ -15,7 +16,7 @@ from engine.storage.stamp import Stamp
 from tests.builders import geometry_of
 
 GEOMETRY = geometry_of(3, last_bytes=77)
-STAMP = Stamp(123, GEOMETRY.size_bytes, 1_700_000_000_123_456_789)
+STAMP = Stamp(123, GEOMETRY.size_bytes, 1_700_000_000_123_456_789, 1_700_000_001_123_456_789)
 
 
 def share(group_id: str = "lab", name: str = "disk.img", path: str = "/data/disk.img") -> SharedFile:
@@ -206,6 +207,7 @@ def test_a_ledger_of_an_earlier_version_is_taken_over(
     for statement in _STEPS[0]:
         database.execute(statement)
     database.execute("INSERT INTO downloads VALUES ('ann', 'lab', 'disk.img', '/data/disk.img', ?, ?, ?)", whole)
+    database.execute("INSERT INTO shares VALUES ('ann', 'lab', 'disk.img', '/data/disk.img', ?, ?, ?, 1, 2)", whole)
     database.execute(
         "INSERT INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?)",
         (str(file), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns, GEOMETRY.piece_bytes,
@@ -216,7 +218,23 @@ def test_a_ledger_of_an_earlier_version_is_taken_over(
     ledger = Ledger(path)
     assert ledger.downloads_of("ann") == [download()]
     assert ledger.recall(file, status) is not None
+    assert ledger.shares_of("ann")[0].stamp.ctime_ns == 0  # so it is read once more
     assert ledger._database.execute("PRAGMA user_version").fetchone() == (len(_STEPS),)
+
+
+def test_hashes_are_found_by_what_they_are_of_until_they_are_forgotten(ledger: Ledger, path: Path) -> None:
+    file = path.with_name("data.bin")
+    file.write_bytes(bytes(GEOMETRY.size_bytes))
+    manifest = Manifest.of_leaves(GEOMETRY, bytes(GEOMETRY.piece_count * LEAF_BYTES))
+    ledger.remember(file, file.stat(), manifest)
+    file.touch()
+    good = replace(share(path=str(file)), root=manifest.root)
+    found = ledger.manifest_of(good)
+    assert found is not None
+    assert found.root == manifest.root
+    assert ledger.manifest_of(replace(good, root=bytes(32))) is None
+    ledger.forget(file)
+    assert ledger.manifest_of(good) is None
 
 
 def test_a_ledger_of_a_later_version_is_reported_and_left_as_it_is(ledger: Ledger, path: Path) -> None:

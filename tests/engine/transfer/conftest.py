@@ -53,7 +53,7 @@ class Node:
 
     def serve(self, path: Path, manifest: Manifest) -> int:
         share = SharedFile(GROUP, path.name, str(path), manifest.root, manifest.geometry, Stamp.of(path.stat()))
-        return self.coordinator.serve(share)
+        return self.coordinator.serving.begin(share)
 
     def fetch(self, target: Path, manifest: Manifest) -> tuple[Download, Fetching]:
         return self.coordinator.fetch(GROUP, target.name, target, manifest)
@@ -87,7 +87,8 @@ class World:
         geometry = Geometry(size_bytes, piece_bytes) if piece_bytes else Geometry.of_size(size_bytes)
         descriptor = os.open(path, os.O_RDONLY)
         try:
-            return path, Manifest.of_leaves(geometry, await hasher.coordinator.hash_file(descriptor, geometry))
+            leaves = await hasher.coordinator.hash_jobs.hash_file(descriptor, geometry)
+            return path, Manifest.of_leaves(geometry, leaves)
         finally:
             os.close(descriptor)
 

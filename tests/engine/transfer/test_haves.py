@@ -5,6 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from engine.net.tls import PeerIdentity
+from engine.settings import Settings
 from engine.storage.shared_state import SharedState
 from engine.transfer import events
 from engine.transfer.download_run import DownloadRun
@@ -64,7 +65,8 @@ class FakeDownload:
 def test_a_peer_whose_pieces_we_do_not_see_any_more_is_told_again_and_one_we_never_saw_is_not() -> None:
     orders: list[events.AnyOrder] = []
     seen, unseen = (SimpleNamespace(peer=peer) for peer in (ANN, BOB))
-    parts: Any = SimpleNamespace(pool=SimpleNamespace(send_all=orders.append))
+    pool = SimpleNamespace(send_all=orders.append)
+    parts: Any = SimpleNamespace(pool=pool, links=[], directory=None, settings=Settings())
     download: Any = FakeDownload(seen)
     run = DownloadRun(download, parts)
     for link in (seen, unseen, seen):

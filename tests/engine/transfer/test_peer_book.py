@@ -5,7 +5,7 @@ from typing import get_args
 from engine.net.link_end import Cause
 from engine.transfer import peer_book
 from engine.transfer.links import PeerAddress
-from engine.transfer.peer_book import TRIED_MAX, PeerBook
+from engine.transfer.peer_book import PARDONS_MAX, TRIED_MAX, PeerBook
 
 ANN = PeerAddress("ann", "192.0.2.1", 7001, b"a" * 32)
 BOB = PeerAddress("bob", "2001:db8::1", 7002, b"b" * 32)
@@ -108,3 +108,29 @@ def test_what_is_remembered_is_bounded() -> None:
         book.trying(peer, 0.0)
     assert len(book._tries) == TRIED_MAX
     assert explained(book, 0.0).count("192.0.2.1") == peer_book._SAID_MAX
+
+
+def test_who_rereads_its_copy_stays_known_and_is_said_to() -> None:
+    book = book_of(ANN, BOB)
+    for peer, code in ((ANN, "rereading"), (BOB, "not_shared")):
+        book.trying(peer, 0.0)
+        book.refused(peer, code, 1.0)
+    book.named([], [])  # the trackers do not hand it out while it serves nothing
+    assert list(book.peers.values()) == [ANN]
+    assert "reads its copy again" in explained(book, 2.0)
+    book.reached(ANN)
+    book.named([], [])
+    assert book.peers == {}
+
+
+def test_an_account_that_owns_up_to_a_wrong_piece_is_pardoned_so_often_and_no_more() -> None:
+    book = book_of(ANN)
+    assert not book.pardon("ann"), "nothing is held against it"
+    for _ in range(PARDONS_MAX):
+        book.banned_until_s["ann"] = 300.0
+        assert book.usable(1.0) == []
+        assert book.pardon("ann")
+        assert book.usable(1.0) == [ANN]
+    book.banned_until_s["ann"] = 300.0
+    assert not book.pardon("ann")
+    assert book.usable(1.0) == []

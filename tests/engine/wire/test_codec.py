@@ -33,7 +33,7 @@ from tests.engine.wire.feeding import feed
 from tests.engine.wire.samples import EXAMPLES, KINDS
 
 PIECE_TYPE = 20
-ALL_TYPES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 18, 19, 20, 21]
+ALL_TYPES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 18, 19, 20, 21, 22]
 any_message = st.one_of(*KINDS.values())
 small_message = any_message.filter(lambda message: len(encode(message)) < 2000)
 tiny_message = any_message.filter(lambda message: HEADER.unpack_from(encode(message))[3] < 300)
@@ -251,9 +251,9 @@ def test_a_field_outside_its_bounds_is_refused(message: Message) -> None:
 
 
 def test_a_field_too_many_or_too_few_is_refused() -> None:
-    fields = [1, "reason"]
+    fields = [1, "closed", "reason"]
     assert feed(Decoder(), framed(6, fields), [])
-    for wrong in ([*fields, 0], fields[:1], [], {"channel": 1, "reason": "x"}):
+    for wrong in ([*fields, 0], fields[:2], [], {"channel": 1, "code": "x", "reason": "x"}):
         with pytest.raises(RemoteProtocolError):
             feed(Decoder(), framed(6, wrong), [])
 

@@ -20,6 +20,7 @@ from engine.wire.messages import (
     Have,
     Hello,
     Message,
+    Mismatch,
     Neighbour,
     Open,
     Opened,
@@ -80,7 +81,7 @@ def refuses(state: FetcherState | ServerState, message: Message) -> str:
 
 # ---------------------------------------------------------------- who may say what when
 
-FROM_FETCHER: set[type[Any]] = {Open, Renew, Request, Cancel, Close}
+FROM_FETCHER: set[type[Any]] = {Open, Renew, Request, Cancel, Mismatch, Close}
 FROM_SERVER: set[type[Any]] = {Opened, Refused, Closed, Have, PieceHeader, Reject, Gossip, Bye}
 ALLOWED: dict[tuple[Role, Phase], set[type[Any]]] = {
     (Role.FETCHER, Phase.GREETING): {Hello},
@@ -158,7 +159,8 @@ def test_a_greeting_of_another_version_role_or_kind_of_link_is_refused(
 
 def test_news_of_a_channel_we_never_opened_is_refused() -> None:
     state = opened_fetcher()
-    for message in (Opened(2, b"\xe0"), Refused(2, "x", "x"), Closed(2, "x"), Have(2, (0,)), gossip(2, "192.0.2.7")):
+    ending = (Refused(2, "x", "x"), Closed(2, "closed", "x"))
+    for message in (Opened(2, b"\xe0"), *ending, Have(2, (0,)), gossip(2, "192.0.2.7")):
         assert "never opened" in refuses(state, message)
 
 
@@ -187,7 +189,7 @@ def test_gossip_of_anything_but_a_numeric_address_is_refused(host: str) -> None:
     assert "numeric address" in refuses(opened_fetcher(), gossip(1, "192.0.2.7", host))
 
 
-@pytest.mark.parametrize("message", [Refused(1, "x", "x"), Closed(1, "x")])
+@pytest.mark.parametrize("message", [Refused(1, "x", "x"), Closed(1, "closed", "x")])
 def test_a_channel_that_was_closed_by_the_server_may_be_opened_again(message: Message) -> None:
     state = opened_fetcher()
     state.received(message)
@@ -334,7 +336,7 @@ def test_closing_a_channel_cancels_its_requests_and_no_others() -> None:
     assert not slice_of(state, 6, 2, 0, 1000).is_cancelled
 
 
-@pytest.mark.parametrize("message", [Refused(1, "x", "x"), Closed(1, "x")])
+@pytest.mark.parametrize("message", [Refused(1, "x", "x"), Closed(1, "closed", "x")])
 def test_what_comes_for_a_channel_after_the_server_closed_it_is_not_wanted(message: Message) -> None:
     """Its pieces were given to others the moment the close was heard of: a byte more would overwrite theirs (I2)."""
     state = opened_fetcher()
@@ -346,7 +348,7 @@ def test_what_comes_for_a_channel_after_the_server_closed_it_is_not_wanted(messa
 
 def test_what_was_asked_of_a_closed_channel_is_not_wanted() -> None:
     state = opened_fetcher()
-    state.received(Closed(1, "x"))
+    state.received(Closed(1, "closed", "x"))
     asked(state, 5, 2)
     state.opening(1, GEOMETRY)
     state.received(Opened(1, b"\xe0"))

@@ -1,0 +1,61 @@
+"""What fetchers say of pieces that they were sent from here and that did not match: how often that is looked into.
+
+Whoever says it may be right, may have a bad line, or may lie to keep this client busy. A look costs the reading of one
+piece, about what sending it costs, so looks are few: one of a piece in a minute, one after the other, and few waiting.
+
+Invariant: what waits and what is remembered is bounded, in all and by account.
+Not here: the look itself, and what follows from it (shares, download_run).
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+PIECE_ONCE_IN_S = 60.0
+WAITING_MAX = 32
+WAITING_PER_ACCOUNT_MAX = 4
+LOOKS_REMEMBERED_MAX = 1024
+"""All of the last minute: when there are more, nothing more is looked at before some are older."""
+
+
+class Contests:
+    """`look(file_id, piece)` reads the piece and draws the consequences; it does not fail."""
+
+    def __init__(self, look: Callable[[int, int], Awaitable[None]]) -> None:
+        self._look = look
+        self._looked_at_s: dict[tuple[int, int], float] = {}  # oldest first
+        self._waiting: Counter[str] = Counter()
+        self._one_at_a_time = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def heard(self, file_id: int, piece: int, user_id: str) -> bool:
+        """Whether it will be looked at."""
+        if not self._admits(file_id, piece, user_id, time.monotonic()):
+            return False
+        self._waiting[user_id] += 1
+        task = asyncio.get_running_loop().create_task(self._look_at(file_id, piece, user_id))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return True
+
+    def _admits(self, file_id: int, piece: int, user_id: str, now_s: float) -> bool:
+        for key in list(self._looked_at_s):
+            if now_s - self._looked_at_s[key] < PIECE_ONCE_IN_S:
+                break
+            del self._looked_at_s[key]
+        if (file_id, piece) in self._looked_at_s or len(self._looked_at_s) >= LOOKS_REMEMBERED_MAX:
+            return False
+        if self._waiting.total() >= WAITING_MAX or self._waiting[user_id] >= WAITING_PER_ACCOUNT_MAX:
+            return False
+        self._looked_at_s[file_id, piece] = now_s
+        return True
+
+    async def _look_at(self, file_id: int, piece: int, user_id: str) -> None:
+        try:
+            async with self._one_at_a_time:
+                await self._look(file_id, piece)
+        finally:
+            self._waiting[user_id] -= 1
+            if not self._waiting[user_id]:
+                del self._waiting[user_id]
