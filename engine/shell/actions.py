@@ -219,6 +219,11 @@ async def cancel_download(context: Context, group_id: str, file_name: str) -> Re
     return Result(f"gave up the download of {name(file_name)}", {"group_id": group_id, "name": file_name})
 
 
+async def show_shares(context: Context) -> Result:
+    statuses = context.client.show_shares()
+    return Result(sentences.shares(statuses), {"shares": to_builtins(statuses)})
+
+
 async def stop_share(context: Context, group_id: str, file_name: str) -> Result:
     report = await context.client.stop_share(group_id, file_name)
     return Result(sentences.stopped(report), to_builtins(report))
@@ -302,6 +307,7 @@ ACTIONS: dict[str, Callable[..., Awaitable[Result]]] = {
     "download_file": download_file,
     "show_downloads": show_downloads,
     "cancel_download": cancel_download,
+    "show_shares": show_shares,
     "stop_share": stop_share,
     "serve": serve,
     "help": show_help,

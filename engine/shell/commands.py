@@ -61,8 +61,9 @@ _ALL = (
         "login",
         ("<user_id>", "[<passwd>]"),
         "start a session; earlier shares and downloads go on",
-        "What this account shared from this client is shared again after a quick check. A file that changed or went "
-        "away meanwhile is not, and that is said. A password that is left out is asked for without echo.",
+        "What this account shared from this client is shared again after a quick check. A file that changed meanwhile "
+        "is not, and that is said; one that is not there is served when it is back (see show_shares). A password that "
+        "is left out is asked for without echo.",
     ),
     Command(
         "logout",
@@ -174,6 +175,14 @@ _ALL = (
         "cancel_download",
         ("<group_id>", "<file_name>"),
         "give up a download, whatever its state, and remove its partial file",
+    ),
+    Command(
+        "show_shares",
+        (),
+        "all files that you share from here, and whether each is served now",
+        "A file whose times changed is read again before it is served on (rereading). One that is not there (missing) "
+        "or cannot be read (unreadable) is looked for now and then, and served again when it is back. stop_share ends "
+        "a share, wherever its file is.",
     ),
     Command(
         "stop_share",

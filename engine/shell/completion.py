@@ -53,6 +53,12 @@ class KnownNames:
 
         return await self._recent(("files", group_id), ask)
 
+    def shares(self, group_id: str) -> list[str]:
+        """What this client shares there; it knows that itself."""
+        if self._client.user_id is None:
+            return []
+        return [share.name for share in self._client.show_shares() if share.group_id == group_id]
+
     async def requests(self, group_id: str) -> list[str]:
         return await self._recent(("requests", group_id), lambda: self._client.list_requests(group_id))
 
@@ -114,6 +120,8 @@ async def _candidates(words: list[str], begun: str, names: KnownNames | None) ->
 async def _names_for(parameter: str, words: list[str], names: KnownNames) -> list[str]:
     if parameter == "group_id":
         return await names.groups()
+    if words[0] == "stop_share" and parameter == "file_name":
+        return names.shares(words[1])
     if parameter == "file_name":
         return await names.files(words[1])
     if parameter == "user_id" and words[0] in ("accept_request", "reject_request"):

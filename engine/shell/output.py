@@ -11,7 +11,8 @@ Fields of the results (bytes and seconds are plain numbers, `root` is the BLAKE3
 
     create_user                       user_id
     login                             user_id, shares_resumed, downloads_resumed,
-                                      shares_dropped: [{group_id, name, path, reason}]
+                                      shares_dropped: [{group_id, name, path, reason}],
+                                      shares_waiting: [as of show_shares]
     create_group                      group_id, is_open
     join_group                        group_id
     leave_group                       group_id, new_owner (or null), is_removed
@@ -33,6 +34,8 @@ Fields of the results (bytes and seconds are plain numbers, `root` is the BLAKE3
                                       "waiting", "downloading", "no_space", "finishing", "complete", "paused", "stuck",
                                       "failed" or "cancelled"
     cancel_download                   group_id, name
+    show_shares                       shares: [{group_id, name, path, size_bytes, state, reason, checked_bytes}]
+                                      state: "served", "rereading", "missing" or "unreadable"
     stop_share                        group_id, name, is_removed, is_pending, was_shared,
                                       still_shared_by: [user_id], is_shared_elsewhere
     help                              commands: [{name, usage, summary, details}]

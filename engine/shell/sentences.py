@@ -16,6 +16,7 @@ from engine.reports import (
     InviteReport,
     LeaveReport,
     LoginReport,
+    ShareStatus,
     StopReport,
     UploadReport,
 )
@@ -54,6 +55,8 @@ def logged_in(report: LoginReport) -> str:
             f"no longer shared: {name(share.name)} in {identifier(share.group_id)} "
             f"({name(share.path)}): {printable(share.reason)}"
         )
+    for waiting in report.shares_waiting:
+        lines.append(f"not served yet: {name(waiting.name)} in {name(waiting.group_id)} ({_share_remark(waiting)})")
     return "\n".join(lines)
 
 
@@ -183,6 +186,17 @@ def downloads(statuses: Sequence[DownloadStatus]) -> str:
     return table([_download_row(status) for status in statuses])
 
 
+def shares(statuses: Sequence[ShareStatus]) -> str:
+    if not statuses:
+        return "you share no files from here; upload_file shares one"
+    rows = [("GROUP", "FILE", "SIZE", "STATE", "PATH")]
+    rows += [
+        (name(one.group_id), name(one.name), figures.size(one.size_bytes), _share_remark(one), name(one.path))
+        for one in statuses
+    ]
+    return table(rows)
+
+
 def stopped(report: StopReport) -> str:
     file, group = name(report.name), identifier(report.group_id)
     if not report.was_shared:
@@ -215,6 +229,13 @@ def _checking(status: DownloadStatus) -> str:
         return "checking"
     done = figures.percent(status.checked_bytes, status.check_bytes)
     return f"checking what is here already: {done} % of {figures.size(status.check_bytes)}"
+
+
+def _share_remark(status: ShareStatus) -> str:
+    if status.state == "rereading":
+        done = figures.percent(status.checked_bytes, status.size_bytes)
+        return f"rereading, {done} %: {printable(status.reason)}"
+    return f"{status.state}: {printable(status.reason)}" if status.reason else status.state
 
 
 def _when(at_s: float) -> str:

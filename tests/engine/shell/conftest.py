@@ -20,6 +20,7 @@ from engine.reports import (
     LeaveReport,
     LoginReport,
     Notice,
+    ShareStatus,
     StopReport,
     UploadReport,
 )
@@ -173,6 +174,12 @@ class FakeClient:
     async def cancel_download(self, group_id: str, file_name: str) -> None:
         self._downloads[group_id, file_name] = ["cancelled"]
         self._over.set()
+
+    def show_shares(self) -> list[ShareStatus]:
+        self._require_login()
+        away = ShareStatus("lab", "away.bin", "/mnt/away.bin", SIZE_BYTES, "missing", "no such file", 0)
+        read = ShareStatus("lab", "large.bin", "/data/large.bin", SIZE_BYTES, "rereading", "touched", SIZE_BYTES // 2)
+        return [away, ShareStatus("lab", "good.bin", "/data/good.bin", SIZE_BYTES, "served", "", 0), read]
 
     async def stop_share(self, group_id: str, file_name: str) -> StopReport:
         return StopReport(group_id, file_name, True)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         ("download_file lab wi", ["'with space.bin'"]),
         ("download_file lab ev", []),
         ("accept_request lab ", ["carol"]),
+        ("stop_share lab ", ["away.bin", "good.bin", "large.bin"]),
         ("requests ", ["list_requests"]),
         ("requests list_requests l", ["lab"]),
         ("help serv", ["serve"]),

@@ -52,6 +52,8 @@ async def test_a_run_without_errors_has_not_failed(bench: "Bench") -> None:
         ("upload_file /data/known.bin lab", "you became another sharer of it"),
         ("stop_share lab x", "stopped sharing x in lab; nobody else online has it, so it left the group's list"),
         ("show_downloads", "there are no downloads"),
+        ("show_shares", "lab    away.bin   4.0 MiB  missing: no such file     /mnt/away.bin"),
+        ("show_shares", "rereading, 50 %: touched"),
         ("logout", "logged out; nothing is served any more"),
         ("help serve", "serve: keep sharing until interrupted"),
         ("list_files lab", "evil\\x1b[2J.bin"),
