@@ -53,6 +53,7 @@ class DownloadRun:
         self._parts = parts
         self.blame = Blame(download, parts.pool, parts.links, parts.directory, parts.settings.ban_s)
         self._chores: set[asyncio.Task[None]] = set()
+        self._is_suspended = False
         self._said_waiting: set[bool] = set()
 
     async def run(self) -> Stamp | None:
@@ -105,6 +106,7 @@ class DownloadRun:
             await parts.copies.copy(download, parts.hash_jobs)
             download.begin_fetching()
             parts.pool.send_all(download.as_order(), [download.shared_descriptor, download.descriptor])
+            self._is_suspended = False
             await self._fetch_all()
             if download.scheduler.is_complete:
                 return
@@ -123,7 +125,12 @@ class DownloadRun:
 
     async def _distrust(self, error: StorageError) -> None:
         """Bytes that were verified are others now: the next attempt reads all that is there."""
-        await self._leave()
+        self._close_channels()
+        group_id, root = self.download.swarm
+        said = "its sharer reads it again: a piece of it is wrong"
+        self._parts.pool.send_all(events.SuspendFile(self.download.file_id, group_id, root, REREADING, said))
+        self._is_suspended = True  # by the workers, until they have the file again
+        await self._parts.pool.fence(_SETTLE_S)
         self.download.distrust()
         self._parts.directory.notice("part_changed", f"{error}; it is read again, and what is wrong fetched anew")
 
@@ -339,6 +346,9 @@ class DownloadRun:
         """Neither fetch nor serve it any more; whether it is certain that nothing is written any more."""
         self._close_channels()
         self._parts.pool.send_all(events.RemoveFile(self.download.file_id, "not shared here any more"))
+        if self._is_suspended:
+            self._is_suspended = False
+            self._parts.pool.send_all(events.ReleaseFile(*self.download.swarm))
         return await self._parts.pool.fence(_SETTLE_S)
 
     def _close_channels(self) -> None:
