@@ -196,6 +196,25 @@ async def test_pages_that_ended_while_their_manifest_waited_are_asked_for_again(
     assert await bob.ask(request) == Published(False)
 
 
+FREEING: list[tuple[protocol.Request, str]] = [
+    (protocol.Withdraw(LAB, "his"), "Withdrawn"),
+    (protocol.Publish(LAB, "his", 5, 1 << 18, bytes([2]) * 32, bytes(32)), "Refused"),
+]
+
+
+@pytest.mark.parametrize(("request_kind", "answered"), FREEING, ids=["Withdraw", "Publish"])
+async def test_who_owns_the_group_no_more_frees_no_name_of_others(
+    scene: Scene, request_kind: protocol.Request, answered: str
+) -> None:
+    bob, ann = await enter(scene.office, "bob"), await enter(scene.place, "ann")
+    his = protocol.Publish(LAB, "his", 5, 1 << 18, bytes([1]) * 32, bytes(32))
+    assert await bob.ask(his) == Published(False)
+    giving_away = (await enter(scene.office, "ann")).ask(protocol.TransferOwnership(LAB, "bob"))
+    answer = await scene.ask_too_late(giving_away, lambda: ann.ask(request_kind))
+    assert type(answer).__name__ == answered
+    assert await bob.ask(his) == Published(True)
+
+
 async def test_what_was_refused_is_answered_from_memory_to_nobody_either(scene: Scene) -> None:
     """A remembered outcome is for those who could ask for it now."""
     request_id = bytes(range(16))
