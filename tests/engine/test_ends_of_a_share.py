@@ -199,21 +199,26 @@ async def test_an_edited_file_is_uploaded_again_at_once_as_the_notice_says(place
     await place.fetched_by(place.cy)
 
 
+async def test_its_file_was_renamed(place: Place) -> None:
+    """The share follows it, under the name that the group knows."""
+    place.file.rename(place.file.with_name("other.bin"))
+    assert await place.ann.stop_share(GROUP, NAME) == StopReport(GROUP, NAME, is_removed=True)
+    assert not await place.is_listed()
+
+
 @BOTH_WAYS
-@pytest.mark.parametrize("is_renamed", [True, False])
-async def test_its_file_was_deleted_or_renamed(place: Place, frees: Frees, is_renamed: bool) -> None:
-    if is_renamed:
-        place.file.rename(place.file.with_name("other.bin"))
-        # Where a share follows its file the name is in use; its publisher ends that like any share.
-        if not (await place.ann.stop_share(GROUP, NAME)).was_shared:
-            return
-        await place.ann.upload_file(place.new_file(), GROUP)
-        await place.end(place.ann)
-        await frees(place, place.own)
-        return
+async def test_its_file_was_deleted(place: Place, frees: Frees) -> None:
     place.file.unlink()
     await place.until(place.has_no_sharer)
     await frees(place, place.own)
+
+
+async def test_its_file_was_deleted_and_its_sharer_frees_it(place: Place) -> None:
+    place.file.unlink()
+    await place.until(place.has_no_sharer)
+    assert await place.ann.stop_share(GROUP, NAME) == StopReport(GROUP, NAME, is_removed=True)
+    assert not await place.is_listed()
+    assert not (await place.ann.upload_file(place.new_file(), GROUP)).was_known
 
 
 @BOTH_WAYS
