@@ -28,7 +28,6 @@ from engine.spellings import Key
 from engine.storage import file_names, part_file
 from engine.storage.ledger import Ledger, SharedFile, StartedDownload
 from engine.storage.manifest import Manifest
-from engine.storage.stamp import Stamp
 from engine.transfer.coordinator import Coordinator, Fetching
 from engine.transfer.download import Download
 from engine.transfer.links import PeerAddress
@@ -133,7 +132,12 @@ class Downloads:
             raise LocalError(f"this client has {key[1]} already, and shares it from {here}", "already_here")
         if is_resumed and before is not None:
             _require_place(before)  # again: the tracker may have taken its time
-        download = self._start(key, target, manifest, peers, before)
+        made = [] if is_resumed else file_names.make_folder(target.parent)
+        try:
+            download = self._start(key, target, manifest, peers, before)
+        except ShoalError:
+            file_names.remove_folders(made)
+            raise
         await self._announce(download)
         return download.status()
 
@@ -189,9 +193,7 @@ class Downloads:
         self, key: Key, target: Path, manifest: Manifest, on_progress: uploads.OnProgress | None
     ) -> DownloadStatus:
         """Something is where the file should go: share it if it is the file. Raises LocalError otherwise."""
-        stamp: Stamp | None = None
-        if not target.is_symlink():
-            stamp = await uploads.is_this_file(target, manifest, self._coordinator, on_progress)
+        stamp = await uploads.is_this_file(target, manifest, self._coordinator, on_progress)
         if stamp is None:
             raise LocalError(
                 f"{target} exists and is not this file; move it away or choose another destination", "target_exists"

@@ -1,11 +1,13 @@
 """Turning a file on this disk into something a group can have: opened, hashed by the pool or recalled, described.
 
-Invariant: the marks of the file are the same before and after it was hashed, so the manifest is of one state of it.
+Invariant: the marks of the file are the same before and after it was hashed, so the manifest is of one state of it; and
+the file ends where its size says (those of /proc say 0 and go on).
 """
 
 import os
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import LocalError, StorageError
@@ -18,11 +20,24 @@ from tracker.names import BadName, check_new_file_name
 
 OnProgress = Callable[[int, int], None]
 
+_FOLDER = "a folder"
+_KINDS = {
+    stat.S_IFDIR: _FOLDER,
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
 
 def name_of(path: Path) -> str:
     """What the file will be called in the group; raises LocalError."""
     try:
+        str(path).encode()
         return check_new_file_name(path.name)
+    except UnicodeEncodeError:
+        raise LocalError(f"the path {path} is not UTF-8 text; rename it and try again", "bad_name") from None
     except BadName as error:
         raise LocalError(f"{error}; rename it and try again", "bad_name") from error
 
@@ -48,13 +63,11 @@ async def describe(
     descriptor = _open_regular(path)
     try:
         before = os.fstat(descriptor)
+        _insist_on_size(path, descriptor, before.st_size)
         manifest = ledger.recall(path, before)
         if manifest is None:
-            manifest = await _hash(descriptor, before.st_size, coordinator, on_progress)
-            after = os.fstat(descriptor)
-            if Stamp.of(after) != Stamp.of(before):
-                raise StorageError(f"{path} changed while it was read; try again when it is finished", "file_changed")
-            ledger.remember(path, after, manifest)
+            manifest = await _hash_unchanged(path, descriptor, before, coordinator, on_progress)
+            ledger.remember(path, before, manifest)
     finally:
         os.close(descriptor)
     return SharedFile(group_id, name, str(path), manifest.root, manifest.geometry, Stamp.of(before)), manifest
@@ -63,17 +76,51 @@ async def describe(
 async def is_this_file(
     path: Path, manifest: Manifest, coordinator: Coordinator, on_progress: OnProgress | None
 ) -> Stamp | None:
-    """The marks of the file at `path` if its content is this, otherwise None. Raises StorageError if unreadable."""
-    descriptor = _open_regular(path)
+    """The marks of the file at `path` if its content is this, otherwise None. Raises StorageError (target_exists) if
+    that cannot be told.
+    """
+    advice, kind = "move it away or choose another destination", None
+    with suppress(OSError):  # gone meanwhile: said below
+        kind = _kind_of(os.lstat(path).st_mode)
+    if kind is not None:
+        raise StorageError(f"there is {kind} at {path}; {advice}", "target_exists")
     try:
-        before = os.fstat(descriptor)
-        if before.st_size != manifest.geometry.size_bytes:
+        descriptor = _open_regular(path)
+    except StorageError as error:
+        raise StorageError(f"there is a file already, to be compared: {error}; {advice}", "target_exists") from error
+    try:
+        if os.fstat(descriptor).st_size != manifest.geometry.size_bytes:
             return None
-        leaves = await coordinator.hash_jobs.hash_file(descriptor, manifest.geometry, on_progress)
-        is_same = leaves == manifest.leaves.tobytes() and Stamp.of(os.fstat(descriptor)) == Stamp.of(before)
-        return Stamp.of(before) if is_same else None
+        root, stamp = await _root_and_stamp(descriptor, manifest.geometry, coordinator, on_progress)
+        return stamp if root == manifest.root else None
     finally:
         os.close(descriptor)
+
+
+async def _root_and_stamp(
+    descriptor: int, geometry: Geometry, coordinator: Coordinator, on_progress: OnProgress | None
+) -> tuple[bytes, Stamp | None]:
+    """Of the file as it is now; no marks if it changed meanwhile, or does not end where its size says."""
+    before = Stamp.of(os.fstat(descriptor))
+    leaves = await coordinator.hash_jobs.hash_file(descriptor, geometry, on_progress)
+    is_one_state = Stamp.of(os.fstat(descriptor)) == before and _has_size(descriptor, geometry.size_bytes)
+    return Manifest.of_leaves(geometry, leaves).root, before if is_one_state else None
+
+
+async def _hash_unchanged(
+    path: Path, descriptor: int, before: os.stat_result, coordinator: Coordinator, on_progress: OnProgress | None
+) -> Manifest:
+    failure: StorageError | None = None
+    try:
+        manifest = await _hash(descriptor, before.st_size, coordinator, on_progress)
+    except StorageError as error:
+        failure = error  # that of a file that shrinks says less than its marks do
+    if Stamp.of(os.fstat(descriptor)) != Stamp.of(before):
+        raise StorageError(f"{path} changed while it was read; try again when it is finished", "file_changed")
+    if failure is not None:
+        raise failure
+    _insist_on_size(path, descriptor, before.st_size)
+    return manifest
 
 
 async def _hash(
@@ -86,15 +133,56 @@ async def _hash(
     return Manifest.of_leaves(geometry, await coordinator.hash_jobs.hash_file(descriptor, geometry, on_progress))
 
 
-def _open_regular(path: Path) -> int:
-    """Non-blocking, so that a pipe in the place of a file cannot hold the client up."""
+def _insist_on_size(path: Path, descriptor: int, size_bytes: int) -> None:
+    if not _has_size(descriptor, size_bytes):
+        raise StorageError(
+            f"{path} does not end where its size says ({size_bytes} bytes), as files of /proc and /sys; copy it, and "
+            "share the copy",
+            "wrong_size",
+        )
+
+
+def _has_size(descriptor: int, size_bytes: int) -> bool:
+    """Whether the last byte is there, and none behind it."""
+    begin = max(size_bytes - 1, 0)
     try:
+        return len(os.pread(descriptor, 2, begin)) == size_bytes - begin
+    except OSError:  # it has a size and cannot be read there
+        return False
+
+
+def _open_regular(path: Path) -> int:
+    """Looked at before it is opened, which can set a device going; and non-blocking, so that a pipe that takes the
+    file's place meanwhile cannot hold the client up.
+    """
+    try:
+        _insist_on_file(path, os.stat(path).st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
-    except FileNotFoundError:
-        raise StorageError(f"there is no file {path}", "no_file") from None
+    except (FileNotFoundError, NotADirectoryError):
+        leads_nowhere = " (it is a symbolic link that leads nowhere)" if path.is_symlink() else ""
+        raise StorageError(f"there is no file {path}{leads_nowhere}", "no_file") from None
     except OSError as error:
         raise StorageError(f"cannot read {path}: {error.strerror}", "unreadable") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        _insist_on_file(path, os.fstat(descriptor).st_mode)
+    except StorageError:
         os.close(descriptor)
-        raise StorageError(f"{path} is not a regular file; only files can be shared", "not_a_file")
+        raise
     return descriptor
+
+
+def _insist_on_file(path: Path, mode: int) -> None:
+    kind = _kind_of(mode)
+    if kind == _FOLDER:
+        advice = "only files can be shared: pack it into one (tar), or share its files one by one"
+        raise StorageError(f"{path} is a folder; {advice}", "not_a_file")
+    if kind is not None:
+        advice = "only files can be shared: write what it gives into a file first"
+        raise StorageError(f"{path} is {kind}; {advice}", "not_a_file")
+
+
+def _kind_of(mode: int) -> str | None:
+    """None of a regular file."""
+    if stat.S_ISREG(mode):
+        return None
+    return _KINDS.get(stat.S_IFMT(mode), "something that is no file")

@@ -184,7 +184,7 @@ async def list_files(context: Context, group_id: str) -> Result:
 
 
 async def upload_file(context: Context, file_path: str, group_id: str) -> Result:
-    path = Path(os.path.expanduser(file_path))
+    path = Path(_typed_path("file_path", file_path))
     on_progress, end_progress = _reading(context, "upload_file", group_id, path.name, "hashing")
     try:
         report = await context.client.upload_file(path, group_id, on_progress)
@@ -200,7 +200,7 @@ async def download_file(
     on_progress, end_progress = _reading(context, "download_file", group_id, file_name, "checking")
     try:
         # As text, since a path object forgets the slash at its end, by which a user says "a folder".
-        destination = os.path.expanduser(destination_path)
+        destination = _typed_path("destination_path", destination_path)
         status = await context.client.download_file(group_id, file_name, destination, on_progress)
     finally:
         end_progress()
@@ -275,6 +275,17 @@ def _reading(
         context.output.end_progress(Progress(command, group_id, file_name, state, 0, 0, 0.0))
 
     return on_progress, end_progress
+
+
+def _typed_path(parameter: str, word: str) -> str:
+    """With the home in the place of ~. A variable that is not set is not the current folder."""
+    if not word:
+        raise LocalError(f"<{parameter}> is empty; write a path, or . for the current folder", "usage")
+    path = os.path.expanduser(word)
+    if path.startswith("~") and not os.path.lexists(path):
+        user = path.partition("/")[0]
+        raise LocalError(f"there is no home {name(user)}; write ./{name(path)} for a path that begins so", "usage")
+    return path
 
 
 async def _new_password(context: Context, question: str) -> str:

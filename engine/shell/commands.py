@@ -155,11 +155,12 @@ _ALL = (
         "download_file",
         ("<group_id>", "<file_name>", "<destination_path>"),
         "fetch a file from everyone who shares it",
-        "The destination is a folder or the path of the new file. A file that is there already is never overwritten: "
-        "it is refused, unless it is this very file, which is then verified and shared. If nobody online has the file, "
-        "the download waits and starts by itself. While it runs you serve the pieces that you have, and afterwards "
-        "the whole. With --timeout the command fails when the file is not complete after so many seconds; the download "
-        "goes on while the client runs, and the same command or the next login goes on with it later.",
+        "The destination is a folder or the path of the new file; one that ends in / is made as a folder. A file "
+        "that is there already is never overwritten: it is refused, unless it is this very file, which is then "
+        "verified and shared. If nobody online has the file, the download waits and starts by itself. While it runs "
+        "you serve the pieces that you have, and afterwards the whole. With --timeout the command fails when the file "
+        "is not complete after so many seconds; the download goes on while the client runs, and the same command or "
+        "the next login goes on with it later.",
         is_long=True,
         options={"timeout": "SECONDS"},
     ),

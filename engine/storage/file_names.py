@@ -9,6 +9,7 @@ Invariant: nothing that exists is ever overwritten, and no symbolic link is foll
 
 import errno
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import StorageError
@@ -22,23 +23,65 @@ _LONGEST_SUFFIX = ".part.journal"
 def target_of(destination: Path | str, name: str) -> Path:
     """The final absolute path: `destination` itself, or `name` inside it if it is a folder. Raises StorageError.
 
-    A string that ends in a slash must be a folder; a Path has lost that mark.
+    A string that ends in a slash is a folder, also one that `make_folder` has to make; a Path has lost that mark.
     """
+    if str(destination) == "":
+        raise StorageError("the destination is empty; write . for the current folder", "no_folder")
     path = Path(destination)
     try:
         if b"\0" in str(path).encode():
             raise ValueError("a zero byte in a path")
         if path.is_dir():
             return path.resolve() / name
-        folder = path if str(destination).endswith("/") else path.parent
+        if str(destination).endswith(("/", "/.")):
+            _check_room_for_folder(path)
+            return path.resolve() / name
+        folder = path.parent
         if folder == path or not folder.is_dir():
-            raise StorageError(f"there is no folder {folder}; create it, or choose another destination", "no_folder")
+            advice = "create it, or choose another destination; one that ends in / is made as a folder"
+            raise StorageError(f"there is no folder {_short(folder)}; {advice}", "no_folder")
         return folder.resolve() / path.name
     except OSError as error:
         raise explained(error, "write", _short(destination)) from error
     except ValueError as error:
         reason = "it is not UTF-8 text" if isinstance(error, UnicodeError) else str(error)
         raise StorageError(f"{_short(destination)} cannot be a destination: {reason}", "no_folder") from error
+
+
+def make_folder(folder: Path) -> list[Path]:
+    """With its parents, as open as the umask lets them be, durable. What was made, the innermost last. Raises
+    StorageError, and then nothing was.
+    """
+    made: list[Path] = []
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        for each in reversed(missing):
+            each.mkdir()
+            made.append(each)
+            sync_folder(each.parent)
+    except OSError as error:
+        remove_folders(made)
+        raise explained(error, "make the folder", _short(folder)) from error
+    return made
+
+
+def remove_folders(made: list[Path]) -> None:
+    """Those of `make_folder` that are still empty."""
+    with suppress(OSError):
+        for each in reversed(made):
+            each.rmdir()
+
+
+def _check_room_for_folder(folder: Path) -> None:
+    """`folder` is none; is there only air?"""
+    for each in (folder, *folder.parents):
+        if os.path.lexists(each):
+            if not each.is_dir():
+                kind = "a symbolic link that leads nowhere" if each.is_symlink() and not each.exists() else "a file"
+                raise StorageError(
+                    f"there is no folder {_short(folder)}, and none can be made: {_short(each)} is {kind}", "no_folder"
+                )
+            return
 
 
 def _short(path: Path | str) -> str:

@@ -327,7 +327,7 @@ def test_a_download_needs_a_file_and_a_folder(lab: Lab) -> None:
     upload(lab.ann, lab.world.new_file(), group)
     assert refusal(lab.bob, f"download_file {group} none.bin {folder}") == "no_such_file"
     assert refusal(lab.bob, f"download_file {group} data.bin {folder}/none/data.bin") == "no_folder"
-    assert refusal(lab.bob, f"download_file {group} data.bin {folder}/none/") == "no_folder"
+    assert refusal(lab.bob, f"download_file {group} data.bin {lab.world.tracker_info}/") == "no_folder"
     assert refusal(lab.bob, f"download_file nowhere data.bin {folder}") == "no_such_group"
     assert list(folder.iterdir()) == []
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import StorageError
-from engine.storage.file_names import install, journal_path, part_path, target_of
+from engine.storage.file_names import install, journal_path, make_folder, part_path, remove_folders, target_of
 from engine.storage.journal import Journal, Mark
 from engine.swarm.bitfield import Bitfield
 from tests.builders import bounded, geometry_of
@@ -30,12 +30,56 @@ def test_any_other_path_is_the_name_itself(tmp_path: Path) -> None:
     assert target_of(tmp_path / "there.img", "disk.img") == tmp_path / "there.img"
 
 
-def test_what_ends_in_a_slash_must_be_a_folder(tmp_path: Path) -> None:
+@pytest.mark.parametrize("ending", ["/", "//", "/."])
+def test_what_ends_in_a_slash_is_a_folder_also_one_that_is_still_to_be_made(ending: str, tmp_path: Path) -> None:
+    target = target_of(f"{tmp_path}/new/deep{ending}", "disk.img")
+    assert target == tmp_path / "new" / "deep" / "disk.img"
+    assert not (tmp_path / "new").exists(), "nothing is made before it is needed"
+
+
+@pytest.mark.parametrize("path", ["file/", "file/deep/", "file/.", "dangling/", "dangling/deep/"])
+def test_no_folder_can_be_made_in_a_file_or_behind_a_link_to_nowhere(path: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for path in ("nowhere/", "file/"):
-        with pytest.raises(StorageError, match="no folder") as refusal:
-            target_of(f"{tmp_path}/{path}", "disk.img")
-        assert refusal.value.code == "no_folder"
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(StorageError, match=r"no folder .* none can be made: ") as refusal:
+        target_of(f"{tmp_path}/{path}", "disk.img")
+    assert refusal.value.code == "no_folder"
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_a_link_to_a_folder_is_that_folder(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("folder")
+    for path in ("link", "link/", "link/new/"):
+        target = target_of(f"{tmp_path}/{path}", "disk.img")
+        assert target == tmp_path / path.replace("link", "folder") / "disk.img"
+
+
+def test_a_missing_folder_before_a_name_is_refused_with_advice(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match=r"create it, .* ends in / is made") as refusal:
+        target_of(f"{tmp_path}/nowhere/mine.img", "disk.img")
+    assert refusal.value.code == "no_folder"
+
+
+def test_folders_are_as_open_as_the_umask_and_go_again_if_they_are_empty(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        made = make_folder(tmp_path / "a" / "b" / "c")
+    finally:
+        os.umask(before)
+    assert made == [tmp_path / "a", tmp_path / "a" / "b", tmp_path / "a" / "b" / "c"]
+    assert [each.stat().st_mode & 0o777 for each in made] == [0o750] * 3
+    assert make_folder(tmp_path / "a" / "b") == []
+    (tmp_path / "a" / "mine").touch()
+    remove_folders(made)
+    assert [each.name for each in (tmp_path / "a").iterdir()] == ["mine"]
+
+
+def test_folders_that_cannot_be_made_leave_nothing(tmp_path: Path) -> None:
+    with pytest.raises(StorageError) as refusal:
+        make_folder(tmp_path / "a" / ("n" * 300))
+    assert refusal.value.code == "bad_name"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("path", ["nowhere/mine.img", "file/mine.img", "a\0b", "not UTF-8: \udcff", "x" * 300])
@@ -49,7 +93,14 @@ def test_a_place_that_cannot_be_is_refused(path: str, tmp_path: Path) -> None:
 def test_a_relative_path_is_made_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert target_of("mine.img", "disk.img") == tmp_path / "mine.img"
-    assert target_of("", "disk.img") == tmp_path / "disk.img"
+    assert target_of("./", "disk.img") == tmp_path / "disk.img"
+    assert target_of(".", "disk.img") == tmp_path / "disk.img"
+
+
+def test_an_empty_destination_is_not_the_current_folder() -> None:
+    with pytest.raises(StorageError, match="empty") as refusal:
+        target_of("", "disk.img")
+    assert refusal.value.code == "no_folder"
 
 
 def test_short_names_keep_their_name() -> None:
