@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from engine.reports import DownloadState, DownloadStatus, StopReport
+from engine.reports import DownloadState, DownloadStatus, LoginReport, ShareStatus, StopReport
 from engine.shell import sentences
 
 MIB = 1 << 20
@@ -52,3 +52,12 @@ def test_a_path_that_could_act_on_a_terminal_is_shown_escaped() -> None:
 def test_what_was_copied_is_said_with_its_source() -> None:
     text = sentences.downloaded(replace(STATUS, state="complete", copied_from="/data/b.bin", reused_bytes=8 * MIB))
     assert "copied from /data/b.bin, which has the same content" in text
+
+
+def test_a_login_says_what_is_shared_but_not_served_yet_and_why() -> None:
+    away = ShareStatus("lab", "a.bin", "/mnt/a.bin", 9, "missing", "cannot read /mnt/a.bin: no such file", 0)
+    read = ShareStatus("lab", "b.bin", "/b.bin", 100, "rereading", "its marks changed", 25)
+    text = sentences.logged_in(LoginReport("ann", 3, [], 0, [away, read]))
+    assert "3 shares resumed" in text
+    assert "not served yet: a.bin in lab (missing: cannot read /mnt/a.bin: no such file)" in text
+    assert "not served yet: b.bin in lab (rereading, 25 %: its marks changed)" in text
