@@ -4,7 +4,7 @@ Each is in three places, kept in step here: the ledger (so that it resumes), the
 and the trackers (so that others come). Its life, of which this is the one owner:
 
     state        served  announced  looked at                         and then
-    served       yes     yes        its marks, every second           re-reading, if they moved or a piece is wrong
+    served       yes     yes        its marks, now and then (upkeep)  re-reading, if they moved or a piece is wrong
     re-reading   no      if served  read by the pool at once          served, missing, unreadable; changed: it ends
     missing      no      no         its path, after 1 to 60 seconds   re-reading, if something is there again
     unreadable   no      no         likewise                          re-reading, if it can be opened again
@@ -65,6 +65,9 @@ class Shares:
         self._chores: set[asyncio.Task[None]] = set()
         self._dropped_at_login: list[DroppedShare] | None = None
         self._user_id = ""
+
+    def __len__(self) -> int:
+        return len(self._shares)
 
     # ------------------------------------------------------------ a session begins and ends
 
@@ -163,7 +166,7 @@ class Shares:
         return bool(reading)
 
     async def look(self) -> None:
-        """Compare the marks of what is served, and see whether what was away is back. To be called every second."""
+        """Compare the marks of what is served, and see whether what was away is back. To be called now and then."""
         now_s = time.monotonic()
         await self._look_at(
             [each for each in self._shares.values() if each.state != "rereading" and each.look_at_s <= now_s]

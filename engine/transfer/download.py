@@ -338,8 +338,10 @@ class Download:
         if self.scheduler.is_asking:
             self._asked_at_s = now_s
         is_alone = (self.peer_book.has_looked and not self.peer_book.peers) or now_s - self._asked_at_s > _ALONE_AFTER_S
-        if self.is_fetching and is_alone != (self.state == "waiting"):
-            self.progress.enter(*(("waiting", self._asked_at_s) if is_alone else ("downloading", now_s)))
+        if self.state == "downloading" and is_alone and not self.scheduler.is_asking:
+            self.progress.enter("waiting", self._asked_at_s)
+        elif self.state == "waiting" and self.scheduler.is_asking:
+            self.progress.enter("downloading", now_s)
         self.progress.tick(now_s)
 
     @property

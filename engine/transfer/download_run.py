@@ -204,6 +204,7 @@ class DownloadRun:
             download.peer_book.answers.was_told(report)
             linked = [link.peer for link in self._parts.links if download.file_id in link.files]
             download.peer_book.named(found, linked)
+            download.tick(time.monotonic())  # it may be known now that there is nobody
 
     @contextlib.contextmanager
     def _telling_trouble(self) -> Iterator[None]:

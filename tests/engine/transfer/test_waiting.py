@@ -90,7 +90,7 @@ async def test_it_says_whom_it_tried_at_which_address_and_what_came_back(world: 
             assert each.since_s > 0
             assert f"{each.user_id} at 127.0.0.1:{each.port}: " in str(status.why_waiting)
         tried = waiting_for(download)["refused"].tries
-        await until(lambda: waiting_for(download)["refused"].tries > tried)
+        await until(lambda: waiting_for(download)["refused"].tries > tried)  # it stays in this state
         await until(lambda: "refused at 127.0.0.1" in leecher.directory.notices[-1][1])
     said = [message for code, message in leecher.directory.notices if code == "download_waiting"]
     assert len([message for message in said if "127.0.0.1" in message]) == 1  # once, however long it lasts
