@@ -45,6 +45,7 @@ TABLE = {
     "upload_file": "/etc/hostname g",
     "download_file": "g f /tmp",
     "show_downloads": "",
+    "show_shares": "",
     "cancel_download": "g f",
     "stop_share": "g f",
     "serve": "",
@@ -440,16 +441,16 @@ def test_the_exit_code_says_whether_a_command_failed(bare_world: World, script: 
 
 
 def test_a_script_that_waits_no_longer_fails_with_the_reason_and_the_download_goes_on(lab: Lab) -> None:
-    file, ike = lab.world.new_file(), lab.world.join_in("ike")
+    file, ike = lab.world.new_file("late.bin"), lab.world.join_in("ike")
     group = lab.world.new_group(ike, (lab.bob, "bob"))
     upload(ike, file, group)
     ike.expect("logout")
     target = lab.world.new_folder()
-    refused = lab.bob.run(f"download_file {group} data.bin {quote(target)} --timeout 2")
+    refused = lab.bob.run(f"download_file {group} late.bin {quote(target)} --timeout 2")
     assert (refused["ok"], refused["error"]["code"]) == (False, "timeout")
-    assert "nobody online has data.bin" in refused["error"]["message"]
+    assert "nobody online has late.bin" in refused["error"]["message"]
     login(ike, "ike")
-    done = wait_complete(lab.bob, "data.bin")
+    done = wait_complete(lab.bob, "late.bin")
     assert (done["fetched_bytes"], done["waiting_for"], done["why_waiting"]) == (1000, [], None)
     assert done["waiting_s"] > 1
     assert done["rate_bytes_per_s"] == pytest.approx(1000 / done["seconds"])
