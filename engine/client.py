@@ -293,7 +293,7 @@ class Client:
         group's owner also free a name with it that this client does not share.
         """
         self._require_login()
-        group_id, file_name = self._known(group_id, file_name)
+        group_id, file_name = self._known(_group_id(group_id), _file_name(file_name))
         if self._downloads.is_downloading((group_id, file_name)):
             raise LocalError(f"{file_name} is still being downloaded; cancel_download ends that too", "downloading")
         await self._downloads.settle((group_id, file_name))

@@ -117,9 +117,9 @@ class TrackerConnection:
             raise self._end
         seq = self._next_seq
         self._next_seq = (seq + 1) % 2**32
+        frame = framing.encode_frame(Call(seq, request_id or secrets.token_bytes(16), request))
         answer = self._waiting[seq] = asyncio.get_running_loop().create_future()
-        call = Call(seq, request_id or secrets.token_bytes(16), request)
-        self._writer.write(framing.encode_frame(call))
+        self._writer.write(frame)
         try:
             async with asyncio.timeout(timeout_s):
                 result: Result = await answer

@@ -115,8 +115,8 @@ def test_a_client_that_serves_needs_no_stream(club: World) -> None:
     script = club.folder / "script"
     script.write_text(f"login server {PASSWORD}\nupload_file {file} {group}\nserve\n")
     process = club.popen(redirected(club.command("server"), f"<{script} >&- 2>&-"))
-    files = wait_until(lambda: reader.expect(f"list_files {group}")["files"], bool, "shared")
-    assert sharers(reader, group, "data.bin") == 1, files
+    wait_until(lambda: reader.expect(f"list_files {group}")["files"], bool, "published")
+    wait_until(lambda: sharers(reader, group, "data.bin"), lambda count: bool(count == 1), "shared")
     for each in (psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)):
         assert descriptors_of(each.pid) <= {"/dev/null", str(script)}
     process.send_signal(signal.SIGTERM)
@@ -140,7 +140,7 @@ def descriptors_of(pid: int) -> set[str]:
 )  # fmt: skip
 def test_names_are_the_same_in_every_locale(club: World, environment: dict[str, str]) -> None:
     club.environment |= {"PYTHONUTF8": "", **environment}
-    file, group = club.new_file("caf\u00e9.bin"), club.new_name("caf\u00e9")
+    file, group = club.new_file("caf\u00e9.bin"), club.new_name("locale")
     try:
         script = f"login ann {PASSWORD}\ncreate_group {group}\nupload_file {file} {group}\nlist_files {group}\n"
         run = club.run_script("ann", script, "--json")
