@@ -76,7 +76,7 @@ async def test_all_downloads_on_a_full_disk_wait_and_go_on_by_themselves(world: 
     for _, manifest in files:
         leecher.coordinator.peer_joined(GROUP, manifest.root, seeder.member.at(seeder.listener.port))
     await until(lambda: all(download.state == "no_space" for download, _ in begun))
-    assert codes(leecher) == ["no_space", "no_space"]
+    assert codes(leecher).count("no_space") == 2
     for download, _ in begun:
         error = download.status().error
         assert error is not None
