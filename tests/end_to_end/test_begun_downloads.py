@@ -82,6 +82,12 @@ class Scene:
         return sum(final["bytes_by_peer"].values())
 
 
+def count_filled(part: Path) -> int:
+    """Of 64 places in it, those that are not empty any more."""
+    with part.open("rb") as file:
+        return sum(any(os.pread(file.fileno(), 16, place)) for place in range(0, SIZE, SIZE // 64))
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     world = World(tmp_path_factory.mktemp("begun"))
@@ -123,10 +129,13 @@ def scene(world: World, people: dict[str, ShellProcess]) -> Iterator[Scene]:
 
 
 def test_a_script_that_was_killed_in_a_download_and_is_run_again_ends_with_0(scene: Scene) -> None:
-    login(scene.ann, "ann")
     scene.bob.send(scene.wish)
-    scene.bob.wait_progress(SIZE // 8, 30)
+    scene.bob.wait_notice("download_waiting")
+    login(scene.ann, "ann")
+    part = scene.target / ".data.bin.part"
+    wait_until(lambda: count_filled(part), lambda count: bool(count >= 4), "under way")
     scene.bob.kill()
+    assert not (scene.target / "data.bin").exists()
     again = scene.world.run_script("bob", f"login bob {PASSWORD}\n{scene.wish}\n")
     assert (again.code, again.err.count("error")) == (0, 0), again
     assert filecmp.cmp(scene.file, scene.target / "data.bin", shallow=False)
