@@ -3,7 +3,8 @@
 Invariants. A session's key was proven over this connection's nonce. A wrong password and an unknown name get the same
 answer after the same work and the same waiting. No password work is done while the database is locked or on the event
 loop; so what a password was compared with is looked at again in the transaction that acts on it (`Outdated`). A
-certificate from before its account's sessions were revoked opens nothing, but for the session that revoked them.
+certificate from before its account's sessions were revoked opens nothing, but for the session that revoked them. A
+login is judged by the password alone, so that no session of the account can keep its owner out by revoking others.
 """
 
 import asyncio
@@ -96,13 +97,14 @@ async def login(door: Door, caller: Caller, request: Login, request_id: bytes, n
         stronger = await door.passwords.hash_password(caller.observed_host, request.password)
     async with door.store.changing() as db:
         now_s = door.clock()
-        if await people.find_account(db, user_id) != account:
+        present = await people.find_account(db, user_id)
+        if present is None or present.password_hash != account.password_hash:
             raise Outdated
         if stronger is not None:
             await people.change_password_hash(db, user_id, stronger)
         await write_deed(db, Deed(user_id, "login", "", ""), caller.observed_host, now_s)
         keys = await find_trusted_keys(db, now_s)
-    member = authority.MemberCertificate(user_id, request.public_key, account.generation.number)
+    member = authority.MemberCertificate(user_id, request.public_key, present.generation.number)
     return _begin(door, caller, member, _certify(door.desk, member, now_s), keys, now_s)
 
 

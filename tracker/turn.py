@@ -5,6 +5,7 @@ with `tell` and `afterwards`, so a change that fails was never heard of; and wha
 change, so that every other tracker hears of it too.
 """
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -127,6 +128,15 @@ class Desk:
         caller.session = session
         self.audience.enter(caller, session)
         self.presence.arrive(session.number, session.user_id, session.thumbprint, now_s)
+
+    def revoked_others_ago_s(self, session: Session, now_s: float) -> float:
+        """How long ago this session ended all others of its account; endless if it has not lately."""
+        for news in reversed(self.recent):
+            fact = news.fact
+            if isinstance(fact, SessionsRevoked) and fact.user_id == session.user_id:
+                is_its_own = fact.spared == session.thumbprint and news.at_s <= now_s  # or the clock was set back
+                return now_s - news.at_s if is_its_own else math.inf
+        return math.inf
 
     def deliver(self, news: News) -> None:
         """Act on what this or another tracker has committed, and tell whom it concerns."""

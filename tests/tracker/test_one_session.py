@@ -18,6 +18,7 @@ from tracker import authority, people, protocol
 from tracker.passwords import Passwords
 from tracker.protocol import Done, LoggedIn, Refused, RevokeSessions
 from tracker.service import Service
+from tracker.settings import REVOKE_ONCE_IN_S
 
 __all__ = ["filled", "scene"]
 
@@ -137,11 +138,41 @@ async def test_an_account_that_changes_all_the_time_is_said_to_be_busy(scene: Sc
         if passwords.has_verified.is_set():
             passwords.has_verified.clear()
             async with scene.office.store.changing() as db:
-                await people.revoke_sessions(db, "ann", bytes(32))
+                await people.change_password_hash(db, "ann", PasswordHasher(1, 8, parallelism=1).hash("pw ann"))
         await asyncio.sleep(0)
     answer = await logging_in
     assert isinstance(answer, Refused)
     assert answer.code == "busy"
+
+
+async def test_a_session_that_revokes_others_in_a_loop_keeps_nobody_out(scene: Scene) -> None:
+    """A thief that has a session and not the password: its owner logs in, and is the only one in afterwards."""
+    thief = await enter(scene.place, "ann")
+    slow, passwords = slow_tracker(scene)
+    ann = slow.stranger()
+    logging_in = asyncio.ensure_future(ann.login("ann", "pw ann"))
+    await until(passwords.has_verified.is_set)
+    assert isinstance(await thief.ask(RevokeSessions()), LoggedIn)
+    passwords.go_on.set()
+    assert generation_of(scene, await logging_in) == await present_generation(scene)
+    await slow.service.hear_news()
+    passwords.has_verified.clear()
+    passwords.go_on.clear()
+    changing = asyncio.ensure_future(ann.ask(CHANGE))
+    await until(passwords.has_verified.is_set)
+    assert [await thief.code(RevokeSessions()) for _ in range(20)] == ["throttled"] * 20
+    passwords.go_on.set()
+    assert isinstance(await changing, LoggedIn)
+    assert await thief.code(RevokeSessions()) == "session_ended"
+
+
+async def test_a_session_may_revoke_others_again_after_a_while_or_by_another_password(scene: Scene) -> None:
+    ann = await enter(scene.office, "ann")
+    assert isinstance(await ann.ask(RevokeSessions()), LoggedIn)
+    assert await ann.code(RevokeSessions()) == "throttled"
+    scene.office.clock.now_s += REVOKE_ONCE_IN_S
+    assert isinstance(await ann.ask(RevokeSessions()), LoggedIn)
+    assert isinstance(await ann.ask(CHANGE), LoggedIn)
 
 
 async def test_an_old_password_that_waited_while_it_was_changed_opens_nothing(scene: Scene) -> None:
