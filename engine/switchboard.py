@@ -96,7 +96,8 @@ class Switchboard:
         if identity is not None:
             self._coordinator.configure(self._session.configuration(identity))
         else:
-            self.notice("session_ended", f"you are logged out: {reason}; log in again to go on sharing")
+            why = reason.removesuffix("; log in again")  # a refusal gives that advice itself
+            self.notice("session_ended", f"you are logged out: {why}; log in again to go on sharing")
             self._soon(self.stop_transfers())
 
     def on_clock(self, tracker_index: int, ahead_s: float) -> None:

@@ -28,7 +28,7 @@ from tracker.protocol import (
     RevokeSessions,
 )
 from tracker.service_sessions import Door, Outdated, renewed
-from tracker.settings import INVITES_PER_ACCOUNT_MAX, REVOKE_ONCE_IN_S
+from tracker.settings import INVITES_PER_ACCOUNT_MAX, REVOCATIONS_COUNTED_FOR_S, REVOCATIONS_PER_SESSION_MAX
 from tracker.turn import Caller, Turn
 
 _BAD_INVITE = "this invitation was used, has expired, or never was one"
@@ -128,13 +128,14 @@ async def change_password(
 
 
 async def revoke_sessions(turn: Turn, request: RevokeSessions) -> LoggedIn:
-    """Once a minute from one session: a stolen one must leave its owner the time to log in and change the password."""
-    since_s = turn.desk.revoked_others_ago_s(turn.session, turn.now_s)
-    if since_s < REVOKE_ONCE_IN_S:
+    """So often a minute by one session: a stolen one must leave its owner the time to change the password."""
+    made = turn.desk.revocations_by(turn.session, turn.now_s)[-REVOCATIONS_PER_SESSION_MAX:]
+    if len(made) == REVOCATIONS_PER_SESSION_MAX:
+        wait_s = math.ceil(made[0] + REVOCATIONS_COUNTED_FOR_S - turn.now_s)
         raise Refusal(
             "throttled",
-            "this session ended the others a moment ago; change_password ends them at once, or try again in "
-            f"{math.ceil(REVOKE_ONCE_IN_S - since_s)} s",
+            f"this session ended the others {REVOCATIONS_PER_SESSION_MAX} times just now; change_password ends them at "
+            f"once, or try again in {wait_s} s",
         )
     turn.note("sessions_revoked")
     return await _revoke_others(turn)

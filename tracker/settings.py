@@ -38,8 +38,9 @@ NEWS_POLL_S = 0.25
 OUTCOME_LIFE_S = 24 * 3600.0
 """How long a retry is recognised. A client gives up within seconds."""
 
-REVOKE_ONCE_IN_S = 60.0
-"""By one session: time enough for the account's owner to log in and to type a new password."""
+REVOCATIONS_PER_SESSION_MAX = 2
+REVOCATIONS_COUNTED_FOR_S = 60.0
+"""Time enough for the account's owner to log in and to give a new password; which may be followed by a revocation."""
 
 REQUESTS_PER_S_PER_ACCOUNT = 500
 REQUESTS_AT_ONCE_PER_ACCOUNT = 5000

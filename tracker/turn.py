@@ -5,7 +5,6 @@ with `tell` and `afterwards`, so a change that fails was never heard of; and wha
 change, so that every other tracker hears of it too.
 """
 
-import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -20,7 +19,7 @@ from tracker.news import NEWS_LIFE_S, Fact, News, SessionsRevoked, write_news
 from tracker.permissions import Generation, Group, Refusal, check_alive, check_expiry
 from tracker.presence import Presence
 from tracker.protocol import AuditAction, Bulletin, Event, GroupEpoch, SessionEnded, TicketKeys
-from tracker.settings import Policy
+from tracker.settings import REVOCATIONS_COUNTED_FOR_S, Policy
 
 
 @dataclass(slots=True)
@@ -129,14 +128,16 @@ class Desk:
         self.audience.enter(caller, session)
         self.presence.arrive(session.number, session.user_id, session.thumbprint, now_s)
 
-    def revoked_others_ago_s(self, session: Session, now_s: float) -> float:
-        """How long ago this session ended all others of its account; endless if it has not lately."""
-        for news in reversed(self.recent):
-            fact = news.fact
-            if isinstance(fact, SessionsRevoked) and fact.user_id == session.user_id:
-                is_its_own = fact.spared == session.thumbprint and news.at_s <= now_s  # or the clock was set back
-                return now_s - news.at_s if is_its_own else math.inf
-        return math.inf
+    def revocations_by(self, session: Session, now_s: float) -> list[float]:
+        """When this session ended all others of its account within the time that counts, the earliest first."""
+        since_s, own = now_s - REVOCATIONS_COUNTED_FOR_S, (session.user_id, session.thumbprint)
+        return [
+            news.at_s
+            for news in self.recent
+            if since_s < news.at_s <= now_s  # a later one is of a clock that was set back since
+            and isinstance(news.fact, SessionsRevoked)
+            and (news.fact.user_id, news.fact.spared) == own
+        ]
 
     def deliver(self, news: News) -> None:
         """Act on what this or another tracker has committed, and tell whom it concerns."""

@@ -66,7 +66,7 @@ def test_a_changed_password_logs_out_every_other_machine_but_not_this_one(world:
     login(laptop, "ann")
     assert refusal(ann, "change_password wrong new-pa55") == "login_failed"
     ann.expect(f"change_password {PASSWORD} new-pa55")
-    laptop.wait_notice("session_ended")
+    assert laptop.wait_notice("session_ended")["message"].count("log in again") == 1
     assert refusal(laptop, "list_groups") == "not_logged_in"
     assert refusal(laptop, f"login ann {PASSWORD}") == "login_failed"
     assert download(bob, group, "data.bin", world.new_folder())["bytes_by_peer"] == {"ann": 5 * MIB}
