@@ -118,6 +118,8 @@ class Downloads:
         if name != key[1] and respell is not None:
             key, target = (key[0], name), respell(name)
         before = self._ledger.find_download(self._user_id, *key)
+        if before is not None:
+            _require_folder(before, target)
         if is_resumed and before is not None and before.root != manifest.root:
             raise LocalError(f"{key[0]} has another file under the name {key[1]} now; {_ENDS}", "other_content")
         if await self._shares.look_now(manifest.root):
@@ -337,6 +339,18 @@ class Downloads:
                     self._notice("download_failed", f"the download of {key[1]} ended: {download.error}")
         except ShoalError as error:
             self._notice(error.code, str(error))
+
+
+def _require_folder(begun: StartedDownload, target: Path) -> None:
+    """Raises StorageError if `target` is the folder that this was fetched into, which is gone: the same command as
+    before would give the file the folder's name, where its disk belongs.
+    """
+    if target == Path(begun.target).parent and not os.path.lexists(target):
+        raise StorageError(
+            f"there is no folder {target}, into which {begun.name} was being fetched; if its disk is away, the "
+            f"download goes on when that is back; to begin it anew, make the folder, or write {target}/",
+            "no_folder",
+        )
 
 
 def _require_place(begun: StartedDownload) -> None:

@@ -172,8 +172,10 @@ class Download:
     def look_at_part(self) -> None:
         """Raises StorageError if somebody deleted, exchanged or cut the part file."""
         named, ours = _status_of(self.part), os.fstat(self.descriptor)
-        what = None
-        if named is None:
+        what, remedy = None, "download it again"
+        if named is None and ours.st_nlink:
+            what, remedy = "moved away", "put it back, and download_file goes on with it, or download it again"
+        elif named is None:
             what = "deleted"
         elif (named.st_dev, named.st_ino) != (ours.st_dev, ours.st_ino):
             what = "replaced by another file"
@@ -182,7 +184,7 @@ class Download:
         if what is not None:
             self._journal_path.unlink(missing_ok=True)  # it speaks of data that is not there any more
             raise StorageError(
-                f"{self.part} was {what} while {self.name} was fetched into it; download it again", "part_gone"
+                f"{self.part} was {what} while {self.name} was fetched into it; {remedy}", "part_gone"
             )
 
     def install(self) -> Stamp:

@@ -253,6 +253,9 @@ def test_a_disk_that_is_away_is_waited_for_and_nothing_is_begun_below_it(scene: 
     if below == "an empty folder":
         assert os.listdir(scene.target) == []
         scene.target.rmdir()
+    else:
+        assert refusal(scene.bob, scene.wish) == "no_folder"  # or the file would get the folder's name
+        assert not scene.target.exists()
     disk.rename(scene.target)
     scene.bob.wait_notice("download_resumed", 20)
     assert scene.finish() == SIZE - kept_bytes

@@ -149,7 +149,9 @@ async def test_without_the_part_file_its_journal_means_nothing(scene: Scene) -> 
     assert fetched_bytes(download) == SIZE
 
 
-@pytest.mark.parametrize(("change", "word"), [("delete", "deleted"), ("replace", "replaced"), ("cut", "cut short")])
+@pytest.mark.parametrize(("change", "word"), [
+    ("delete", "deleted"), ("move", "moved away"), ("replace", "replaced"), ("cut", "cut short"),
+])  # fmt: skip
 async def test_a_part_file_that_is_touched_while_it_is_fetched_ends_the_download_with_words(
     scene: Scene, change: str, word: str
 ) -> None:
@@ -159,6 +161,8 @@ async def test_a_part_file_that_is_touched_while_it_is_fetched_ends_the_download
     await until(lambda: download.state == "waiting")
     if change == "delete":
         scene.part.unlink()
+    elif change == "move":
+        scene.part.rename(scene.part.with_name("elsewhere"))
     elif change == "replace":
         other = scene.part.with_name("other")
         other.write_bytes(b"mine")
