@@ -76,7 +76,12 @@ class Downloads:
     async def _resume(self, begun: StartedDownload) -> None:
         """Raises ShoalError if it cannot go on where it was."""
         _require_place(begun)
-        await self.begin(begun.key, Path(begun.target), is_resumed=True)
+        try:
+            await self.begin(begun.key, Path(begun.target), is_resumed=True)
+        except ShoalError as error:
+            if error.code == NOT_MEMBER:
+                raise _shut_out(begun) from error
+            raise
 
     async def let_in(self, group_id: str | None = None) -> None:
         """The account may be a member again, of this group or of any: what waits for that goes on."""
@@ -256,11 +261,7 @@ class Downloads:
         """Not a member any more: what was begun of it stays as it is, and goes on when the account is let in again."""
         for begun in self._ledger.downloads_of(self._user_id):
             if begun.group_id == group_id:
-                error = LocalError(
-                    f"you are not a member of {group_id} any more; what has come of {begun.name} is kept: it goes on "
-                    "when you are let in again, and cancel_download removes it",
-                    NOT_MEMBER,
-                )
+                error = _shut_out(begun)
                 if self.is_downloading(begun.key):
                     await self._coordinator.halt(self._downloads[begun.key], error)
                 elif begun.key not in self._downloads:
@@ -339,6 +340,14 @@ class Downloads:
                     self._notice("download_failed", f"the download of {key[1]} ended: {download.error}")
         except ShoalError as error:
             self._notice(error.code, str(error))
+
+
+def _shut_out(begun: StartedDownload) -> LocalError:
+    return LocalError(
+        f"you are not a member of {begun.group_id} any more; what has come of {begun.name} is kept: it goes on when "
+        "you are let in again, and cancel_download removes it",
+        NOT_MEMBER,
+    )
 
 
 def _require_folder(begun: StartedDownload, target: Path) -> None:

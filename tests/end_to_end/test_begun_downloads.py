@@ -177,6 +177,7 @@ def test_who_is_put_out_and_let_in_again_keeps_what_had_come(scene: Scene, goes_
     assert scene.come_back()["downloads_resumed"] == 0
     shown = scene.shown()
     assert (shown["state"], shown["error_code"], shown["verified_bytes"]) == ("failed", "not_member", kept_bytes)
+    assert "cancel_download removes it" in shown["error"]
     scene.bob.expect(f"join_group {scene.group}")
     if goes_on == "at login":
         scene.leave()
