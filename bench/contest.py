@@ -24,8 +24,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from bench.measure import GB, MIB, cpu_seconds, median_ratio, warm_memory, watching
-from bench.report import cell
+from bench.record.report import cell
+from tests.testkit.measure import GB, MIB, cpu_seconds, median_ratio, warm_memory, watching
 
 HEADER = [
     "contestant", "GB/s (median)", "min–max", "GB/s, on disk", "receiver CPU s/GB", "sender CPU s/GB",

@@ -13,7 +13,7 @@ import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 
-from bench.processes import LOOPBACK, ROOT, ShellProcess, TrackerProcess, free_ports, write_tracker_info
+from tests.testkit.processes import LOOPBACK, ROOT, ShellProcess, TrackerProcess, free_ports, write_tracker_info
 
 SIZE_BYTES = 256 << 20
 _CHUNK_BYTES = 16 << 20

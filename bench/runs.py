@@ -13,9 +13,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
-from bench import results
-from bench.measure import machine
-from bench.report import Section
+from bench.record import results
+from bench.record.report import Section
+from tests.testkit.measure import machine
 
 
 def run(name: str, arguments: Sequence[str]) -> int:

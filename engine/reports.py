@@ -98,7 +98,8 @@ class StopReport(Struct, frozen=True):
 
 
 class UnreachedPeer(Struct, frozen=True):
-    """Somebody who is said to have a file, and of whom nothing comes. `cause`: one word, see transfer.peer_book.
+    """Somebody who is said to have a file, and of whom nothing comes. `cause`: one word, see
+    coordinator.download.peer_book.
 
     `tries` in a row came to nothing, since `since_s` ago.
     """

@@ -45,7 +45,7 @@ PURE_TRACKER = [
     "throttle", "doorkeeper", "invite_codes", "quotas", "token_buckets", "promptness",
     "reach_warnings",
 ]  # fmt: skip
-PURE = ["engine.swarm", "engine.wire", "engine.spellings", *(f"tracker.{name}" for name in PURE_TRACKER)]
+PURE = ["engine.swarm", "engine.wire", "engine.client.spellings", *(f"tracker.{name}" for name in PURE_TRACKER)]
 IMPURE = {"socket", "os", "mmap", "ssl", "asyncio", "multiprocessing", "time"}
 VAGUE_NAMES = {"utils", "helpers", "common", "misc", "manager", "base"}
 
@@ -136,13 +136,13 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
     ("module", "source"),
     [
         ("cli", "from engine.client import Client"),
-        ("engine.shell.prompt", "from engine.transfer import pool"),
-        ("engine.shell.prompt", "from tracker import client"),
+        ("engine.shell.terminal.prompt", "from engine.transfer import pool"),
+        ("engine.shell.terminal.prompt", "from tracker import client"),
         ("engine.client", "from engine.shell import lines"),
         ("engine.client", "from tracker.service import Service"),
         ("engine.client", "from tracker import service"),
-        ("engine.transfer.pool", "import engine.client"),
-        ("engine.transfer.pool", "from tracker.protocol import File"),
+        ("engine.coordinator.pool", "import engine.client"),
+        ("engine.coordinator.pool", "from tracker.protocol import File"),
         ("engine.net.tls", "from engine.storage import journal"),
         ("engine.storage.journal", "import engine.wire.codec"),
         ("engine.wire.codec", "from engine.swarm.bitfield import pack"),
@@ -151,7 +151,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
         ("engine.swarm.picker", "from . import window"),
         ("engine.settings", "from engine import errors"),
         ("tracker.server", "from engine.errors import LocalError"),
-        ("tracker.server", "import tests.fakes"),
+        ("tracker.server", "import tests.testkit.fakes"),
     ],
 )
 def test_the_import_rule_catches(module: str, source: str) -> None:

@@ -1,4 +1,4 @@
-"""LIMITS.md says of every limit where it is set, what it is and what happens beyond it; and none is missing there."""
+"""docs/limits.md says of every limit where it is set, what it is and what happens beyond it; none is missing there."""
 
 import importlib
 import re
@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 
 from engine.settings import Settings
-from tracker.throttle import Rule
+from tracker.rules.throttle import Rule
 
 REPOSITORY = Path(__file__).parent.parent
 ROW = re.compile(r"^\| [^|]+ \| `([\w/]+)\.(\w+)` \| ([^|]+) \| [^|]+ \|$", re.MULTILINE)
-ROWS: list[tuple[str, str, str]] = ROW.findall((REPOSITORY / "LIMITS.md").read_text())
+ROWS: list[tuple[str, str, str]] = ROW.findall((REPOSITORY / "docs/limits.md").read_text())
 """File, name, value."""
 
 FACING_A_NETWORK = [
-    "tracker/settings", "tracker/framing", "tracker/vocabulary", "tracker/throttle", "tracker/tickets", "tracker/names",
-    "engine/settings", "engine/wire/messages", "engine/wire/codec", "engine/transfer/hearsay",
-    "engine/transfer/peer_book", "engine/transfer/contests", "engine/net/serve_link",
+    "tracker/settings", "tracker/protocol/framing", "tracker/protocol/types", "tracker/rules/throttle", "tracker/protocol/tickets", "tracker/protocol/names",
+    "engine/settings", "engine/wire/messages", "engine/wire/codec", "engine/coordinator/download/peer_exchange",
+    "engine/coordinator/download/peer_book", "engine/coordinator/contests", "engine/net/serve_link",
 ]  # fmt: skip
 IS_LIMIT = re.compile(r"(^|_)(max|per|once|queued|idle|life|ttl|timeout)(_|$)|^serve_links$")
 OF_THE_CLIENTS_OWN_WAYS = {

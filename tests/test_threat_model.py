@@ -1,14 +1,14 @@
-"""THREAT_MODEL.md names a test for every claim, and each of them is there."""
+"""docs/security.md names a test for every claim, and each of them is there."""
 
 import ast
 import re
 from pathlib import Path
 from typing import get_args
 
-from tracker import protocol
+from tracker.protocol import requests
 
 REPOSITORY = Path(__file__).parent.parent
-TEXT = (REPOSITORY / "THREAT_MODEL.md").read_text()
+TEXT = (REPOSITORY / "docs/security.md").read_text()
 
 
 def test_every_cannot_names_a_test() -> None:
@@ -31,4 +31,4 @@ def test_the_table_of_what_requests_are_allowed_by_has_each_of_them_once() -> No
     section = TEXT.split("## What each request to a tracker is allowed by\n")[1].split("\n## ")[0]
     rows = re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
     named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
-    assert sorted(named) == sorted(kind.__name__ for kind in get_args(protocol.Request))
+    assert sorted(named) == sorted(kind.__name__ for kind in get_args(requests.Request))

@@ -19,17 +19,24 @@ import sys
 import time
 from pathlib import Path
 
-from tracker import keeping, people
-from tracker.addresses import INFO_BYTES_MAX, BadTrackerInfo, TrackerAddress, fingerprint_of, parse_tracker_info
-from tracker.invites import add_invite
-from tracker.keyring import load_keyring
-from tracker.passwords import Passwords
-from tracker.protocol import invite_digest, invite_text
-from tracker.server import TrackerServer
-from tracker.service import Service
+from tracker import admin
+from tracker.protocol.addresses import (
+    INFO_BYTES_MAX,
+    BadTrackerInfo,
+    TrackerAddress,
+    fingerprint_of,
+    parse_tracker_info,
+)
+from tracker.protocol.requests import invite_digest, invite_text
+from tracker.server.server import TrackerServer
+from tracker.service.dispatch import Service
+from tracker.service.passwords import Passwords
 from tracker.settings import FIRST_INVITE_LIFE_S, TICKET_LIFE_S, Policy
 from tracker.standard_streams import StandardStreams, run_with_streams
-from tracker.store import Store, StoreError, open_store
+from tracker.store import people
+from tracker.store.invites import add_invite
+from tracker.store.keyring import load_keyring
+from tracker.store.store import Store, StoreError, open_store
 
 
 class CannotStart(Exception):
@@ -43,8 +50,8 @@ def main() -> int:
 
 def _main(streams: StandardStreams) -> int:
     try:
-        if sys.argv[1:2] and sys.argv[1] in keeping.COMMANDS:
-            print(keeping.run(sys.argv[1:]))
+        if sys.argv[1:2] and sys.argv[1] in admin.COMMANDS:
+            print(admin.run(sys.argv[1:]))
             return 0
         arguments = _parse_arguments()
         address = _read_address(arguments.tracker_info, arguments.tracker_no)
@@ -61,10 +68,10 @@ def _main(streams: StandardStreams) -> int:
 def _parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tracker", description="Runs one tracker.")
     parser.add_argument(
-        "tracker_info", type=keeping.path, help="file with one tracker a line: ip port [sha256:fingerprint]"
+        "tracker_info", type=admin.path, help="file with one tracker a line: ip port [sha256:fingerprint]"
     )
     parser.add_argument("tracker_no", type=_positive, help="which of them this is, counted from 1")
-    keeping.add_state(parser)
+    admin.add_state(parser)
     parser.add_argument(
         "--ticket-life",
         type=_ticket_life,
@@ -80,7 +87,7 @@ def _parse_arguments() -> argparse.Namespace:
         help="who may make an account: everybody, or who was invited; the first invitation is printed "
         "(default: %(default)s)",
     )
-    parser.epilog = f"{', '.join(keeping.COMMANDS)}: in place of the file, something else to do; each takes --help"
+    parser.epilog = f"{', '.join(admin.COMMANDS)}: in place of the file, something else to do; each takes --help"
     return parser.parse_args()
 
 
@@ -91,7 +98,7 @@ def _positive(word: str) -> int:
 
 
 def _ticket_life(word: str) -> float:
-    return keeping.seconds(word, 1, TICKET_LIFE_S)
+    return admin.seconds(word, 1, TICKET_LIFE_S)
 
 
 def _read_address(path: Path, tracker_no: int) -> TrackerAddress:

@@ -9,10 +9,10 @@ import subprocess
 from pathlib import Path
 
 from bench.contest import Transfer
-from bench.processes import free_ports
 from bench.rivals.command import find, run_measured, version_of
 from bench.rivals.daemons import end_server, start_server
 from bench.rivals.torrent import TorrentTracker, write_torrent
+from tests.testkit.processes import free_ports
 
 _PIECE_BYTES = 1 << 20
 _OPTIONS = (

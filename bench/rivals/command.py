@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 
 from bench.contest import Missing, Transfer
-from bench.measure import cpu_seconds, watching
+from tests.testkit.measure import cpu_seconds, watching
 
 
 def find(program: str) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bench.contest import Missing
-from bench.processes import LOOPBACK
+from tests.testkit.processes import LOOPBACK
 
 _START_S = 20.0
 

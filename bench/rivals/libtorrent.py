@@ -12,9 +12,9 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from bench.contest import Missing, Transfer
-from bench.measure import cpu_seconds, watching
-from bench.processes import ROOT, free_ports
 from bench.rivals.torrent import write_torrent
+from tests.testkit.measure import cpu_seconds, watching
+from tests.testkit.processes import ROOT, free_ports
 
 PIECE_BYTES = 256 << 10
 """Tried: 256 KiB, 1 MiB, 4 MiB; they differ by less than their spread, this one was ahead."""

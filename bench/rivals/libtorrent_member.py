@@ -1,4 +1,4 @@
-"""A libtorrent session of `bench.swarm` on a host of its own; orders and news as of `bench.swarm_member`.
+"""A libtorrent session of `bench.swarms.swarm` on a host of its own; orders and news as of `bench.swarms.member`.
 
 `fetch` names all other hosts, as a tracker would: everybody may connect to everybody. Not for: anything else.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.rivals.libtorrent_process import start
-from bench.swarm_member import LOOK_EVERY_S, say
+from bench.swarms.member import LOOK_EVERY_S, say
 
 
 def main() -> None:

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.contest import Transfer, timed_fetch
-from bench.processes import LOOPBACK, free_ports
 from bench.rivals.command import find, version_of
 from bench.rivals.daemons import end_server, start_server
 from bench.rivals.remote import ask, ask_json, wait_until
 from bench.rivals.torrent import TorrentTracker, write_torrent
+from tests.testkit.processes import LOOPBACK, free_ports
 
 _PIECE_BYTES = 1 << 20
 _BOUNDARY = "shoal-bench-boundary"

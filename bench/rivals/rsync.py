@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 
 from bench.contest import Transfer
-from bench.processes import LOOPBACK, free_ports
 from bench.rivals.command import find, run_measured, version_of
 from bench.rivals.daemons import end_server, start_server
+from tests.testkit.processes import LOOPBACK, free_ports
 
 _CONFIGURATION = """use chroot = no
 pid file = {folder}/rsyncd.pid

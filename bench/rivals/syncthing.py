@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.contest import Transfer, timed_fetch
-from bench.processes import LOOPBACK, free_ports
 from bench.rivals.command import find, version_of
 from bench.rivals.daemons import end_server, start_server
 from bench.rivals.remote import ask, ask_json, wait_until
+from tests.testkit.processes import LOOPBACK, free_ports
 
 _API_KEY = "shoal-bench"
 _HEADERS = {"X-API-Key": _API_KEY}

@@ -9,11 +9,11 @@ import os
 import subprocess
 from pathlib import Path
 
-from bench.certificate import write_certificate
 from bench.contest import Transfer
-from bench.processes import LOOPBACK, free_ports
 from bench.rivals.command import find, run_measured, version_of
 from bench.rivals.daemons import end_server, start_server
+from bench.transfers.certificate import write_certificate
+from tests.testkit.processes import LOOPBACK, free_ports
 
 _CONFIGURATION = """
 daemon off; worker_processes auto; pid {folder}/nginx.pid; error_log stderr crit; user {user};

@@ -1,6 +1,6 @@
 """What a serve link asks of whoever owns it: whether a peer may have a file, and the file's pieces. Pure types.
 
-Not here: how that is decided (transfer.gate), what the link does with the answer (serve_link).
+Not here: how that is decided (worker.gate), what the link does with the answer (serve_link).
 """
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol

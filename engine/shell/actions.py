@@ -20,14 +20,14 @@ from msgspec import to_builtins
 
 from engine.errors import LocalError, RefusedByTracker
 from engine.reports import Notice
-from engine.shell import sentences
+from engine.shell.answers import sentences
+from engine.shell.answers.output import Output, Progress, Result
+from engine.shell.answers.safe_text import identifier, name
 from engine.shell.commands import COMMANDS, find_command
 from engine.shell.following import finish_download
-from engine.shell.output import Output, Progress, Result
-from engine.shell.safe_text import identifier, name
 
 if TYPE_CHECKING:
-    from engine.client import Client
+    from engine.client.client import Client
 
 _TIMEOUT_S_MAX = 1e9
 

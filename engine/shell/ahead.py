@@ -18,9 +18,9 @@ from collections.abc import Awaitable
 
 from engine.errors import ShoalError
 from engine.shell.actions import ACTIONS
+from engine.shell.answers.output import Result
 from engine.shell.commands import Invocation, parse
 from engine.shell.lines import read_line
-from engine.shell.output import Result
 from engine.shell.runner import Runner
 
 _SMALL_BYTES = 1 << 20

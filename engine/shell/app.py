@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from engine.errors import LocalError, ShoalError
 from engine.reports import Notice
 from engine.shell.actions import Context
+from engine.shell.answers.output import HumanOutput, JsonOutput, Output
 from engine.shell.incidents import IncidentLog
-from engine.shell.output import HumanOutput, JsonOutput, Output
 from engine.shell.piped import run_lines
 from engine.shell.reading import ask_on_terminal, lines_of
 from engine.shell.runner import Runner
@@ -23,7 +23,7 @@ from engine.shell.signals import STOPPING, while_signals_cancel
 from tracker.standard_streams import StandardStreams
 
 if TYPE_CHECKING:
-    from engine.client import Client
+    from engine.client.client import Client
 
 
 class Options(NamedTuple):
@@ -93,7 +93,7 @@ async def _run_piped(
 async def _run_prompt(
     options: Options, streams: StandardStreams, start: Start, output: Output, incidents: IncidentLog
 ) -> int:
-    from engine.shell.prompt import run_prompt
+    from engine.shell.terminal.prompt import run_prompt
 
     return await run_prompt(lambda on_notice: start(options, on_notice), incidents)
 
@@ -106,6 +106,6 @@ def _output(options: Options, streams: StandardStreams) -> Output:
 
 
 def _import_client() -> "type[Client]":
-    from engine.client import Client
+    from engine.client.client import Client
 
     return Client

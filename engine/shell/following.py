@@ -15,12 +15,12 @@ from msgspec import to_builtins
 
 from engine.errors import LocalError, ShoalError
 from engine.reports import DownloadState, DownloadStatus, Notice
-from engine.shell import sentences
-from engine.shell.output import Output, Progress, Result
-from engine.shell.safe_text import name
+from engine.shell.answers import sentences
+from engine.shell.answers.output import Output, Progress, Result
+from engine.shell.answers.safe_text import name
 
 if TYPE_CHECKING:
-    from engine.client import Client
+    from engine.client.client import Client
 
 OVER: frozenset[DownloadState] = frozenset({"complete", "stuck", "failed", "cancelled"})
 _LOOK_EVERY_S, _LOOK_WHILE_WAITING_S = 0.2, 1.0

@@ -7,7 +7,7 @@ pages are the next ones to be filled, and a file of any size passes through the 
 memory for those who fetch the newest pieces from us; a file that is smaller stays whole.
 
 Linux only, by sync_file_range(2) and posix_fadvise(2). Advice, not a promise: an error means nothing here, the sync
-that makes a file durable (transfer.checkpoints) will report it.
+that makes a file durable (coordinator.download.checkpoints) will report it.
 """
 
 import contextlib

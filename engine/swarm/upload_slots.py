@@ -1,9 +1,9 @@
 """Who may send now: a fixed number of pieces at a time for the whole server, shared fairly by account.
 
 A slot is held for one piece. Eight slots are near the optimum for a swarm of equal links; two slots, neediest first,
-cost it a factor of three (ARCHITECTURE.md, scheduling). A free slot goes to the waiting account that holds the fewest,
-among equals to the one that waits longest since it was last served, and no account holds more than its share of the
-slots while others hold or wait for some: what one connection cannot use is not for ten of somebody else. An account
+cost it a factor of three (docs/architecture.md, scheduling). A free slot goes to the waiting account that holds the
+fewest, among equals to the one that waits longest since it was last served, and no account holds more than its share of
+the slots while others hold or wait for some: what one connection cannot use is not for ten of somebody else. An account
 alone may fill its links, and nobody starves.
 
 The workers of a server are processes, so their counts stand on a board in shared memory: a row for each worker, a
@@ -12,7 +12,7 @@ the same instant may for one piece give out one slot too many, which does no har
 somebody elsewhere has the better claim is left to them: they look (`due`) every few milliseconds while they wait.
 
 Invariant: a link holds at most one slot and stands in line at most once.
-Not here: which piece (sender_choice), the memory itself (transfer.shared_slots).
+Not here: which piece (sender_choice), the memory itself (worker.shared_slots).
 """
 
 import math

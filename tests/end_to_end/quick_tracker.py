@@ -6,7 +6,8 @@ Not for: tests of passwords or of the start; those have `python -m tracker` itse
 import sys
 from functools import partial
 
-from tracker import __main__, passwords
+from tracker import __main__
+from tracker.service import passwords
 
 if __name__ == "__main__":
     vars(passwords)["Cost"] = partial(passwords.Cost, passes=1, memory_kib=8)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import pytest
 
-from bench.processes import ShellProcess
 from tests.end_to_end.world import (
     PASSWORD,
     Answer,
@@ -23,6 +22,7 @@ from tests.end_to_end.world import (
     wait_complete,
     wait_until,
 )
+from tests.testkit.processes import ShellProcess
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("commands")]
 

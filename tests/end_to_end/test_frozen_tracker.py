@@ -10,8 +10,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench.processes import ShellProcess
 from tests.end_to_end.world import PASSWORD, Answer, World, download, sharers, upload, wait_until
+from tests.testkit.processes import ShellProcess
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("trackers")]
 

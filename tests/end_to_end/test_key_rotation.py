@@ -8,12 +8,12 @@ from pathlib import Path
 import jwt
 import pytest
 
-from bench.processes import LOOPBACK
-from bench.raw_member import RawLink, RawMember
 from engine.wire.messages import Open, Opened, PieceHeader, Renew, Request
 from tests.end_to_end.world import MIB, PASSWORD, World, upload
-from tracker import protocol
-from tracker.addresses import TrackerAddress
+from tests.testkit.processes import LOOPBACK
+from tests.testkit.raw_member import RawLink, RawMember
+from tracker.protocol import manifests, requests
+from tracker.protocol.addresses import TrackerAddress
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("key rotation")]
 
@@ -37,13 +37,13 @@ class Transfer:
         host, port = world.tracker_info.read_text().splitlines()[tracker_number - 1].split()
         self.member = RawMember(TrackerAddress(host, int(port)), f"user{tracker_number}")
         self.member.enter(PASSWORD)
-        assert self.member.tracker.ask(protocol.JoinGroup(group_id)) == protocol.Done()
+        assert self.member.tracker.ask(requests.JoinGroup(group_id)) == requests.Done()
         self._world, self._group_id, self._request_id = world, group_id, 0
         self.kids: list[str] = []
 
     def begin(self) -> None:
-        manifest = self.member.tracker.ask(protocol.FetchManifest(self._group_id, "data.bin"))
-        assert isinstance(manifest, protocol.Manifest)
+        manifest = self.member.tracker.ask(manifests.FetchManifest(self._group_id, "data.bin"))
+        assert isinstance(manifest, manifests.Manifest)
         self._link = RawLink(self.member.identity, LOOPBACK, self._world.port_of("ann"))
         self._link.send(Open(1, self._group_id, manifest.root, self._ticket()))
         assert isinstance(self._link.receive(), Opened)

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from bench.processes import ShellProcess
 from tests.end_to_end.test_terminal import Terminal
 from tests.end_to_end.world import PASSWORD, World, quote, refusal, upload
+from tests.testkit.processes import ShellProcess
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("paths")]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.processes import ShellProcess
 from tests.end_to_end.world import (
     MIB,
     PASSWORD,
@@ -25,6 +24,7 @@ from tests.end_to_end.world import (
     wait_fetched,
     wait_until,
 )
+from tests.testkit.processes import ShellProcess
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("pausing")]
 

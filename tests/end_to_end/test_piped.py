@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.processes import ROOT
 from tests.end_to_end.world import PASSWORD, World, login, quote, sharers, upload
+from tests.testkit.processes import ROOT
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("piped")]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.raw_member import RawMember, RawTracker
 from tests.end_to_end.world import (
     MIB,
     PASSWORD,
@@ -20,8 +19,9 @@ from tests.end_to_end.world import (
     wait_fetched,
     wait_until,
 )
-from tracker import protocol
-from tracker.addresses import TrackerAddress
+from tests.testkit.raw_member import RawMember, RawTracker
+from tracker.protocol import events, requests
+from tracker.protocol.addresses import TrackerAddress
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("revocation")]
 
@@ -92,32 +92,32 @@ def test_a_thief_on_one_tracker_is_out_when_the_password_is_changed_on_the_other
         user_id, group = f"ann{number}", f"lab{number}"
         ann = RawMember(second, user_id)
         ann.enter(PASSWORD)
-        assert ann.tracker.ask(protocol.CreateGroup(group)) == protocol.Done()
+        assert ann.tracker.ask(requests.CreateGroup(group)) == requests.Done()
         thief = RawMember(first, user_id)
         of_thief = thief.enter(PASSWORD, is_new=False)
         later = RawMember(first, user_id)
         later.key = thief.key
-        answer = ann.tracker.ask(protocol.ChangePassword(PASSWORD, "better"))
-        assert isinstance(answer, protocol.LoggedIn)
-        for theft in (protocol.RevokeSessions(), protocol.Renew(), protocol.GetTicket(group)):
+        answer = ann.tracker.ask(requests.ChangePassword(PASSWORD, "better"))
+        assert isinstance(answer, requests.LoggedIn)
+        for theft in (requests.RevokeSessions(), requests.Renew(), requests.GetTicket(group)):
             assert code_of(thief.tracker.ask(theft)) in ("session_ended", "not_logged_in")
         proof = later.login_request("").proof
-        assert code_of(later.tracker.ask(protocol.Resume(of_thief.certificate_pem, proof))) == "session_ended"
+        assert code_of(later.tracker.ask(requests.Resume(of_thief.certificate_pem, proof))) == "session_ended"
         assert code_of(later.tracker.ask(later.login_request(PASSWORD))) == "login_failed"
         wait_for_the_end(thief.tracker)
-        assert code_of(thief.tracker.ask(protocol.ListRequests(group))) == "not_logged_in"
-        for request in (protocol.GetTicket(group), protocol.ListRequests(group), protocol.Renew()):
-            assert not isinstance(ann.tracker.ask(request), protocol.Refused)
+        assert code_of(thief.tracker.ask(requests.ListRequests(group))) == "not_logged_in"
+        for request in (requests.GetTicket(group), requests.ListRequests(group), requests.Renew()):
+            assert not isinstance(ann.tracker.ask(request), requests.Refused)
         for each in (ann, thief, later):
             each.close()
 
 
-def code_of(answer: protocol.Result) -> str:
-    assert isinstance(answer, protocol.Refused), answer
+def code_of(answer: requests.Result) -> str:
+    assert isinstance(answer, requests.Refused), answer
     return answer.code
 
 
 def wait_for_the_end(connection: RawTracker) -> None:
     """Until this tracker has heard of it, and says so."""
-    while not any(isinstance(event, protocol.SessionEnded) for event in connection.events):
+    while not any(isinstance(event, events.SessionEnded) for event in connection.events):
         connection.events.append(connection.receive())

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.processes import ShellProcess
 from tests.end_to_end.world import (
     MIB,
     Answer,
@@ -27,6 +26,7 @@ from tests.end_to_end.world import (
     wait_fetched,
     wait_until,
 )
+from tests.testkit.processes import ShellProcess
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("shares")]
 

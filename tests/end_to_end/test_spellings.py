@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.processes import ShellProcess
 from tests.end_to_end.world import PASSWORD, World, download, login, quote, refusal, upload
+from tests.testkit.processes import ShellProcess
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("spellings")]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from bench.processes import LOOPBACK, free_ports
 from tests.end_to_end.world import PASSWORD, World, login, sharers, wait_until
+from tests.testkit.processes import LOOPBACK, free_ports
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("streams")]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.processes import ShellProcess
 from tests.end_to_end.world import MIB, World, login, sharers, status, upload, wait_complete, wait_fetched, wait_until
+from tests.testkit.processes import ShellProcess
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("swarm"), pytest.mark.timeout(300)]
 

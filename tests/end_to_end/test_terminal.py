@@ -9,8 +9,8 @@ from typing import Any
 import pexpect
 import pytest
 
-from bench.processes import ROOT
 from tests.end_to_end.world import PASSWORD, World, login, upload
+from tests.testkit.processes import ROOT
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("terminal")]
 

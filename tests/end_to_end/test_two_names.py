@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.processes import ShellProcess
 from tests.end_to_end.world import (
     MIB,
     World,
@@ -21,6 +20,7 @@ from tests.end_to_end.world import (
     wait_complete,
     wait_until,
 )
+from tests.testkit.processes import ShellProcess
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("two_names")]
 

@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 
 import psutil
 
-from bench.processes import LOOPBACK, ROOT, ShellProcess, TrackerProcess, free_ports, write_tracker_info
-from tests.builders import write_content
+from tests.testkit.builders import write_content
+from tests.testkit.processes import LOOPBACK, ROOT, ShellProcess, TrackerProcess, free_ports, write_tracker_info
 
 Answer = dict[str, Any]
 MIB = 1 << 20

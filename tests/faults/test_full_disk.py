@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from bench.fault_cases import limited_disk
+from bench.attacks.fault_cases import limited_disk
 from engine.errors import StorageError
 from engine.settings import Settings
 from engine.storage import part_file
 from engine.storage.disk_errors import explained
 from engine.storage.file_names import target_of
 from engine.storage.part_file import PartFiles
-from tests.engine.transfer.conftest import GROUP, Node, World
-from tests.engine.transfer.test_transfer import until
+from tests.engine.conftest import GROUP, Node, World
+from tests.engine.coordinator.test_transfer import until
 
 MIB = 1 << 20
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from engine.settings import Settings
-from tests.engine.transfer.conftest import World
-from tests.engine.transfer.test_transfer import until
+from tests.engine.conftest import World
+from tests.engine.coordinator.test_transfer import until
 from tests.faults.faulty_network import FAULTS, Fault, FaultyNetwork
 
 MIB = 1 << 20

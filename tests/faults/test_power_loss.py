@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from engine.coordinator.download import checkpoints
+from engine.coordinator.download.checkpoints import Checkpoints
 from engine.settings import Settings
 from engine.storage import journal
 from engine.storage.journal import Journal
 from engine.swarm.geometry import Geometry
-from engine.transfer import checkpoints
-from engine.transfer.checkpoints import Checkpoints
 from tests.faults.power_loss import PowerLoss, PowerLossDisk
 
 POINTS = 200

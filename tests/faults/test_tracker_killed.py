@@ -18,31 +18,31 @@ import pytest
 from sqlalchemy import event
 
 from tests.tracker.conftest import START_S, Clock, Office, Person
-from tracker import protocol
-from tracker.keyring import load_keyring
-from tracker.service import HANDLERS, SESSION_HANDLERS
-from tracker.store import open_store
+from tracker.protocol import manifests, requests
+from tracker.service.dispatch import HANDLERS, SESSION_HANDLERS
+from tracker.store.keyring import load_keyring
+from tracker.store.store import open_store
 
 GROUP = "lab"
 REQUEST_ID = bytes(range(16))
-PUBLISH = protocol.Publish(GROUP, "new.bin", 5, 1 << 18, bytes(32), bytes(32))
-CHANGES: dict[type, tuple[str, protocol.Request]] = {
-    protocol.RevokeSessions: ("ann", protocol.RevokeSessions()),
-    protocol.CreateInvite: ("ann", protocol.CreateInvite(bytes(32), 600)),
-    protocol.CreateGroup: ("ann", protocol.CreateGroup("other")),
-    protocol.JoinGroup: ("eve", protocol.JoinGroup(GROUP)),
-    protocol.LeaveGroup: ("ann", protocol.LeaveGroup(GROUP)),
-    protocol.RemoveMember: ("ann", protocol.RemoveMember(GROUP, "bob")),
-    protocol.TransferOwnership: ("ann", protocol.TransferOwnership(GROUP, "bob")),
-    protocol.AcceptRequest: ("ann", protocol.AcceptRequest(GROUP, "cyd")),
-    protocol.RejectRequest: ("ann", protocol.RejectRequest(GROUP, "cyd")),
-    protocol.Publish: ("bob", PUBLISH),
-    protocol.PutPage: ("bob", protocol.PutPage(GROUP, bytes(64))),
-    protocol.Withdraw: ("ann", protocol.Withdraw(GROUP, "old.bin")),
+PUBLISH = manifests.Publish(GROUP, "new.bin", 5, 1 << 18, bytes(32), bytes(32))
+CHANGES: dict[type, tuple[str, requests.Request]] = {
+    requests.RevokeSessions: ("ann", requests.RevokeSessions()),
+    requests.CreateInvite: ("ann", requests.CreateInvite(bytes(32), 600)),
+    requests.CreateGroup: ("ann", requests.CreateGroup("other")),
+    requests.JoinGroup: ("eve", requests.JoinGroup(GROUP)),
+    requests.LeaveGroup: ("ann", requests.LeaveGroup(GROUP)),
+    requests.RemoveMember: ("ann", requests.RemoveMember(GROUP, "bob")),
+    requests.TransferOwnership: ("ann", requests.TransferOwnership(GROUP, "bob")),
+    requests.AcceptRequest: ("ann", requests.AcceptRequest(GROUP, "cyd")),
+    requests.RejectRequest: ("ann", requests.RejectRequest(GROUP, "cyd")),
+    manifests.Publish: ("bob", PUBLISH),
+    manifests.PutPage: ("bob", manifests.PutPage(GROUP, bytes(64))),
+    requests.Withdraw: ("ann", requests.Withdraw(GROUP, "old.bin")),
 }
 """Who asks for what, in a group of ann and bob that cyd wants to join and eve does not know."""
 
-_OF_THE_SESSION_ALONE = {protocol.Login, protocol.Resume, protocol.Renew, protocol.Logout, protocol.Heartbeat}
+_OF_THE_SESSION_ALONE = {requests.Login, requests.Resume, requests.Renew, requests.Logout, requests.Heartbeat}
 """A login writes a line into the log, nothing that a retry could do twice."""
 
 _CHANGES_EVERY_TIME = (
@@ -58,7 +58,7 @@ async def opened(state: Path) -> Office:
 
 async def entered(office: Office, user_id: str) -> Person:
     person = office.stranger()
-    assert isinstance(await person.login(user_id, "pw " + user_id), protocol.LoggedIn)
+    assert isinstance(await person.login(user_id, "pw " + user_id), requests.LoggedIn)
     return person
 
 
@@ -66,10 +66,10 @@ async def entered(office: Office, user_id: str) -> Person:
 async def state(tmp_path: Path) -> Path:
     office = await opened(tmp_path / "state")
     people = await office.gather(GROUP, "ann", "bob")
-    await people[0].ask(protocol.Publish(GROUP, "old.bin", 5, 1 << 18, bytes([1]) * 32, bytes([2]) * 32))
+    await people[0].ask(manifests.Publish(GROUP, "old.bin", 5, 1 << 18, bytes([1]) * 32, bytes([2]) * 32))
     cyd = await office.enter("cyd")
     await office.enter("eve")
-    await cyd.ask(protocol.JoinGroup(GROUP))
+    await cyd.ask(requests.JoinGroup(GROUP))
     await office.store.close()
     return tmp_path / "state"
 
@@ -97,9 +97,9 @@ def differing(one: dict[str, list[Any]], other: dict[str, list[Any]]) -> list[st
     return [table for table in one if one[table] != other[table]]
 
 
-def essence(result: protocol.Result) -> protocol.Result | str:
+def essence(result: requests.Result) -> requests.Result | str:
     """A certificate is made anew where the first one was never told."""
-    return result.user_id if isinstance(result, protocol.LoggedIn) else result
+    return result.user_id if isinstance(result, requests.LoggedIn) else result
 
 
 class Points:
@@ -127,7 +127,7 @@ class Points:
 
 
 async def check_every_point(
-    state: Path, copies: Path, enter: Callable[[Office], Awaitable[Person]], request: protocol.Request
+    state: Path, copies: Path, enter: Callable[[Office], Awaitable[Person]], request: requests.Request
 ) -> list[str]:
     """The names of the points."""
     before = content(state)
@@ -137,7 +137,7 @@ async def check_every_point(
     first = await person.ask(request, REQUEST_ID)
     points.reach("after the commit")
     points.is_on = False
-    assert not isinstance(first, protocol.Refused), first
+    assert not isinstance(first, requests.Refused), first
     await office.store.close()
     after = content(state)
     assert after != before
@@ -167,22 +167,22 @@ async def test_the_same_holds_for_making_an_account(state: Path, tmp_path: Path)
     async def strange(office: Office) -> Person:
         return office.stranger()
 
-    request = protocol.CreateUser("new", "pw new")
+    request = requests.CreateUser("new", "pw new")
     await check_every_point(state, tmp_path / "copies", strange, request)
 
 
 async def test_the_same_holds_for_another_password(state: Path, tmp_path: Path) -> None:
     async def with_either(office: Office) -> Person:
         person = office.stranger()
-        if isinstance(await person.login("ann", "pw ann"), protocol.Refused):
-            assert isinstance(await person.login("ann", "another"), protocol.LoggedIn)
+        if isinstance(await person.login("ann", "pw ann"), requests.Refused):
+            assert isinstance(await person.login("ann", "another"), requests.LoggedIn)
         return person
 
-    await check_every_point(state, tmp_path / "copies", with_either, protocol.ChangePassword("pw ann", "another"))
+    await check_every_point(state, tmp_path / "copies", with_either, requests.ChangePassword("pw ann", "another"))
 
 
 def test_no_request_that_changes_something_is_left_out() -> None:
-    """Together they are all that may be asked (tests/tracker/test_permissions)."""
+    """Together they are all that may be asked (tests/tracker/rules/test_permissions)."""
     changing = {kind for kind, handler in HANDLERS.items() if handler.is_change}
     of_accounts = set(SESSION_HANDLERS) - _OF_THE_SESSION_ALONE
-    assert changing | of_accounts == {*CHANGES, protocol.CreateUser, protocol.ChangePassword}
+    assert changing | of_accounts == {*CHANGES, requests.CreateUser, requests.ChangePassword}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.clocks import Clocks
+from engine.client.clock_check import Clocks
 from tests.end_to_end.world import MIB, PASSWORD, World, download, login, upload
 from tests.faults.wrong_clock import COMPILER, WrongClock
 

@@ -11,8 +11,8 @@ import xxhash
 from engine.errors import ShoalError
 from engine.storage.journal import _HEADER, _MAGIC, Journal, Mark
 from engine.storage.ledger import Ledger
-from tests.builders import geometry_of, in_pem
-from tracker.addresses import BadTrackerInfo, authority_in, fingerprint_of, parse_tracker_info
+from tests.testkit.builders import geometry_of, in_pem
+from tracker.protocol.addresses import BadTrackerInfo, authority_in, fingerprint_of, parse_tracker_info
 
 ROOT = bytes(range(32))
 JOURNAL_GEOMETRY = geometry_of(13)

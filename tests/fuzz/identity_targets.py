@@ -13,10 +13,10 @@ from engine.errors import RemoteProtocolError
 from engine.net.proof import Prover
 from engine.net.tls import Identity, identity_in
 from engine.wire.messages import Role
-from tests.builders import in_pem
-from tracker import authority, tickets
-from tracker.authority import BadCertificate
-from tracker.tickets import BadTicket
+from tests.testkit.builders import in_pem
+from tracker.protocol import authority, tickets
+from tracker.protocol.authority import BadCertificate
+from tracker.protocol.tickets import BadTicket
 
 NOW_S = 1_800_000_000.0
 KEY = Ed25519PrivateKey.from_private_bytes(bytes(31) + b"\x01")

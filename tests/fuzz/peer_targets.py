@@ -8,8 +8,8 @@ from engine.swarm.geometry import PIECE_BYTES_MIN
 from engine.wire.codec import CONTROL_BYTES_MAX, HEADER_BYTES, Decoder, encode
 from engine.wire.link_state import FetcherState, ServerState
 from engine.wire.messages import Message, Open, Opened, PieceHeader, Request
-from tests.builders import geometry_of
 from tests.engine.wire.feeding import feed
+from tests.testkit.builders import geometry_of
 
 GEOMETRY = geometry_of(11, last_bytes=1000)
 REQUESTS_MAX = 4

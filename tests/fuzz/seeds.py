@@ -44,9 +44,9 @@ from tests.fuzz import file_targets, peer_targets
 from tests.fuzz.identity_targets import AUTHORITY_PEM, KEY, NOW_S
 from tests.fuzz.targets import CORPUS
 from tests.hostile.test_requests import SAMPLES
-from tracker import framing, protocol, tickets
-from tracker.addresses import fingerprint_of
-from tracker.protocol import invite_text
+from tracker.protocol import events, framing, manifests, requests, tickets, types
+from tracker.protocol.addresses import fingerprint_of
+from tracker.protocol.requests import invite_text
 
 MEMBER_PEM = (Path(__file__).parent / "member.pem").read_bytes()
 ROOT = file_targets.ROOT
@@ -87,43 +87,43 @@ def server_link() -> Iterator[bytes]:
 
 def tracker_request() -> Iterator[bytes]:
     for request in SAMPLES.values():
-        yield framing.encode_frame(protocol.Call(7, bytes(16), request))
+        yield framing.encode_frame(requests.Call(7, bytes(16), request))
 
 
-PEER = protocol.Peer("ann", "127.0.0.1", 7001, bytes(32), True)
-SHARE = protocol.Share("lab", ROOT, True)
-RESULTS: tuple[protocol.Result, ...] = (
-    protocol.Done(),
-    protocol.Alive(NOW_S),
-    protocol.Refused("no_such_group", "there is no such group"),
-    protocol.LoggedIn("ann", MEMBER_PEM, NOW_S, {"k1": protocol.TrustedKey(bytes(32), NOW_S)}),
-    protocol.Left("ben", False),
-    protocol.Invited(NOW_S),
-    protocol.Audit([protocol.AuditEntry(NOW_S, "ann", "login", "", "127.0.0.1")]),
-    protocol.Requests(["ann", "ben"]),
-    protocol.Groups([protocol.GroupEntry("lab", "ann", 2, "owner")]),
-    protocol.Files([protocol.FileEntry("data.bin", 9, ROOT, "ann", 1)]),
-    protocol.Withdrawn(True),
-    protocol.Announced([SHARE]),
-    protocol.Peers([PEER]),
-    protocol.Ticket("ticket", NOW_S, 3, False, "lab"),
+PEER = events.Peer("ann", "127.0.0.1", 7001, bytes(32), True)
+SHARE = requests.Share("lab", ROOT, True)
+RESULTS: tuple[requests.Result, ...] = (
+    requests.Done(),
+    requests.Alive(NOW_S),
+    requests.Refused("no_such_group", "there is no such group"),
+    requests.LoggedIn("ann", MEMBER_PEM, NOW_S, {"k1": types.TrustedKey(bytes(32), NOW_S)}),
+    requests.Left("ben", False),
+    requests.Invited(NOW_S),
+    requests.Audit([requests.AuditEntry(NOW_S, "ann", "login", "", "127.0.0.1")]),
+    requests.Requests(["ann", "ben"]),
+    requests.Groups([requests.GroupEntry("lab", "ann", 2, "owner")]),
+    requests.Files([requests.FileEntry("data.bin", 9, ROOT, "ann", 1)]),
+    requests.Withdrawn(True),
+    requests.Announced([SHARE]),
+    requests.Peers([PEER]),
+    requests.Ticket("ticket", NOW_S, 3, False, "lab"),
 )
-UNASKED: tuple[protocol.FromTracker, ...] = (
-    protocol.GroupEpoch("lab", 4, "ben", bytes(32)),
-    protocol.OwnerChanged("lab", "ben"),
-    protocol.RequestArrived("lab", "cat"),
-    protocol.RequestAnswered("lab", True),
-    protocol.PeerJoined("lab", ROOT, PEER),
-    protocol.OutOfReach("192.0.2.7", 7001, 2),
-    protocol.SessionEnded("it ended elsewhere"),
-    protocol.Bulletin(3, protocol.OwnerChanged("lab", "ben")),
-    protocol.TicketKeys({"k1": protocol.TrustedKey(bytes(32), NOW_S)}),
+UNASKED: tuple[requests.FromTracker, ...] = (
+    events.GroupEpoch("lab", 4, "ben", bytes(32)),
+    events.OwnerChanged("lab", "ben"),
+    events.RequestArrived("lab", "cat"),
+    events.RequestAnswered("lab", True),
+    events.PeerJoined("lab", ROOT, PEER),
+    events.OutOfReach("192.0.2.7", 7001, 2),
+    events.SessionEnded("it ended elsewhere"),
+    events.Bulletin(3, events.OwnerChanged("lab", "ben")),
+    events.TicketKeys({"k1": types.TrustedKey(bytes(32), NOW_S)}),
 )
 
 
 def tracker_message() -> Iterator[bytes]:
-    yield framing.encode_frame(protocol.Welcome(protocol.VERSION, bytes(32), AUTHORITY_PEM))
-    for message in (*(protocol.Reply(7, result) for result in RESULTS), *UNASKED):
+    yield framing.encode_frame(events.Welcome(requests.VERSION, bytes(32), AUTHORITY_PEM))
+    for message in (*(requests.Reply(7, result) for result in RESULTS), *UNASKED):
         yield framing.encode_frame(message)
     yield b"".join(map(framing.encode_frame, UNASKED))
 
@@ -131,15 +131,15 @@ def tracker_message() -> Iterator[bytes]:
 def manifest() -> Iterator[bytes]:
     for size_bytes, leaves in ((0, b""), (300_000, bytes(64)), (1 << 18, bytes(32))):
         root = Manifest.of_leaves(Geometry(size_bytes, 1 << 18), leaves).root
-        described = protocol.Manifest("data.bin", size_bytes, 1 << 18, root, leaves, "ann", [PEER])
+        described = manifests.Manifest("data.bin", size_bytes, 1 << 18, root, leaves, "ann", [PEER])
         yield _replies(described)
-    yield _replies(protocol.Manifest("data.bin", 70_000 << 18, 1 << 18, ROOT, b"", "ann"), protocol.Page(bytes(32)))
-    described = protocol.Manifest("data.bin", 300_000, 1 << 18, ROOT, bytes(64), "ann")
-    yield _replies(described, protocol.Published(False, [1]), protocol.Done(), protocol.Published(True))
+    yield _replies(manifests.Manifest("data.bin", 70_000 << 18, 1 << 18, ROOT, b"", "ann"), manifests.Page(bytes(32)))
+    described = manifests.Manifest("data.bin", 300_000, 1 << 18, ROOT, bytes(64), "ann")
+    yield _replies(described, manifests.Published(False, [1]), requests.Done(), manifests.Published(True))
 
 
-def _replies(*results: protocol.Result) -> bytes:
-    return b"".join(framing.encode_frame(protocol.Reply(7, result)) for result in results)
+def _replies(*results: requests.Result) -> bytes:
+    return b"".join(framing.encode_frame(requests.Reply(7, result)) for result in results)
 
 
 def ticket() -> Iterator[bytes]:

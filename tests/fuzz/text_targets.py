@@ -7,11 +7,11 @@ from pathlib import Path
 
 from engine.errors import LocalError
 from engine.shell import commands
-from engine.shell.history import without_passwords
+from engine.shell.answers.safe_text import identifier, name, printable
 from engine.shell.lines import begun_word, split_unfinished, split_words
-from engine.shell.safe_text import identifier, name, printable
+from engine.shell.terminal.history import without_passwords
 from engine.storage.file_names import journal_path, part_path
-from tracker.names import (
+from tracker.protocol.names import (
     BadName,
     check_file_name,
     check_id,
@@ -21,8 +21,8 @@ from tracker.names import (
     is_blank_letter,
     normal_file_name,
 )
-from tracker.passwords import prepare
-from tracker.protocol import invite_text, parse_invite
+from tracker.protocol.requests import invite_text, parse_invite
+from tracker.service.passwords import prepare
 
 
 def shell_line(data: bytes) -> None:

@@ -4,15 +4,16 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar, cast
 
-from engine import manifests
+from engine.client import manifests
+from engine.client.session import Session
+from engine.coordinator.peer_links import PeerAddress
 from engine.errors import TrackerUnavailable
-from engine.session import Session
 from engine.storage.manifest import BadManifest, Manifest
 from engine.swarm.geometry import BadGeometry, Geometry
-from engine.transfer.links import PeerAddress
-from tracker import framing, protocol
-from tracker.connection import _read_message
-from tracker.framing import ProtocolError
+from tracker.client.connection import _read_message
+from tracker.protocol import framing, requests
+from tracker.protocol import manifests as protocol_manifests
+from tracker.protocol.framing import ProtocolError
 
 Answer = TypeVar("Answer")
 _TWO_PAGES = Manifest.of_leaves(Geometry(32769 << 18, 1 << 18), bytes(32769 * 32))
@@ -47,12 +48,12 @@ def manifest(data: bytes) -> None:
     """A tracker's description of a file, in pages: it becomes a Manifest only if all of it hashes to its root."""
     frames = _heard(data, len(data) or 1)[:-1]
     messages = [framing.decode_from_tracker(frame[framing.FRAME_HEADER_BYTES :]) for frame in frames]
-    answers = [message.result for message in messages if isinstance(message, protocol.Reply)]
-    if not answers or not isinstance(answers[0], protocol.Manifest):
+    answers = [message.result for message in messages if isinstance(message, requests.Reply)]
+    if not answers or not isinstance(answers[0], protocol_manifests.Manifest):
         return
     _accept(answers)
     _accept([_with_its_root(answers[0]), *answers[1:]])
-    if isinstance(answers[-1], protocol.Published):
+    if isinstance(answers[-1], protocol_manifests.Published):
         _publish(answers[1:])
 
 
@@ -79,33 +80,33 @@ def _heard(data: bytes, portion: int) -> list[bytes]:
 class _Tracker:
     """Stands in for a session: answers what it was given, in order."""
 
-    def __init__(self, answers: list[protocol.Result]) -> None:
+    def __init__(self, answers: list[requests.Result]) -> None:
         self._answers = answers
 
-    async def call(self, request: protocol.Request, answer_type: type[Answer]) -> Answer:
+    async def call(self, request: requests.Request, answer_type: type[Answer]) -> Answer:
         answer = self._answers.pop(0) if self._answers else None
         if not isinstance(answer, answer_type):
             raise TrackerUnavailable("the tracker answered something else")
         return answer
 
-    async def fetch_manifest(self, group_id: str, name: str) -> tuple[protocol.Manifest, list[PeerAddress]]:
-        return await self.call(protocol.FetchManifest(group_id, name), protocol.Manifest), []
+    async def fetch_manifest(self, group_id: str, name: str) -> tuple[protocol_manifests.Manifest, list[PeerAddress]]:
+        return await self.call(protocol_manifests.FetchManifest(group_id, name), protocol_manifests.Manifest), []
 
 
-def _accept(answers: list[protocol.Result]) -> None:
+def _accept(answers: list[requests.Result]) -> None:
     try:
         found, _, name = _finished(manifests.fetch(cast(Session, _Tracker(list(answers))), "lab", "data.bin"))
     except (BadManifest, TrackerUnavailable):
         return
     described = answers[0]
-    assert isinstance(described, protocol.Manifest)
+    assert isinstance(described, protocol_manifests.Manifest)
     assert name == described.name == "data.bin"
     assert (found.root, found.geometry.size_bytes) == (described.root, described.size_bytes)
     assert found.leaves.shape == (found.geometry.piece_count, 32)
     assert Manifest.of_leaves(found.geometry, found.leaves.tobytes()).root == found.root
 
 
-def _publish(answers: list[protocol.Result]) -> None:
+def _publish(answers: list[requests.Result]) -> None:
     """Whatever pages a tracker says it wants."""
     try:
         _finished(manifests.publish(cast(Session, _Tracker(answers)), "lab", "data.bin", _TWO_PAGES))
@@ -113,14 +114,14 @@ def _publish(answers: list[protocol.Result]) -> None:
         return
 
 
-def _with_its_root(described: protocol.Manifest) -> protocol.Manifest:
+def _with_its_root(described: protocol_manifests.Manifest) -> protocol_manifests.Manifest:
     """What a member would publish who computes the root of whatever it is."""
     try:
         geometry = Geometry(described.size_bytes, described.piece_bytes)
         root = Manifest.of_leaves(geometry, described.leaves).root
     except (BadGeometry, ValueError):
         return described
-    return protocol.Manifest(
+    return protocol_manifests.Manifest(
         described.name, described.size_bytes, described.piece_bytes, root, described.leaves, described.publisher
     )
 

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import psutil
 
-from bench.measure import private_bytes
-from bench.processes import LOOPBACK, ShellProcess
-from bench.raw_member import RawLink, RawMember
 from engine.net.tls import serving_context
 from engine.wire.codec import Decoder, encode
 from engine.wire.messages import PROTOCOL_VERSION, Hello, Message, Open, Opened, Refused, Role
 from tests.end_to_end.world import MIB, PASSWORD, World, download, login, upload
-from tracker import protocol
-from tracker.addresses import TrackerAddress
+from tests.testkit.measure import private_bytes
+from tests.testkit.processes import LOOPBACK, ShellProcess
+from tests.testkit.raw_member import RawLink, RawMember
+from tracker.protocol import manifests, requests
+from tracker.protocol.addresses import TrackerAddress
 
 GROUP, OPEN_GROUP, FILE = "lab", "plain", "data.bin"
 SIZE_BYTES = 8 * MIB
@@ -46,8 +46,8 @@ class Arena:
         host, port = self.world.tracker_info.read_text().split()[:2]
         self.address = TrackerAddress(host, int(port))
         self.mallory = self.new_member("mallory")
-        manifest = self.mallory.tracker.ask(protocol.FetchManifest(GROUP, FILE))
-        assert isinstance(manifest, protocol.Manifest)
+        manifest = self.mallory.tracker.ask(manifests.FetchManifest(GROUP, FILE))
+        assert isinstance(manifest, manifests.Manifest)
         self.manifest = manifest
         self._processes = self._pids()
 
@@ -69,7 +69,7 @@ class Arena:
         return member
 
     def let_in(self, member: RawMember, group_id: str = GROUP) -> None:
-        assert member.tracker.ask(protocol.JoinGroup(group_id)) == protocol.Done()
+        assert member.tracker.ask(requests.JoinGroup(group_id)) == requests.Done()
         self.ann.expect(f"accept_request {group_id} {member.user_id}")
 
     def again(self, member: RawMember) -> RawMember:
@@ -85,8 +85,8 @@ class Arena:
 
     def _key_of_ann(self) -> bytes:
         """Its thumbprint."""
-        answer = self.mallory.tracker.ask(protocol.FindPeers(GROUP, self.manifest.root, 10))
-        assert isinstance(answer, protocol.Peers)
+        answer = self.mallory.tracker.ask(requests.FindPeers(GROUP, self.manifest.root, 10))
+        assert isinstance(answer, requests.Peers)
         return next(peer.thumbprint for peer in answer.peers if peer.user_id == "ann")
 
     def ask_for(self, link: RawLink, ticket: str, *, group_id: str = GROUP, root: bytes = b"") -> Opened | Refused:
@@ -139,10 +139,10 @@ class Liar:
         self._listening = socket.create_server((LOOPBACK, 0))
         self._ends: list[socket.socket] = []
         threading.Thread(target=self._accept, daemon=True).start()
-        share = protocol.Share(GROUP, arena.manifest.root, True)
+        share = requests.Share(GROUP, arena.manifest.root, True)
         port = self._listening.getsockname()[1]
-        answer = self.member.tracker.ask(protocol.Announce(LOOPBACK, port, [share]))
-        assert answer == protocol.Announced([])
+        answer = self.member.tracker.ask(requests.Announce(LOOPBACK, port, [share]))
+        assert answer == requests.Announced([])
 
     def close(self) -> None:
         self.member.close()

@@ -11,15 +11,15 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from bench.processes import LOOPBACK
-from bench.raw_member import RawLink, RawMember
 from engine.net.proof import Prover
 from engine.net.tls import MEMBER_NAME, Identity, fetching_context
 from engine.wire.codec import HELLO_TYPE, Decoder, encode
 from engine.wire.messages import PROTOCOL_VERSION, Bye, Hello, Open, Opened, Prove, Refused, Request, Role
 from tests.end_to_end.world import PASSWORD
 from tests.hostile.arena import GROUP, Arena
-from tracker import authority, protocol, tickets
+from tests.testkit.processes import LOOPBACK
+from tests.testkit.raw_member import RawLink, RawMember
+from tracker.protocol import authority, events, manifests, requests, tickets
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile admission")]
 
@@ -96,7 +96,7 @@ def test_the_own_ticket_of_another_key_is_refused(arena: Arena) -> None:
 
 
 def test_a_ticket_of_another_group_is_refused_under_either_name(arena: Arena) -> None:
-    arena.mallory.tracker.ask(protocol.CreateGroup("den"))
+    arena.mallory.tracker.ask(requests.CreateGroup("den"))
     ticket = arena.mallory.ticket("den")
     assert refusal(arena, arena.mallory, ticket) == "bad_ticket"
     assert refusal(arena, arena.mallory, ticket, group_id="den") == "not_shared"
@@ -105,12 +105,12 @@ def test_a_ticket_of_another_group_is_refused_under_either_name(arena: Arena) ->
 def test_a_content_hash_is_no_permission(arena: Arena) -> None:
     """Published in one's own group, the root of a stranger's file opens nothing with those who share it in theirs."""
     mallory = arena.mallory
-    mallory.tracker.ask(protocol.CreateGroup("copy"))
+    mallory.tracker.ask(requests.CreateGroup("copy"))
     manifest = arena.manifest
     published = mallory.tracker.ask(
-        protocol.Publish("copy", "x", manifest.size_bytes, manifest.piece_bytes, manifest.root, manifest.leaves)
+        manifests.Publish("copy", "x", manifest.size_bytes, manifest.piece_bytes, manifest.root, manifest.leaves)
     )
-    assert isinstance(published, protocol.Published)
+    assert isinstance(published, manifests.Published)
     assert refusal(arena, mallory, mallory.ticket("copy"), group_id="copy") == "not_shared"
 
 
@@ -128,7 +128,7 @@ def test_a_removed_members_ticket_is_refused_at_once(arena: Arena) -> None:
     while (code := refusal_or_none(arena, member, ticket)) is None:
         assert time.monotonic() < deadline_s
     assert code == "old_ticket"
-    assert isinstance(member.tracker.ask(protocol.GetTicket(GROUP)), protocol.Refused)
+    assert isinstance(member.tracker.ask(requests.GetTicket(GROUP)), requests.Refused)
     link.close()
     member.close()
 
@@ -144,12 +144,12 @@ def test_revoked_keys_are_refused_at_once(arena: Arena) -> None:
     member = arena.new_member()
     stolen = arena.again(member)  # a second session: of whoever has the password or the machine
     ticket = stolen.ticket(GROUP)
-    assert isinstance(member.tracker.ask(protocol.RevokeSessions()), protocol.LoggedIn)
+    assert isinstance(member.tracker.ask(requests.RevokeSessions()), requests.LoggedIn)
     deadline_s = time.monotonic() + 1
     while (code := refusal_or_none(arena, stolen, ticket)) is None:
         assert time.monotonic() < deadline_s
     assert code == "old_ticket"
-    assert isinstance(stolen.tracker.ask(protocol.GetTicket(GROUP)), protocol.Refused)
+    assert isinstance(stolen.tracker.ask(requests.GetTicket(GROUP)), requests.Refused)
     assert refusal_or_none(arena, member, member.ticket(GROUP)) is None
     member.close()
     stolen.close()
@@ -230,9 +230,9 @@ def test_plaintext_gets_no_file_of_a_sealed_group(arena: Arena) -> None:
     plain.close()
 
 
-def _peers(arena: Arena) -> list[protocol.Peer]:
-    answer = arena.mallory.tracker.ask(protocol.FindPeers(GROUP, arena.manifest.root, 10))
-    assert isinstance(answer, protocol.Peers)
+def _peers(arena: Arena) -> list[events.Peer]:
+    answer = arena.mallory.tracker.ask(requests.FindPeers(GROUP, arena.manifest.root, 10))
+    assert isinstance(answer, requests.Peers)
     return answer.peers
 
 
@@ -272,7 +272,7 @@ def test_a_trackers_certificate_is_no_members_and_the_other_way_round(arena: Are
 def test_a_login_proof_of_another_connection_is_refused(arena: Arena) -> None:
     one, other = RawMember(arena.address, "mallory"), RawMember(arena.address, "mallory")
     answer = other.tracker.ask(one.login_request(PASSWORD))
-    assert isinstance(answer, protocol.Refused)
+    assert isinstance(answer, requests.Refused)
     assert answer.code == "login_failed"
     one.close()
     other.close()

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 
 import pytest
 
-from bench.processes import LOOPBACK, free_ports
-from bench.raw_member import RawMember
 from tests.hostile.arena import FILE, GROUP, Arena
-from tracker import protocol
+from tests.testkit.processes import LOOPBACK, free_ports
+from tests.testkit.raw_member import RawMember
+from tracker.protocol import requests
 
 REACHED_WITHIN_S = 10.0
 
@@ -28,13 +28,13 @@ def a_place(kind: str) -> Iterator[int]:
 @contextmanager
 def a_crowd(arena: Arena, accounts: int, sessions: int, port: int) -> Iterator[None]:
     """So many sessions of each account announce the file as complete."""
-    share = protocol.Share(GROUP, arena.manifest.root, True)
+    share = requests.Share(GROUP, arena.manifest.root, True)
     members: list[RawMember] = []
     for _ in range(accounts):
         members.append(arena.new_member())
         members += [arena.again(members[-1]) for _ in range(sessions - 1)]
     for member in members:
-        assert member.tracker.ask(protocol.Announce(LOOPBACK, port, [share])) == protocol.Announced([])
+        assert member.tracker.ask(requests.Announce(LOOPBACK, port, [share])) == requests.Announced([])
     yield
     for member in members:
         member.close()

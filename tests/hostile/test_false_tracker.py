@@ -12,17 +12,17 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.world import World, refusal
-from tracker import framing, protocol
-from tracker.addresses import fingerprint_of
-from tracker.authority import Authority, load_authority, make_authority
-from tracker.server import _server_tls
+from tracker.protocol import events, framing, requests
+from tracker.protocol.addresses import fingerprint_of
+from tracker.protocol.authority import Authority, load_authority, make_authority
+from tracker.server.server import _server_tls
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile tracker")]
 
 
 
 def welcome(authority: Authority) -> bytes:
-    return framing.encode_frame(protocol.Welcome(protocol.VERSION, os.urandom(32), authority.pem))
+    return framing.encode_frame(events.Welcome(requests.VERSION, os.urandom(32), authority.pem))
 
 
 @contextmanager
@@ -59,9 +59,9 @@ def false_tracker(world: World, answer: Callable[[bytes], bytes], *, greeting: b
     loop.close()
 
 
-def reply(result: protocol.Result) -> Callable[[bytes], bytes]:
+def reply(result: requests.Result) -> Callable[[bytes], bytes]:
     def answer(payload: bytes) -> bytes:
-        return framing.encode_frame(protocol.Reply(framing.decode_seq(payload) or 0, result))
+        return framing.encode_frame(requests.Reply(framing.decode_seq(payload) or 0, result))
 
     return answer
 
@@ -74,7 +74,7 @@ NO_MESSAGE = b"\x00\x00\x00\x04\xff\xff\xff\xff"
     [
         ("at once", NO_MESSAGE),
         ("at once", b"\xff\xff\xff\xff" + os.urandom(500)),
-        ("at once", framing.encode_frame(protocol.Welcome(protocol.VERSION, bytes(32), b"no certificate"))),
+        ("at once", framing.encode_frame(events.Welcome(requests.VERSION, bytes(32), b"no certificate"))),
         ("as a reply", NO_MESSAGE),
     ],
     ids=["no message", "too long", "no authority", "as a reply"],
@@ -89,11 +89,11 @@ def test_garbage_in_place_of_a_tracker_is_said_in_a_sentence(bare_world: World, 
 
 
 def test_a_reply_of_another_kind_and_a_message_with_escapes_do_no_harm(bare_world: World) -> None:
-    with false_tracker(bare_world, reply(protocol.Refused("internal", "\x1b[2Jwiped"))):
+    with false_tracker(bare_world, reply(requests.Refused("internal", "\x1b[2Jwiped"))):
         finished = bare_world.run_script("ann", "create_user ann secret-pa55\n")
         assert "\x1b" not in finished.out + finished.err
         assert "wiped" in finished.err
-    with false_tracker(bare_world, reply(protocol.Groups([]))):
+    with false_tracker(bare_world, reply(requests.Groups([]))):
         client = bare_world.start_client("bob")
         assert not client.run("create_user bob secret-pa55")["ok"]
         client.stop()

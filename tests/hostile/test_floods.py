@@ -1,7 +1,8 @@
 """Under a flood an honest login and an honest download go on; nobody dies of it, and no memory is kept.
 
-How much of the rate is left is measured (bench.floods), not tested: it depends on who else uses the machine. These take
-a minute and a half, so they run with SHOAL_FULL=1 only; the rules that hold each flood off are tested where they are.
+How much of the rate is left is measured (bench.attacks.floods), not tested: it depends on who else uses the machine.
+These take a minute and a half, so they run with SHOAL_FULL=1 only; the rules that hold each flood off are tested where
+they are.
 """
 
 import os
@@ -10,8 +11,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from bench.floods import FLOODS, Town
-from bench.measure import MIB
+from bench.attacks.floods import FLOODS, Town
+from tests.testkit.measure import MIB
 
 pytestmark = [
     pytest.mark.end_to_end,

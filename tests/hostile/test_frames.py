@@ -13,8 +13,6 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from bench.processes import LOOPBACK
-from bench.raw_member import RawLink, RawMember, RawTracker
 from engine.settings import Settings
 from engine.wire.codec import HEADER, encode
 from engine.wire.messages import (
@@ -38,7 +36,9 @@ from engine.wire.messages import (
 )
 from tests.engine.wire.samples import EXAMPLES
 from tests.hostile.arena import GROUP, OPEN_GROUP, Arena
-from tracker import framing, protocol
+from tests.testkit.processes import LOOPBACK
+from tests.testkit.raw_member import RawLink, RawMember, RawTracker
+from tracker.protocol import framing, manifests, requests
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile frames")]
 
@@ -351,8 +351,8 @@ def test_a_strangers_frame_that_is_no_request_ends_the_connection(arena: Arena, 
     stranger.socket.shutdown(socket.SHUT_WR)
     with contextlib.suppress(EOFError, OSError):
         answer = stranger.receive()
-        assert isinstance(answer, protocol.Reply)
-        assert isinstance(answer.result, protocol.Refused)
+        assert isinstance(answer, requests.Reply)
+        assert isinstance(answer.result, requests.Refused)
     with pytest.raises((EOFError, OSError)):
         stranger.receive()
     stranger.close()
@@ -378,28 +378,28 @@ def test_a_members_oversized_frame_ends_the_connection_before_it_is_taken(arena:
 def test_a_manifest_that_cannot_be_is_not_published(arena: Arena, manifest: tuple[int, int, bytes, str]) -> None:
     size_bytes, piece_bytes, leaves, code = manifest
     answer = arena.mallory.tracker.ask(
-        protocol.Publish(GROUP, "made-up", size_bytes, piece_bytes, bytes(32), leaves)
+        manifests.Publish(GROUP, "made-up", size_bytes, piece_bytes, bytes(32), leaves)
     )
-    assert isinstance(answer, protocol.Refused)
+    assert isinstance(answer, requests.Refused)
     assert answer.code == code
 
 
 def test_a_manifest_that_does_not_hash_to_its_root_is_refused_by_whoever_fetches(arena: Arena) -> None:
     name = f"lie-{secrets.token_hex(4)}"
     answer = arena.mallory.tracker.ask(
-        protocol.Publish(GROUP, name, 1000, 1 << 18, arena.manifest.root, secrets.token_bytes(32))
+        manifests.Publish(GROUP, name, 1000, 1 << 18, arena.manifest.root, secrets.token_bytes(32))
     )
-    assert answer == protocol.Published(False)
+    assert answer == manifests.Published(False)
     target = arena.world.new_folder()
     refused = arena.bob.run(f"download_file {GROUP} {name} {target}")
     assert refused["error"]["code"] == "bad_manifest"
     assert list(target.iterdir()) == []
-    arena.mallory.tracker.ask(protocol.Withdraw(GROUP, name))
+    arena.mallory.tracker.ask(requests.Withdraw(GROUP, name))
 
 
 def test_a_file_is_not_replaced_under_its_name(arena: Arena) -> None:
-    answer = arena.mallory.tracker.ask(protocol.Publish(GROUP, "data.bin", 5, 1 << 18, bytes(32), bytes(32)))
-    assert isinstance(answer, protocol.Refused)
+    answer = arena.mallory.tracker.ask(manifests.Publish(GROUP, "data.bin", 5, 1 << 18, bytes(32), bytes(32)))
+    assert isinstance(answer, requests.Refused)
     assert answer.code == "file_conflict"
-    answer = arena.mallory.tracker.ask(protocol.Withdraw(GROUP, "data.bin"))
-    assert answer == protocol.Withdrawn(False, may_withdraw=["ann"])
+    answer = arena.mallory.tracker.ask(requests.Withdraw(GROUP, "data.bin"))
+    assert answer == requests.Withdrawn(False, may_withdraw=["ann"])

@@ -7,7 +7,7 @@ import pytest
 
 from tests.end_to_end.world import download
 from tests.hostile.arena import FILE, GROUP, Arena
-from tracker import protocol
+from tracker.protocol import manifests, requests
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile names")]
 
@@ -20,8 +20,8 @@ BAD_NAMES = [
 @pytest.mark.parametrize("name", BAD_NAMES, ids=ascii)
 def test_a_hostile_name_is_not_published(arena: Arena, name: str) -> None:
     mallory = arena.again(arena.mallory)
-    answer = mallory.tracker.ask(protocol.Publish(GROUP, name, 0, 1 << 18, bytes(32), b""))
-    assert isinstance(answer, protocol.Refused)
+    answer = mallory.tracker.ask(manifests.Publish(GROUP, name, 0, 1 << 18, bytes(32), b""))
+    assert isinstance(answer, requests.Refused)
     assert answer.code == "bad_name"
     assert answer.message.isprintable(), "the refusal is shown on a terminal"
     mallory.close()
@@ -30,8 +30,8 @@ def test_a_hostile_name_is_not_published(arena: Arena, name: str) -> None:
 @pytest.mark.parametrize("name", ["\u3164", "\u2800", "\u200d", "\u115f \u00a0", " ", "\ufeff"], ids=ascii)
 def test_a_name_of_nothing_visible_is_not_published(arena: Arena, name: str) -> None:
     mallory = arena.again(arena.mallory)
-    answer = mallory.tracker.ask(protocol.Publish(GROUP, name, 0, 1 << 18, bytes(32), b""))
-    assert isinstance(answer, protocol.Refused)
+    answer = mallory.tracker.ask(manifests.Publish(GROUP, name, 0, 1 << 18, bytes(32), b""))
+    assert isinstance(answer, requests.Refused)
     assert answer.code == "bad_name"
     assert answer.message.isascii(), "the refusal shows what cannot be seen"
     mallory.close()
@@ -40,8 +40,8 @@ def test_a_name_of_nothing_visible_is_not_published(arena: Arena, name: str) -> 
 @pytest.mark.parametrize("name", ["\u0430nn", "\uff41nn", "ANN", "Bob", "aNn", "..", "--help", "-x"], ids=ascii)
 def test_nobody_takes_an_id_that_could_be_taken_for_anothers(arena: Arena, name: str) -> None:
     mallory = arena.again(arena.mallory)
-    answer = mallory.tracker.ask(protocol.CreateUser(name, "pw"))
-    assert isinstance(answer, protocol.Refused)
+    answer = mallory.tracker.ask(requests.CreateUser(name, "pw"))
+    assert isinstance(answer, requests.Refused)
     assert answer.code in ("bad_name", "user_taken")
     mallory.close()
 
@@ -49,8 +49,8 @@ def test_nobody_takes_an_id_that_could_be_taken_for_anothers(arena: Arena, name:
 @pytest.mark.parametrize("name", ["l\u0430b", "LAB", "Lab", "\uff4cab", "-lab", ".lab"], ids=ascii)
 def test_nobody_makes_a_group_that_could_be_taken_for_another(arena: Arena, name: str) -> None:
     mallory = arena.again(arena.mallory)
-    answer = mallory.tracker.ask(protocol.CreateGroup(name))
-    assert isinstance(answer, protocol.Refused)
+    answer = mallory.tracker.ask(requests.CreateGroup(name))
+    assert isinstance(answer, requests.Refused)
     assert answer.code in ("bad_name", "group_taken")
     mallory.close()
 
@@ -59,9 +59,9 @@ def test_nobody_makes_a_group_that_could_be_taken_for_another(arena: Arena, name
 @pytest.mark.parametrize("kind", ["user", "group"])
 def test_a_hostile_user_or_group_id_is_refused(arena: Arena, kind: str, name: str) -> None:
     mallory = arena.again(arena.mallory)
-    request = protocol.CreateUser(name, "pw") if kind == "user" else protocol.CreateGroup(name)
+    request = requests.CreateUser(name, "pw") if kind == "user" else requests.CreateGroup(name)
     answer = mallory.tracker.ask(request)
-    assert isinstance(answer, protocol.Refused)
+    assert isinstance(answer, requests.Refused)
     assert answer.code in ("bad_name", "bad_request")
     mallory.close()
 

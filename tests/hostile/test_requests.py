@@ -7,54 +7,55 @@ from typing import Any, get_args
 
 import pytest
 
-from bench.raw_member import RawMember, RawTracker
 from tests.end_to_end.world import PASSWORD
 from tests.hostile.arena import GROUP, Arena
-from tracker import permissions, protocol
+from tests.testkit.raw_member import RawMember, RawTracker
+from tracker.protocol import manifests, requests
+from tracker.rules import permissions
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile requests")]
 
 ROOT = bytes(32)
-SAMPLES: dict[type[Any], protocol.Request] = {
+SAMPLES: dict[type[Any], requests.Request] = {
     type(each): each
     for each in (
-        protocol.CreateUser("somebody", "pw"),
-        protocol.Login("mallory", "guess", bytes(32), bytes(64)),
-        protocol.Resume(b"", bytes(64)),
-        protocol.Renew(),
-        protocol.Logout(),
-        protocol.ChangePassword(PASSWORD, "better"),
-        protocol.RevokeSessions(),
-        protocol.CreateInvite(bytes(32), 3600.0),
-        protocol.CreateGroup("another"),
-        protocol.JoinGroup(GROUP),
-        protocol.LeaveGroup(GROUP),
-        protocol.RemoveMember(GROUP, "bob"),
-        protocol.TransferOwnership(GROUP, "bob"),
-        protocol.FetchAudit(GROUP),
-        protocol.ListRequests(GROUP),
-        protocol.AcceptRequest(GROUP, "mallory"),
-        protocol.RejectRequest(GROUP, "mallory"),
-        protocol.ListGroups(),
-        protocol.ListFiles(GROUP),
-        protocol.Publish(GROUP, "mine", 0, 1 << 18, ROOT, b""),
-        protocol.PutPage(GROUP, bytes(32)),
-        protocol.FetchManifest(GROUP, "data.bin", 5),
-        protocol.FetchPage(GROUP, "data.bin", ROOT, 0),
-        protocol.Withdraw(GROUP, "data.bin"),
-        protocol.Announce("127.0.0.1", 4000, [protocol.Share(GROUP, ROOT, True)]),
-        protocol.AnnounceChange([protocol.Share(GROUP, ROOT, True)], []),
-        protocol.Heartbeat(),
-        protocol.FindPeers(GROUP, ROOT, 5),
-        protocol.GetTicket(GROUP),
+        requests.CreateUser("somebody", "pw"),
+        requests.Login("mallory", "guess", bytes(32), bytes(64)),
+        requests.Resume(b"", bytes(64)),
+        requests.Renew(),
+        requests.Logout(),
+        requests.ChangePassword(PASSWORD, "better"),
+        requests.RevokeSessions(),
+        requests.CreateInvite(bytes(32), 3600.0),
+        requests.CreateGroup("another"),
+        requests.JoinGroup(GROUP),
+        requests.LeaveGroup(GROUP),
+        requests.RemoveMember(GROUP, "bob"),
+        requests.TransferOwnership(GROUP, "bob"),
+        requests.FetchAudit(GROUP),
+        requests.ListRequests(GROUP),
+        requests.AcceptRequest(GROUP, "mallory"),
+        requests.RejectRequest(GROUP, "mallory"),
+        requests.ListGroups(),
+        requests.ListFiles(GROUP),
+        manifests.Publish(GROUP, "mine", 0, 1 << 18, ROOT, b""),
+        manifests.PutPage(GROUP, bytes(32)),
+        manifests.FetchManifest(GROUP, "data.bin", 5),
+        manifests.FetchPage(GROUP, "data.bin", ROOT, 0),
+        requests.Withdraw(GROUP, "data.bin"),
+        requests.Announce("127.0.0.1", 4000, [requests.Share(GROUP, ROOT, True)]),
+        requests.AnnounceChange([requests.Share(GROUP, ROOT, True)], []),
+        requests.Heartbeat(),
+        requests.FindPeers(GROUP, ROOT, 5),
+        requests.GetTicket(GROUP),
     )
 }
 ABOUT_A_GROUP = [kind for kind, least in permissions.LEAST_STANDING.items() if least not in (None, "none")]
 AFTER_LOGIN = [kind for kind in SAMPLES if kind not in permissions.BEFORE_LOGIN]
 
 
-def code_of(answer: protocol.Result) -> str:
-    assert isinstance(answer, protocol.Refused), answer
+def code_of(answer: requests.Result) -> str:
+    assert isinstance(answer, requests.Refused), answer
     return answer.code
 
 
@@ -63,7 +64,7 @@ def name_of(kind: type[Any]) -> str:
 
 
 def test_the_samples_are_all_requests_there_are() -> None:
-    assert set(SAMPLES) == set(get_args(protocol.Request)) == set(permissions.LEAST_STANDING)
+    assert set(SAMPLES) == set(get_args(requests.Request)) == set(permissions.LEAST_STANDING)
 
 
 @pytest.mark.parametrize("kind", AFTER_LOGIN, ids=name_of)
@@ -85,7 +86,7 @@ def test_after_removal_it_is_refused(arena: Arena, removed: RawMember, kind: typ
 
 @pytest.mark.parametrize("kind", ABOUT_A_GROUP, ids=name_of)
 def test_whoever_only_asked_to_be_let_in_is_refused(arena: Arena, outsider: RawMember, kind: type[Any]) -> None:
-    outsider.tracker.ask(protocol.JoinGroup(GROUP))
+    outsider.tracker.ask(requests.JoinGroup(GROUP))
     assert code_of(outsider.tracker.ask(SAMPLES[kind])) == "not_member"
 
 
@@ -102,12 +103,12 @@ def test_what_is_the_owners_is_refused_to_members(arena: Arena, kind: type[Any])
 def test_shares_of_a_non_member_are_taken_by_nobody(arena: Arena, request: pytest.FixtureRequest, who: str) -> None:
     """The requests that name groups in a list."""
     member: RawMember = request.getfixturevalue(who)
-    share = protocol.Share(GROUP, arena.manifest.root, True)
-    assert member.tracker.ask(protocol.Announce("127.0.0.1", 4000, [share])) == protocol.Announced([share])
-    assert member.tracker.ask(protocol.AnnounceChange([share], [])) == protocol.Announced([share])
+    share = requests.Share(GROUP, arena.manifest.root, True)
+    assert member.tracker.ask(requests.Announce("127.0.0.1", 4000, [share])) == requests.Announced([share])
+    assert member.tracker.ask(requests.AnnounceChange([share], [])) == requests.Announced([share])
     found = arena.again(arena.mallory)
-    peers = found.tracker.ask(protocol.FindPeers(GROUP, arena.manifest.root, 50))
-    assert isinstance(peers, protocol.Peers)
+    peers = found.tracker.ask(requests.FindPeers(GROUP, arena.manifest.root, 50))
+    assert isinstance(peers, requests.Peers)
     assert member.user_id not in {peer.user_id for peer in peers.peers}
     found.close()
 
@@ -119,9 +120,9 @@ def test_after_its_session_was_revoked_it_is_refused(arena: Arena, revoked: RawM
 
 def test_what_may_be_asked_before_a_login_proves_something_first(arena: Arena) -> None:
     stranger = RawTracker(arena.address)
-    assert code_of(stranger.ask(protocol.CreateUser("mallory", "guess"))) == "user_taken"
-    assert code_of(stranger.ask(SAMPLES[protocol.Login])) == "login_failed"
-    assert code_of(stranger.ask(SAMPLES[protocol.Resume])) == "session_ended"
+    assert code_of(stranger.ask(requests.CreateUser("mallory", "guess"))) == "user_taken"
+    assert code_of(stranger.ask(SAMPLES[requests.Login])) == "login_failed"
+    assert code_of(stranger.ask(SAMPLES[requests.Resume])) == "session_ended"
     stranger.close()
 
 
@@ -150,7 +151,7 @@ def revoked(shared_arena: Arena) -> Any:
     """A member's session that another of its sessions ended."""
     member = shared_arena.new_member()
     other = shared_arena.again(member)
-    assert isinstance(other.tracker.ask(protocol.RevokeSessions()), protocol.LoggedIn)
+    assert isinstance(other.tracker.ask(requests.RevokeSessions()), requests.LoggedIn)
     yield member
     other.close()
     member.close()

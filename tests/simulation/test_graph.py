@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from tests.simulation.graph import regular_graph
+from tests.testkit.simulation.graph import regular_graph
 
 
 @pytest.mark.parametrize(("count", "degree"), [(12, 10), (65, 10), (300, 16)])

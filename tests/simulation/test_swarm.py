@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from tests.simulation import scenarios
+from tests.testkit.simulation import scenarios
 
 
 @pytest.mark.parametrize("seed", range(3))

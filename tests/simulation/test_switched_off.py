@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.simulation import scenarios
-from tests.simulation.switched_off import RULES
+from tests.testkit.simulation import scenarios
+from tests.testkit.simulation.switched_off import RULES
 
 
 @pytest.fixture(scope="module")

@@ -11,17 +11,18 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tracker import protocol
-from tracker.addresses import TrackerAddress
-from tracker.authority import Authority
-from tracker.keyring import load_keyring
-from tracker.link import Identity
-from tracker.passwords import Cost, Passwords
-from tracker.protocol import Announce, Announced, Bulletin, Call, Event, LoggedIn, Request, Result, login_challenge
-from tracker.server import TrackerServer
-from tracker.service import Service
-from tracker.store import Store, open_store
-from tracker.turn import Caller
+from tracker.client.reconnect import Identity
+from tracker.protocol import requests
+from tracker.protocol.addresses import TrackerAddress
+from tracker.protocol.authority import Authority
+from tracker.protocol.events import Bulletin, Event
+from tracker.protocol.requests import Announce, Announced, Call, LoggedIn, Request, Result, login_challenge
+from tracker.server.server import TrackerServer
+from tracker.service.context import Caller
+from tracker.service.dispatch import Service
+from tracker.service.passwords import Cost, Passwords
+from tracker.store.keyring import load_keyring
+from tracker.store.store import Store, open_store
 
 CHEAP = Cost(passes=1, memory_kib=8)
 START_S = 1_800_000_000.0
@@ -53,12 +54,12 @@ class Person:
 
     async def login(self, user_id: str, password: str) -> Result:
         proof = self.key.sign(login_challenge(self.caller.nonce, user_id))
-        return await self.ask(protocol.Login(user_id, password, self.public_key, proof))
+        return await self.ask(requests.Login(user_id, password, self.public_key, proof))
 
     async def code(self, request: Request) -> str:
         """The error code of what is expected to be refused."""
         answer = await self.ask(request)
-        assert isinstance(answer, protocol.Refused), answer
+        assert isinstance(answer, requests.Refused), answer
         return answer.code
 
 
@@ -80,17 +81,17 @@ class Office:
     async def enter(self, user_id: str, host: str = "192.0.2.1") -> Person:
         """A person with an account, logged in."""
         person = self.stranger(host)
-        await person.ask(protocol.CreateUser(user_id, "pw " + user_id))
+        await person.ask(requests.CreateUser(user_id, "pw " + user_id))
         assert isinstance(await person.login(user_id, "pw " + user_id), LoggedIn)
         return person
 
     async def gather(self, group_id: str, *user_ids: str) -> list[Person]:
         """People in one group, which the first of them owns."""
         people = [await self.enter(user_id) for user_id in user_ids]
-        assert await people[0].ask(protocol.CreateGroup(group_id)) == protocol.Done()
+        assert await people[0].ask(requests.CreateGroup(group_id)) == requests.Done()
         for user_id, person in zip(user_ids[1:], people[1:], strict=True):
-            assert await person.ask(protocol.JoinGroup(group_id)) == protocol.Done()
-            assert await people[0].ask(protocol.AcceptRequest(group_id, user_id)) == protocol.Done()
+            assert await person.ask(requests.JoinGroup(group_id)) == requests.Done()
+            assert await people[0].ask(requests.AcceptRequest(group_id, user_id)) == requests.Done()
             self.clock.now_s += 1
         for person in people:
             person.events.clear()

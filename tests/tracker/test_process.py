@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bench.processes import free_ports
-from tracker import protocol
-from tracker.addresses import TrackerAddress, fingerprint_of
-from tracker.connection import TrackerConnection, fetch_authority
-from tracker.protocol import Done, LoggedIn
+from tests.testkit.processes import free_ports
+from tracker.client.connection import TrackerConnection, fetch_authority
+from tracker.protocol import manifests, requests
+from tracker.protocol.addresses import TrackerAddress, fingerprint_of
+from tracker.protocol.requests import Done, LoggedIn
 
 pytestmark = pytest.mark.end_to_end
 
@@ -63,10 +63,10 @@ async def enter(address: TrackerAddress, is_new: bool) -> TrackerConnection:
     authority_pem = await fetch_authority(address, 5)
     connection = await TrackerConnection.open(address, authority_pem, lambda _: None, lambda _: None, 5)
     if is_new:
-        assert await connection.call(protocol.CreateUser("ann", "pw")) == Done()
+        assert await connection.call(requests.CreateUser("ann", "pw")) == Done()
     key = Ed25519PrivateKey.generate()
-    proof = key.sign(protocol.login_challenge(connection.nonce, "ann"))
-    request = protocol.Login("ann", "pw", key.public_key().public_bytes_raw(), proof)
+    proof = key.sign(requests.login_challenge(connection.nonce, "ann"))
+    request = requests.Login("ann", "pw", key.public_key().public_bytes_raw(), proof)
     assert isinstance(await connection.call(request), LoggedIn)
     return connection
 
@@ -75,19 +75,19 @@ async def test_what_was_acknowledged_survives_a_kill(runner: Runner) -> None:
     process, line = runner.start_ready()
     assert line.startswith(f"tracker 1 listening on {runner.address}, fingerprint sha256:")
     connection = await enter(runner.address, is_new=True)
-    publish = protocol.Publish("lab", "a", 5, 1 << 18, bytes(32), bytes(32))
+    publish = manifests.Publish("lab", "a", 5, 1 << 18, bytes(32), bytes(32))
     request_id = bytes(range(16))
-    assert await connection.call(protocol.CreateGroup("lab"), request_id) == Done()
-    assert await connection.call(publish) == protocol.Published(False)
+    assert await connection.call(requests.CreateGroup("lab"), request_id) == Done()
+    assert await connection.call(publish) == manifests.Published(False)
     process.kill()
     process.wait()
     await connection.close()
     again, second_line = runner.start_ready()
     assert second_line == line
     connection = await enter(runner.address, is_new=False)
-    assert await connection.call(protocol.CreateGroup("lab"), request_id) == Done()
-    manifest = await connection.call(protocol.FetchManifest("lab", "a"))
-    assert isinstance(manifest, protocol.Manifest)
+    assert await connection.call(requests.CreateGroup("lab"), request_id) == Done()
+    manifest = await connection.call(manifests.FetchManifest("lab", "a"))
+    assert isinstance(manifest, manifests.Manifest)
     assert manifest.leaves == publish.leaves
     again.send_signal(signal.SIGTERM)
     _, errors = await asyncio.to_thread(again.communicate, timeout=10)
@@ -192,13 +192,13 @@ async def test_the_first_account_of_a_closed_tracker_is_made_with_the_printed_in
     process = runner.start(str(runner.info), "1", "--registration", "invite")
     assert process.stdout is not None
     assert process.stdout.readline().startswith("tracker 1 listening")
-    code = protocol.parse_invite(process.stdout.readline().split()[-1])
+    code = requests.parse_invite(process.stdout.readline().split()[-1])
     authority_pem = await fetch_authority(runner.address, 5)
     connection = await TrackerConnection.open(runner.address, authority_pem, lambda _: None, lambda _: None, 5)
-    refused = await connection.call(protocol.CreateUser("ann", "pw"))
-    assert isinstance(refused, protocol.Refused)
+    refused = await connection.call(requests.CreateUser("ann", "pw"))
+    assert isinstance(refused, requests.Refused)
     assert refused.code == "invite_needed"
-    assert await connection.call(protocol.CreateUser("ann", "pw", code)) == Done()
+    assert await connection.call(requests.CreateUser("ann", "pw", code)) == Done()
     await connection.close()
 
 

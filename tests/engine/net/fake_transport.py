@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from engine.swarm.slice_length import SHORTEST_BYTES
 from engine.wire.codec import Decoder, encode
 from engine.wire.messages import Message, PieceHeader
-from tests.fakes import Member
+from tests.testkit.fakes import Member
 
 
 class _FinishedTls:

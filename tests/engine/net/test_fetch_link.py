@@ -31,9 +31,9 @@ from engine.wire.messages import (
     Request,
     Role,
 )
-from tests.builders import bounded, geometry_of
 from tests.engine.net.fake_transport import FakeTransport, feed, say
-from tests.fakes import Club
+from tests.testkit.builders import bounded, geometry_of
+from tests.testkit.fakes import Club
 
 PIECE = 256 << 10
 BLOCK = 64 << 10

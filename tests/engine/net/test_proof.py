@@ -11,9 +11,9 @@ from engine.errors import RemoteProtocolError
 from engine.net.proof import Prover, thumbprint_of
 from engine.net.tls import Identity, NotValidNow, WrongPeer
 from engine.wire.messages import Prove, Role
-from tests.builders import in_pem
-from tests.fakes import Club, Member
-from tracker import authority
+from tests.testkit.builders import in_pem
+from tests.testkit.fakes import Club, Member
+from tracker.protocol import authority
 
 
 def identity_of(member: Member) -> Identity:

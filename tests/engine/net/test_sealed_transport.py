@@ -10,7 +10,7 @@ import pytest
 from engine.net.sealed_transport import SealedTransport, shake_hands
 from engine.net.tls import Identity, fetching_context, serving_context
 from tests.engine.net.test_plain_transport import Keeper, pair
-from tests.fakes import Club, Member
+from tests.testkit.fakes import Club, Member
 
 MIB = 1 << 20
 CLUB = Club()

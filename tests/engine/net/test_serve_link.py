@@ -36,9 +36,9 @@ from engine.wire.messages import (
     Request,
     Role,
 )
-from tests.builders import geometry_of
 from tests.engine.net.fake_transport import FakeTransport, say
-from tests.fakes import Club
+from tests.testkit.builders import geometry_of
+from tests.testkit.fakes import Club
 
 CLUB = Club()
 ANN, BOB = CLUB.member("ann"), CLUB.member("bob")

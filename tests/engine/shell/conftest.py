@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from engine.client import AuditEntry, Client, FileEntry, GroupEntry
+from engine.client.client import AuditEntry, Client, FileEntry, GroupEntry
 from engine.errors import LocalError, RefusedByTracker
 from engine.reports import (
     DownloadState,
@@ -25,8 +25,8 @@ from engine.reports import (
     UploadReport,
 )
 from engine.shell.actions import Context
+from engine.shell.answers.output import HumanOutput, JsonOutput, Output
 from engine.shell.incidents import IncidentLog
-from engine.shell.output import HumanOutput, JsonOutput, Output
 from engine.shell.piped import run_lines
 from engine.shell.runner import Runner
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import cast
 
-from engine.client import Client
+from engine.client.client import Client
 from engine.errors import LocalError
 from engine.shell.app import OnNotice, Options, run
 from tests.engine.shell.conftest import FakeClient

@@ -13,7 +13,7 @@ from engine.errors import StorageError
 from engine.storage.file_names import install, journal_path, make_folder, part_path, remove_folders, target_of
 from engine.storage.journal import Journal, Mark
 from engine.swarm.bitfield import Bitfield
-from tests.builders import bounded, geometry_of
+from tests.testkit.builders import bounded, geometry_of
 
 ROOT, OTHER_ROOT = bytes(32), b"\1" * 32
 letters = st.sampled_from(["a", "é", "字", "🐟"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from engine.storage.journal import Journal, Mark, Saved
 from engine.swarm.bitfield import Flags
 from engine.swarm.geometry import PIECE_BYTES_MIN, Geometry
-from tests.builders import geometry_of
+from tests.testkit.builders import geometry_of
 
 ROOT = bytes(range(32))
 GEOMETRY = geometry_of(13)

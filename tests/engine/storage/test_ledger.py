@@ -13,7 +13,7 @@ from engine.errors import LocalError, StorageError
 from engine.storage.ledger import _STEPS, Ledger, SharedFile, StartedDownload, Withdrawal
 from engine.storage.manifest import LEAF_BYTES, Manifest
 from engine.storage.stamp import Stamp
-from tests.builders import geometry_of
+from tests.testkit.builders import geometry_of
 
 GEOMETRY = geometry_of(3, last_bytes=77)
 STAMP = Stamp(123, GEOMETRY.size_bytes, 1_700_000_000_123_456_789, 1_700_000_001_123_456_789)

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from engine.storage.manifest import LEAF_BYTES, BadManifest, Manifest, piece_hasher
 from engine.swarm.geometry import PIECE_BYTES_MIN, Geometry
-from tests.builders import bounded, geometry_of
+from tests.testkit.builders import bounded, geometry_of
 
 LEAVES = bytes(range(3 * LEAF_BYTES))
 MANIFEST = Manifest.of_leaves(geometry_of(3), LEAVES)

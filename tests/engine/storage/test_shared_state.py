@@ -7,9 +7,9 @@ import sys
 import numpy as np
 import pytest
 
-from bench.processes import ROOT
 from engine.storage.manifest import LEAF_BYTES
 from engine.storage.shared_state import SharedState
+from tests.testkit.processes import ROOT
 
 _WRITER = """
 import sys

@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from engine.swarm.availability import Availability
 from engine.swarm.bitfield import Bitfield
-from tests.builders import bitfield_of, stepped
+from tests.testkit.builders import bitfield_of, stepped
 
 chance = st.floats(0, 1, exclude_max=True)
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.swarm.bitfield import BadBitfield, Bitfield, pack
-from tests.builders import bitfield_of, bounded
+from tests.testkit.builders import bitfield_of, bounded
 
 flag_lists = st.lists(st.integers(0, 1), max_size=70)
 

@@ -6,7 +6,7 @@ from engine.swarm.endgame import TWINS_MAX, Endgame, How, Takeover
 from engine.swarm.geometry import Geometry
 from engine.swarm.leases import Leases, Request
 from engine.swarm.source import Source
-from tests.builders import bitfield_of
+from tests.testkit.builders import bitfield_of
 
 MIB = 1 << 20
 HOLDER, IDLE = 1, 2

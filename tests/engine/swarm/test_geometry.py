@@ -12,7 +12,7 @@ from engine.swarm.geometry import (
     BadGeometry,
     Geometry,
 )
-from tests.builders import bounded
+from tests.testkit.builders import bounded
 
 PIECE = PIECE_BYTES_MIN
 

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from engine.swarm.availability import Availability
 from engine.swarm.bitfield import Bitfield
 from engine.swarm.picker import Picker
-from tests.builders import bitfield_of, stepped
+from tests.testkit.builders import bitfield_of, stepped
 
 
 def picker_with(piece_count: int, peers: Iterable[Iterable[int]], had: Iterable[int] = ()) -> Picker:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from engine.settings import Settings
 from engine.swarm.actions import Ask, Revoke
 from engine.swarm.scheduler import REFUSED_S, Scheduler
-from tests.builders import bitfield_of, bounded, geometry_of
 from tests.engine.swarm.virtual_download import SILENCE_S, VirtualDownload
+from tests.testkit.builders import bitfield_of, bounded, geometry_of
 
 seeds = st.integers(0, 2**32)
 MIB = 1 << 20

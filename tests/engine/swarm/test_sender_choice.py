@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.swarm.sender_choice import CLOCKS, IN_NETWORK_BYTES, PUT_OFF_S_MAX, SENT_FORGOTTEN_S, SentPieces
-from tests.builders import bounded
+from tests.testkit.builders import bounded
 
 PIECES = 12
 SLOTS = 2

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from engine.swarm.upload_slots import SlotBoard, UploadSlots
-from tests.builders import bounded, stepped
+from tests.testkit.builders import bounded, stepped
 
 links = st.integers(1, 9)
 

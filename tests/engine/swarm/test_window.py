@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.swarm.window import QUEUE_S_MAX, Window
-from tests.builders import bounded
+from tests.testkit.builders import bounded
 
 PIECE = 1 << 20
 

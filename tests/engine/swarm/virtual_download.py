@@ -18,7 +18,7 @@ from engine.swarm.actions import Action, Ask, CheckPiece, CompareParts, Cut, Kee
 from engine.swarm.endgame import SPLIT_BYTES_MIN
 from engine.swarm.geometry import Geometry
 from engine.swarm.scheduler import Scheduler
-from tests.builders import bitfield_of
+from tests.testkit.builders import bitfield_of
 
 ACKNOWLEDGE_S = 0.0002
 TICK_S = 0.1

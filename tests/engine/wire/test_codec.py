@@ -28,9 +28,9 @@ from engine.wire.messages import (
     Prove,
     Role,
 )
-from tests.builders import bounded
 from tests.engine.wire.feeding import feed
 from tests.engine.wire.samples import EXAMPLES, KINDS
+from tests.testkit.builders import bounded
 
 PIECE_TYPE = 20
 ALL_TYPES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 18, 19, 20, 21, 22]

@@ -33,8 +33,8 @@ from engine.wire.messages import (
     Request,
     Role,
 )
-from tests.builders import geometry_of
 from tests.engine.wire.samples import EXAMPLES
+from tests.testkit.builders import geometry_of
 
 PIECE = 256 << 10
 GEOMETRY = geometry_of(3, last_bytes=1000)

@@ -1,0 +1,31 @@
+"""What the trackers are told this client has: read off what it serves in the very moment it is said.
+
+One content may be shared under several names and fetched under others at the same time, but the trackers know swarms
+(group, root) only. So nobody who ends a share or a download says what is over: it asks for the swarm to be announced
+anew, and the swarm is withdrawn only when nothing of it is served here any more.
+
+Invariant: this is the one place where a `protocol.Share` is made.
+Not for: when to announce (shares, downloads), how it travels (session).
+"""
+
+from engine.client.session import Session
+from engine.coordinator.download.local_copies import LocalCopies
+from tracker.protocol import requests
+
+
+class Announcer:
+    """One per client."""
+
+    def __init__(self, session: Session, copies: LocalCopies) -> None:
+        self._session, self._copies = session, copies
+
+    def snapshot(self) -> list[requests.Share]:
+        """All that is served now."""
+        held = {swarm: self._copies.holding(*swarm) for swarm in self._copies.swarms()}
+        return [requests.Share(*swarm, *holding) for swarm, holding in held.items() if holding is not None]
+
+    async def renew(self, group_id: str, root: bytes) -> list[requests.Share]:
+        """Say how it is with this swarm now; returns the shares that a tracker does not take (see session.announce)."""
+        holding = self._copies.holding(group_id, root)
+        share = requests.Share(group_id, root, *(holding or (False, False)))
+        return await self._session.announce(share, is_removed=holding is None)

@@ -1,0 +1,397 @@
+"""The client: accounts and groups through the trackers, files through the coordinator. The public API of the engine.
+
+    client = await Client.start("127.0.0.1", 7001, Path("tracker_info.txt"), on_notice=print)
+    await client.login("alice", "secret")
+    await client.download_file("lab", "weights.bin", Path("/data"))
+    status = await client.wait_download("lab", "weights.bin")
+
+It wires the parts and sequences them; what to fetch from whom is decided in `swarm`, who may do what by the tracker.
+Every expected failure is a ShoalError with a code and a sentence. A program that uses it needs the usual
+`if __name__ == "__main__":`, since the pool's processes import its main module.
+"""
+
+import asyncio
+import contextlib
+import os
+import resource
+import secrets
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from engine.client import manifests
+from engine.client.announcer import Announcer
+from engine.client.event_router import Switchboard
+from engine.client.fetching.downloads import Downloads
+from engine.client.housekeeping import Upkeep
+from engine.client.session import Session
+from engine.client.sharing import uploads
+from engine.client.sharing.shares import Shares
+from engine.client.sharing.withdrawals import Withdrawals
+from engine.client.spellings import Key, find_key
+from engine.client.state_folder import StateFolder, default_folder
+from engine.client.tracker_list import read_tracker_info
+from engine.coordinator.coordinator import Coordinator
+from engine.errors import LocalError, ShoalError
+from engine.ipc import fork_folder
+from engine.net.listener import Listener
+from engine.net.rate_limit import Knocks
+from engine.reports import (
+    DownloadStatus,
+    InviteReport,
+    LeaveReport,
+    LoginReport,
+    Notice,
+    ShareStatus,
+    StopReport,
+    UploadReport,
+)
+from engine.settings import Settings
+from engine.storage import file_names
+from engine.storage.ledger import Ledger
+from tracker.protocol import requests, tickets, types
+from tracker.protocol.addresses import TrackerAddress
+from tracker.protocol.names import BadName, check_file_name, check_id, check_new_id
+from tracker.protocol.requests import AuditEntry, FileEntry, GroupEntry
+
+__all__ = ["AuditEntry", "Client", "FileEntry", "GroupEntry"]
+
+_PASSWORD_LENGTH_MAX = 1024
+_RECHECK_PATIENCE_S = 1.0
+
+
+class Client:
+    """One user's client. Made by `start`; all methods belong to the loop it was started on."""
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        addresses: list[TrackerAddress],
+        state: StateFolder,
+        settings: Settings,
+        on_notice: Callable[[Notice], None],
+    ) -> None:
+        """Use `start`. Raises LocalError if the address is taken or the state folder is damaged."""
+        self._state = state
+        self._board = board = Switchboard(on_notice)
+        self._ledger = Ledger(state.path / "client.sqlite")
+        self._coordinator = Coordinator(settings, tickets.check, board)
+        self._listener = Listener(host, port, self._coordinator.accept, Knocks(settings))
+        self._session = Session(addresses, state.path, settings.peers_wanted, board, board.notice)
+        announcer = Announcer(self._session, self._coordinator.copies)
+        self._shares = Shares(self._ledger, self._coordinator, self._session, announcer, board.notice)
+        self._downloads = Downloads(
+            self._ledger, self._coordinator, self._session, announcer, self._shares, board.notice
+        )
+        self._withdrawals = Withdrawals(self._ledger, self._session, self._shares, board.notice)
+        self._upkeep: asyncio.Task[None]
+        board.connect(
+            self._session, self._coordinator, announcer, self._shares, self._downloads, self._withdrawals, host,
+            self.port,
+        )  # fmt: skip
+
+    @classmethod
+    async def start(
+        cls,
+        host: str,
+        port: int,
+        tracker_info: Path,
+        state_folder: Path | None = None,
+        *,
+        on_notice: Callable[[Notice], None],
+        settings: Settings | None = None,
+    ) -> "Client":
+        """Listening at host:port (0: any free port), with a running pool, logged out. Raises ShoalError."""
+        addresses = read_tracker_info(tracker_info)
+        _raise_descriptor_limit()
+        state = StateFolder(state_folder or default_folder(host, port))
+        try:
+            client = cls(host, port, addresses, state, settings or Settings(), on_notice)
+        except BaseException:
+            state.close()
+            raise
+        try:
+            fork_folder.take_note(state.path / "fork_folder")
+            await client._coordinator.start()
+            client._upkeep = asyncio.create_task(Upkeep(client._ledger, client._shares, client._board).run())
+        except BaseException:
+            client._listener.close()
+            client._ledger.close()
+            state.close()
+            raise
+        return client
+
+    async def close(self) -> None:
+        """Log out if need be, end the pool, release the address and the state folder."""
+        self._listener.close()
+        if self.user_id is not None:
+            with contextlib.suppress(ShoalError):
+                await self.logout()
+        self._upkeep.cancel()
+        await self._board.close()
+        await self._session.close()
+        await self._coordinator.close()
+        self._ledger.close()
+        self._state.close()
+
+    @property
+    def user_id(self) -> str | None:
+        """None while logged out."""
+        return self._session.user_id
+
+    @property
+    def port(self) -> int:
+        """Where this client serves."""
+        return self._listener.port
+
+    @property
+    def state_folder(self) -> Path:
+        return self._state.path
+
+    # ------------------------------------------------------------ accounts
+
+    async def create_user(self, user_id: str, password: str, invite: str = "") -> None:
+        """`invite`: where the tracker asks for one (refused with code invite_needed otherwise)."""
+        request = requests.CreateUser(_new_id("user id", user_id), _password(password), _invite(invite))
+        await self._session.call(request, requests.Done)
+
+    async def create_invite(self, life_s: float) -> InviteReport:
+        """A code that lets one person make an account; the tracker keeps its hash."""
+        self._require_login()
+        code = secrets.token_bytes(types.INVITE_CODE_BYTES)
+        request = requests.CreateInvite(requests.invite_digest(code), life_s)
+        invited = await self._session.call(request, requests.Invited)
+        return InviteReport(requests.invite_text(code), invited.expires_at_s)
+
+    async def login(self, user_id: str, password: str) -> LoginReport:
+        """Serving begins, and what this account shared and fetched here before goes on. In any capital letters."""
+        if self.user_id is not None:
+            raise LocalError(f"{self.user_id} is logged in; log out first", "logged_in")
+        identity = await self._session.login(_user_id(user_id), _password(password))
+        user_id = self.user_id or user_id  # as it was spelled when the account was made
+        self._coordinator.configure(identity)
+        self._shares.resume(user_id)
+        dropped = self._shares.drop_unknown(await self._session.announce_all(self._board.snapshot()))
+        dropped += await self._shares.settle(_RECHECK_PATIENCE_S)
+        for name, error in await self._downloads.resume(user_id):
+            self._board.notice("download_stuck", f"the download of {name} does not go on: {error}")
+        waiting = [share for share in self._shares.statuses() if share.state != "served"]
+        resumed = len(self._shares.statuses()) - len(waiting)
+        return LoginReport(user_id, resumed, dropped, self._downloads.count_active(), waiting)
+
+    async def logout(self) -> None:
+        """Serving stops at once; downloads pause. Both go on at the next login."""
+        self._require_login()
+        await self._board.stop_transfers()
+        await self._session.logout()
+
+    async def change_password(self, old_password: str, new_password: str) -> None:
+        """Every other session of the account ends with it."""
+        self._require_login()
+        await self._session.revoke_others(
+            requests.ChangePassword(_password(old_password), _password(new_password))
+        )
+
+    async def revoke_sessions(self) -> None:
+        """End every other session of this account, wherever it is; peers stop serving them."""
+        self._require_login()
+        await self._session.revoke_others(requests.RevokeSessions())
+
+    # ------------------------------------------------------------ groups
+
+    async def create_group(self, group_id: str, is_open: bool = False) -> None:
+        """`is_open`: for a trusted network; files cross it unencrypted, to members only and verified all the same."""
+        self._require_login()
+        await self._session.call(requests.CreateGroup(_new_id("group id", group_id), is_open), requests.Done)
+
+    async def join_group(self, group_id: str) -> None:
+        """Ask to be let in."""
+        self._require_login()
+        await self._session.call(requests.JoinGroup(_group_id(group_id)), requests.Done)
+
+    async def leave_group(self, group_id: str) -> LeaveReport:
+        """What is shared in it and fetched from it here stops."""
+        self._require_login()
+        group_id = await self._session.spelling_of(_group_id(group_id))
+        left = await self._session.call(requests.LeaveGroup(group_id), requests.Left)
+        await self._board.leave_group(group_id)
+        return LeaveReport(group_id, left.new_owner, left.is_removed)
+
+    async def list_requests(self, group_id: str) -> list[str]:
+        """Who asks to be let in; for the group's owner."""
+        self._require_login()
+        return (await self._session.call(requests.ListRequests(_group_id(group_id)), requests.Requests)).user_ids
+
+    async def accept_request(self, group_id: str, user_id: str) -> None:
+        self._require_login()
+        await self._session.call(requests.AcceptRequest(_group_id(group_id), _user_id(user_id)), requests.Done)
+
+    async def reject_request(self, group_id: str, user_id: str) -> None:
+        self._require_login()
+        await self._session.call(requests.RejectRequest(_group_id(group_id), _user_id(user_id)), requests.Done)
+
+    async def remove_member(self, group_id: str, user_id: str) -> None:
+        """For the group's owner: every peer that hears it stops serving that account at once."""
+        self._require_login()
+        await self._session.call(requests.RemoveMember(_group_id(group_id), _user_id(user_id)), requests.Done)
+
+    async def transfer_ownership(self, group_id: str, user_id: str) -> None:
+        """To another member; this account stays one."""
+        self._require_login()
+        await self._session.call(requests.TransferOwnership(_group_id(group_id), _user_id(user_id)), requests.Done)
+
+    async def audit(self, group_id: str) -> list[AuditEntry]:
+        """What was done to the group's membership, by whom and from where; oldest first. For its owner."""
+        self._require_login()
+        return (await self._session.call(requests.FetchAudit(_group_id(group_id)), requests.Audit)).entries
+
+    async def list_groups(self) -> list[GroupEntry]:
+        self._require_login()
+        return (await self._session.call(requests.ListGroups(), requests.Groups)).groups
+
+    async def list_files(self, group_id: str) -> list[FileEntry]:
+        self._require_login()
+        return (await self._session.call(requests.ListFiles(_group_id(group_id)), requests.Files)).files
+
+    # ------------------------------------------------------------ files
+
+    async def upload_file(
+        self, path: Path, group_id: str, on_progress: Callable[[int, int], None] | None = None
+    ) -> UploadReport:
+        """Share a file of this disk. The whole pool hashes it, once: the hashes are kept while it is unchanged.
+
+        `on_progress(hashed, total)` in bytes.
+        """
+        self._require_login()
+        started_s = time.monotonic()
+        path = Path(os.path.abspath(path))
+        uploads.name_of(path)
+        # Not a member? Better said before the file is read.
+        group_id = await self._session.spelling_of(_group_id(group_id))
+        reading = uploads.Reading(on_progress)
+        file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, reading.progressed)
+        async with self._withdrawals.held_back((group_id, file.name)):
+            published = await manifests.publish(self._session, group_id, file.name, manifest)
+            file = replace(file, name=published.spelling)
+            await self._shares.add(file)
+        seconds = time.monotonic() - started_s
+        root, size_bytes = file.root.hex(), manifest.geometry.size_bytes
+        return UploadReport(
+            group_id, file.name, str(path), size_bytes, root, published.was_known, seconds, published.has_replaced,
+            reading.done_bytes, reading.done_bytes / max(seconds, 1e-3),
+        )  # fmt: skip
+
+    def show_shares(self) -> list[ShareStatus]:
+        """All that this account shares from here, also what is not served at the moment."""
+        self._require_login()
+        return self._shares.statuses()
+
+    async def stop_share(self, group_id: str, file_name: str) -> StopReport:
+        """For good: it does not resume at the next login. The file itself stays where it is. Its publisher and the
+        group's owner also free a name with it that this client does not share.
+        """
+        self._require_login()
+        group_id, file_name = self._known(_group_id(group_id), _file_name(file_name))
+        if self._downloads.is_downloading((group_id, file_name)):
+            raise LocalError(f"{file_name} is still being downloaded; cancel_download ends that too", "downloading")
+        await self._downloads.settle((group_id, file_name))
+        return await self._withdrawals.stop((group_id, file_name))
+
+    async def download_file(
+        self,
+        group_id: str,
+        file_name: str,
+        destination: Path | str,
+        on_progress: Callable[[int, int], None] | None = None,
+    ) -> DownloadStatus:
+        """Begin to fetch a file into a folder or to a path, or go on where it was left; returns at once.
+
+        A target that exists is refused, unless it already is this file: then it is verified and shared; that takes as
+        long as reading it, and `on_progress(read, total)` hears of it.
+        """
+        self._require_login()
+        key = (await self._session.spelling_of(_group_id(group_id)), _file_name(file_name))
+        target = file_names.target_of(destination, file_name)
+        return await self._downloads.begin(
+            key, target, on_progress, respell=lambda name: file_names.target_of(destination, name)
+        )
+
+    async def wait_download(self, group_id: str, file_name: str) -> DownloadStatus:
+        """Until it is complete, failed, cancelled or paused by a logout."""
+        return await self._downloads.wait(self._known(group_id, file_name))
+
+    def show_downloads(self) -> list[DownloadStatus]:
+        """All of this session, in the order they were begun."""
+        self._require_login()
+        return self._downloads.statuses()
+
+    async def cancel_download(self, group_id: str, file_name: str) -> None:
+        """Stop it and remove what was fetched."""
+        self._require_login()
+        await self._downloads.cancel(self._known(group_id, file_name))
+
+    def _known(self, group_id: str, file_name: str) -> Key:
+        """What is fetched or shared here under this name, as it is spelled; also while no tracker answers."""
+        return find_key((group_id, file_name), self._downloads.keys() + self._shares.keys())
+
+    def _require_login(self) -> None:
+        if self.user_id is None:
+            raise LocalError("you are not logged in; use login first", "not_logged_in")
+
+
+# ---------------------------------------------------------------- what is checked before anything is asked
+
+
+def _user_id(value: str) -> str:
+    return _id("user id", value)
+
+
+def _group_id(value: str) -> str:
+    return _id("group id", value)
+
+
+def _new_id(kind: str, value: str) -> str:
+    try:
+        return check_new_id(kind, value)
+    except BadName as error:
+        raise LocalError(str(error), "bad_name") from error
+
+
+def _id(kind: str, value: str) -> str:
+    try:
+        return check_id(kind, value)
+    except BadName as error:
+        raise LocalError(str(error), "bad_name") from error
+
+
+def _file_name(value: str) -> str:
+    try:
+        return check_file_name(value)
+    except BadName as error:
+        raise LocalError(str(error), "bad_name") from error
+
+
+def _password(value: str) -> str:
+    if not 1 <= len(value) <= _PASSWORD_LENGTH_MAX:
+        raise LocalError(f"a password has 1 to {_PASSWORD_LENGTH_MAX} characters", "bad_password")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise LocalError("the password is not UTF-8 text; write it in UTF-8", "bad_password") from None
+    return value
+
+
+def _invite(value: str) -> bytes:
+    try:
+        return requests.parse_invite(value) if value else b""
+    except ValueError as error:
+        raise LocalError("an invitation has 26 letters and digits; this is none", "bad_invite") from error
+
+
+def _raise_descriptor_limit() -> None:
+    """Every shared file keeps two descriptors open."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,179 @@
+"""Where what happens by itself comes in and is passed on: the trackers' events, the coordinator's questions and
+findings.
+
+It exists because both sides need somebody to talk to before the other is made. It decides nothing; a sentence for the
+user is all it adds.
+"""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from engine.client.announcer import Announcer
+from engine.client.clock_check import Clocks
+from engine.client.fetching.downloads import Downloads
+from engine.client.session import Session, peer_address
+from engine.client.sharing.shares import Shares
+from engine.client.sharing.withdrawals import Withdrawals
+from engine.client.spellings import shown_id
+from engine.coordinator.coordinator import Coordinator
+from engine.coordinator.directory import GroupTicket
+from engine.coordinator.download.peer_answers import PeerReport
+from engine.coordinator.peer_links import PeerAddress
+from engine.errors import ShoalError
+from engine.reports import DroppedShare, Notice
+from tracker.client.client import Identity
+from tracker.protocol import events, requests
+
+
+class Switchboard:
+    """The Directory of the coordinator and the Listener of the trackers. `connect` before use."""
+
+    def __init__(self, on_notice: Callable[[Notice], None]) -> None:
+        self._on_notice = on_notice
+        self._chores: set[asyncio.Task[None]] = set()
+        self._clocks = Clocks()
+        self._place_said = ""
+
+    def connect(
+        self,
+        session: Session,
+        coordinator: Coordinator,
+        announcer: Announcer,
+        shares: Shares,
+        downloads: Downloads,
+        withdrawals: Withdrawals,
+        host: str,
+        port: int,
+    ) -> None:
+        """Now everyone is there."""
+        self._session, self._coordinator, self._announcer = session, coordinator, announcer
+        self._shares, self._downloads, self._withdrawals = shares, downloads, withdrawals
+        self._host, self._port = host, port
+
+    async def close(self) -> None:
+        for chore in list(self._chores):
+            chore.cancel()
+        await asyncio.gather(*self._chores, return_exceptions=True)
+
+    def notice(self, code: str, message: str) -> None:
+        """Something the user should know."""
+        self._on_notice(Notice(code, message))
+
+    # ------------------------------------------------------------ asked by the coordinator
+
+    async def find_peers(self, group_id: str, root: bytes, report: PeerReport) -> list[PeerAddress]:
+        return await self._session.find_peers(group_id, root, report)
+
+    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
+        return await self._session.ticket_for(group_id, is_stale=is_stale)
+
+    def holding_changed(self, group_id: str, root: bytes) -> None:
+        self._soon(self._renew(group_id, root))
+
+    async def _renew(self, group_id: str, root: bytes) -> None:
+        if self._session.user_id is not None:
+            self.say_dropped(self._shares.drop_unknown(await self._announcer.renew(group_id, root)))
+
+    def share_broken(self, file_id: int, error_number: int, reason: str) -> None:
+        self._shares.broken(file_id, error_number, reason)
+
+    async def share_contested(self, file_id: int, piece: int) -> None:
+        await self._shares.contested(file_id, piece)
+
+    # ------------------------------------------------------------ told by the trackers
+
+    def snapshot(self) -> requests.Announce:
+        """All that is served now."""
+        return requests.Announce(self._host, self._port, self._announcer.snapshot())
+
+    async def on_session(self, tracker_index: int, announced: requests.Announced | None) -> None:
+        if announced is not None:
+            self.say_dropped(self._shares.drop_unknown(announced.unknown))
+            self._soon(self._downloads.let_in())  # the answer to a request may have come while no tracker was there
+        self._soon(self._withdrawals.say())
+
+    def on_identity(self, identity: Identity | None, reason: str) -> None:
+        if identity is not None:
+            self._coordinator.configure(self._session.configuration(identity))
+        else:
+            why = reason.removesuffix("; log in again")  # a refusal gives that advice itself
+            self.notice("session_ended", f"you are logged out: {why}; log in again to go on sharing")
+            self._soon(self.stop_transfers())
+
+    def on_clock(self, tracker_index: int, ahead_s: float) -> None:
+        said = self._clocks.heard(tracker_index, ahead_s)
+        if said is not None:
+            self.notice("clock", said)
+
+    def on_event(self, event: events.Event) -> None:
+        match event:
+            case events.GroupEpoch():
+                self._group_shrank(event)
+            case events.OutOfReach():
+                self._say_out_of_reach(event)
+            case events.PeerJoined():
+                self._coordinator.peer_joined(event.group_id, event.root, peer_address(event.peer))
+            case events.OwnerChanged():
+                self.notice("owner_changed", f"{shown_id(event.group_id)} belongs to {shown_id(event.owner)} now")
+            case events.RequestArrived():
+                who, group = event.user_id, event.group_id
+                asked = f"{shown_id(who)} asks to join {shown_id(group)}"
+                self.notice("request_arrived", f"{asked}: accept_request {group} {who}")
+            case events.RequestAnswered():
+                answer = "you are a member of" if event.is_accepted else "you were not let into"
+                self.notice("request_answered", f"{answer} {shown_id(event.group_id)}")
+                if event.is_accepted:
+                    self._soon(self._downloads.let_in(event.group_id))
+
+    def _say_out_of_reach(self, event: events.OutOfReach) -> None:
+        place = f"[{event.host}]:{event.port}" if ":" in event.host else f"{event.host}:{event.port}"
+        if event.members:
+            who = "a member gets" if event.members == 1 else f"{event.members} members or more get"
+            self.notice(
+                "out_of_reach",
+                f"{who} nothing from this client at {place}, where others are sent; if a firewall or router is in "
+                "between, let this port through. Downloads from others work all the same",
+            )
+        elif place != self._place_said:  # every tracker says it, and again when it is back
+            self._place_said = place
+            self.notice(
+                "out_of_reach",
+                f"this client listens at {self._host} only, and others are sent to {place}, where it was seen: they "
+                "reach it only if that leads here. Start it with an address that others can reach, or with 0.0.0.0",
+            )
+
+    def _group_shrank(self, event: events.GroupEpoch) -> None:
+        self._session.forget_ticket(event.group_id)
+        self._coordinator.raise_epoch(event.group_id, event.epoch, event.removed, event.spared)
+        if event.removed == self._session.user_id and not event.spared:
+            self.notice("left_group", f"you are not a member of {shown_id(event.group_id)} any more")
+            self._shares.forget_group(event.group_id, "you are not a member any more")
+            self._soon(self._downloads.put_out(event.group_id))
+
+    # ------------------------------------------------------------ what follows
+
+    async def leave_group(self, group_id: str) -> None:
+        """What is shared in it and fetched from it here stops."""
+        self._shares.forget_group(group_id, "left the group")
+        await self._downloads.leave_group(group_id)
+
+    async def stop_transfers(self) -> None:
+        """Serve nothing from now on; downloads pause."""
+        await self._coordinator.stop()
+        await self._downloads.suspend()
+        self._shares.suspend()
+
+    def say_dropped(self, dropped: list[DroppedShare]) -> None:
+        for share in dropped:
+            self.notice("share_dropped", f"{share.path} is not shared in {share.group_id} any more: {share.reason}")
+
+    def _soon(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(self._say_failure(work))
+        self._chores.add(task)
+        task.add_done_callback(self._chores.discard)
+
+    async def _say_failure(self, work: Coroutine[None, None, None]) -> None:
+        try:
+            await work
+        except ShoalError as error:
+            self.notice(error.code, str(error))

@@ -1,0 +1,378 @@
+"""The downloads of the account that is logged in: begun, resumed at login, followed to their end, announced.
+
+A download is in the ledger from its first moment until it is complete or cancelled, so it survives logout, exit, the
+loss of a membership and worse. A complete one is handed to the shares before the ledger forgets it as a download, so
+that it is in one of the two at any moment. One that does not run now is held (held_downloads).
+
+Invariant: a part file that had been made and is gone is never made anew by itself: its disk may be away, and what is
+below its mount point is another one.
+Not here: the course of a download (coordinator.download.download_run).
+"""
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from engine.client import manifests
+from engine.client.announcer import Announcer
+from engine.client.fetching.held_downloads import NOT_MEMBER, HeldDownloads
+from engine.client.session import Session
+from engine.client.sharing import uploads
+from engine.client.sharing.shares import Shares
+from engine.client.spellings import Key
+from engine.coordinator.coordinator import Coordinator, Fetching
+from engine.coordinator.download.download import Download
+from engine.coordinator.peer_links import PeerAddress
+from engine.errors import LocalError, ShoalError, StorageError
+from engine.reports import DownloadStatus
+from engine.storage import file_names, part_file
+from engine.storage.ledger import Ledger, SharedFile, StartedDownload
+from engine.storage.manifest import Manifest
+
+_ENDS = "download_file begins it anew, here or at another place, and cancel_download ends it"
+
+
+class Downloads:
+    """By (group, name), in the order they were begun; the latest of each."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        coordinator: Coordinator,
+        session: Session,
+        announcer: Announcer,
+        shares: Shares,
+        notice: Callable[[str, str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._coordinator = coordinator
+        self._session = session
+        self._announcer = announcer
+        self._shares = shares
+        self._downloads: dict[Key, Download] = {}
+        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._held = HeldDownloads(self._resume, notice)
+        self._watchers: Counter[Key] = Counter()
+        self._notice = notice
+        self._user_id = ""
+
+    # ------------------------------------------------------------ what was begun before
+
+    async def resume(self, user_id: str) -> list[tuple[str, ShoalError]]:
+        """Go on with what this account was fetching here. Returns the names of those that cannot go on, and why."""
+        self._user_id = user_id
+        held: list[tuple[str, ShoalError]] = []
+        for begun in self._ledger.downloads_of(user_id):
+            try:
+                await self._resume(begun)
+            except ShoalError as error:
+                held.append((begun.name, error))
+                self._held.keep(begun, error)
+        return held
+
+    async def _resume(self, begun: StartedDownload) -> None:
+        """Raises ShoalError if it cannot go on where it was."""
+        _require_place(begun)
+        try:
+            await self.begin(begun.key, Path(begun.target), is_resumed=True)
+        except ShoalError as error:
+            if error.code == NOT_MEMBER:
+                raise _shut_out(begun) from error
+            raise
+
+    async def let_in(self, group_id: str | None = None) -> None:
+        """The account may be a member again, of this group or of any: what waits for that goes on."""
+        for begun in self._ledger.downloads_of(self._user_id):
+            if group_id in (None, begun.group_id) and self._is_shut_out(begun.key):
+                try:
+                    await self._resume(begun)
+                except ShoalError as error:
+                    self._downloads.pop(begun.key, None)
+                    self._held.keep(begun, error)
+                else:
+                    self._notice("download_resumed", f"the download of {begun.name} goes on")
+
+    def _is_shut_out(self, key: Key) -> bool:
+        ended = self._downloads.get(key)
+        is_put_out = ended is not None and ended.error is not None and ended.error.code == NOT_MEMBER
+        return is_put_out or self._held.is_shut_out(key)
+
+    # ------------------------------------------------------------ beginning
+
+    async def begin(
+        self,
+        key: Key,
+        target: Path,
+        on_progress: uploads.OnProgress | None = None,
+        *,
+        respell: Callable[[str], Path] | None = None,
+        is_resumed: bool = False,
+    ) -> DownloadStatus:
+        """Fetch a file to `target`, or take what is there if it is this file (`on_progress`: of reading that). Returns
+        its first status. The same wish twice is one: the second follows the first.
+
+        `respell`: the target, if the group has the file under another normal form of its name; then that is its name.
+        """
+        if self._is_running_to(key, target):
+            self._notice("download_followed", f"{key[1]} is being downloaded to {target} already; this follows it")
+            return self._downloads[key].status()
+        manifest, peers, name = await manifests.fetch(self._session, *key)
+        if name != key[1] and respell is not None:
+            key, target = (key[0], name), respell(name)
+        before = self._ledger.find_download(self._user_id, *key)
+        if before is not None:
+            _require_folder(before, target)
+        if is_resumed and before is not None and before.root != manifest.root:
+            raise LocalError(f"{key[0]} has another file under the name {key[1]} now; {_ENDS}", "other_content")
+        if await self._shares.look_now(manifest.root):
+            # Before anybody is asked: to whoever is said to have the file the trackers name nobody who has it.
+            peers = []
+        if os.path.lexists(target) and not self._is_running_to(key, target):
+            return await self._take_existing(key, target, manifest, on_progress)
+        if self._is_running_to(key, target):
+            return self._downloads[key].status()
+        here = self._shares.path_of(*key)
+        if here is not None:
+            raise LocalError(f"this client has {key[1]} already, and shares it from {here}", "already_here")
+        if is_resumed and before is not None:
+            _require_place(before)  # again: the tracker may have taken its time
+        made = [] if is_resumed else file_names.make_folder(target.parent)
+        try:
+            download = self._start(key, target, manifest, peers, before)
+        except ShoalError:
+            file_names.remove_folders(made)
+            raise
+        await self._announce(download)
+        return download.status()
+
+    def _is_running_to(self, key: Key, target: Path) -> bool:
+        """Raises LocalError if it runs to another place."""
+        if not self.is_downloading(key):
+            return False
+        running = self._downloads[key].target
+        if running != target:
+            raise LocalError(
+                f"{key[1]} is being downloaded to {running}; copy it from there when it is complete, or end that with "
+                "cancel_download first",
+                "downloading",
+            )
+        return True
+
+    def _start(
+        self,
+        key: Key,
+        target: Path,
+        manifest: Manifest,
+        peers: list[PeerAddress],
+        before: StartedDownload | None,
+    ) -> Download:
+        """`before`: what the ledger knew of it; that ends or goes on with this. Raises StorageError."""
+        part = file_names.part_path(target, manifest.root)
+        had_part = os.path.lexists(part)
+        begun = StartedDownload(*key, str(target), manifest.root, manifest.geometry, had_part)
+        # Before anything of it is on the disk: a client that is killed in between must not leave that behind unknown.
+        self._ledger.add_download(self._user_id, begun)
+        try:
+            download, fetching = self._coordinator.fetch(*key, target, manifest, peers)
+        except ShoalError:
+            if before is None:
+                self._ledger.drop_download(self._user_id, *key)
+            else:  # an empty part file may have been given up for want of space
+                is_lost = had_part and part == before.part and not os.path.lexists(part)
+                self._ledger.add_download(self._user_id, replace(before, has_part=before.has_part and not is_lost))
+            raise
+        self._ledger.add_download(self._user_id, replace(begun, has_part=True))
+        self._held.drop(key)
+        self._downloads.pop(key, None)
+        self._downloads[key] = download
+        task = self._tasks[key] = asyncio.create_task(self._follow(key, download, fetching))
+        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        if before is not None and before.part != part:
+            self._remove_part(before)
+        elif before is not None and before.has_part and not had_part:
+            self._notice("part_gone", f"{part} was gone: the download of {key[1]} begins anew")
+        return download
+
+    async def _take_existing(
+        self, key: Key, target: Path, manifest: Manifest, on_progress: uploads.OnProgress | None
+    ) -> DownloadStatus:
+        """Something is where the file should go: share it if it is the file. Raises LocalError otherwise."""
+        stamp = await uploads.is_this_file(target, manifest, self._coordinator, on_progress)
+        if stamp is None:
+            raise LocalError(
+                f"{target} exists and is not this file; move it away or choose another destination", "target_exists"
+            )
+        await self._shares.add(SharedFile(*key, str(target), manifest.root, manifest.geometry, stamp))
+        before = self._ledger.find_download(self._user_id, *key)
+        if before is not None and not self.is_downloading(key):
+            self._held.drop(key)
+            is_expected = before.part != file_names.part_path(target, manifest.root)
+            self._remove_part(replace(before, has_part=before.has_part and is_expected))
+            self._ledger.drop_download(self._user_id, *key)
+        size_bytes = manifest.geometry.size_bytes
+        return DownloadStatus(*key, str(target), "complete", size_bytes, size_bytes, 0.0, 0, {}, 0.0)
+
+    # ------------------------------------------------------------ following and ending
+
+    async def wait(self, key: Key) -> DownloadStatus:
+        """Until it is complete, failed, cancelled or paused."""
+        held = self._held.status(key)
+        if held is not None:
+            return held
+        download, task = self._find(key), self._tasks.get(key)
+        if task is not None:
+            self._watchers[key] += 1
+            try:
+                await asyncio.shield(task)
+            finally:
+                self._watchers[key] -= 1
+        return download.status()
+
+    async def settle(self, key: Key) -> None:
+        """A download that says it is complete becomes a share in the next moment: wait for that."""
+        task = self._tasks.get(key)
+        if task is not None and not self.is_downloading(key):
+            await asyncio.wait({task})
+
+    async def cancel(self, key: Key) -> None:
+        """End it, whatever its state; remove what was fetched, and say so."""
+        held = self._held.find(key)
+        if held is not None:
+            return self._give_up(held)
+        download = self._find(key)
+        if download.state in ("complete", "cancelled"):
+            raise LocalError(f"the download of {key[1]} is {download.state} already", "no_such_download")
+        await self._end(key)
+        await self._announce(download)
+
+    async def leave_group(self, group_id: str) -> None:
+        """By the user's own wish: what was begun of it is given up."""
+        for begun in self._ledger.downloads_of(self._user_id):
+            if begun.group_id == group_id:
+                if begun.key in self._downloads:
+                    await self._end(begun.key)
+                else:
+                    self._give_up(begun)
+
+    async def put_out(self, group_id: str) -> None:
+        """Not a member any more: what was begun of it stays as it is, and goes on when the account is let in again."""
+        for begun in self._ledger.downloads_of(self._user_id):
+            if begun.group_id == group_id:
+                error = _shut_out(begun)
+                if self.is_downloading(begun.key):
+                    await self._coordinator.halt(self._downloads[begun.key], error)
+                elif begun.key not in self._downloads:
+                    self._held.keep(begun, error)
+                if not self._watchers[begun.key]:
+                    self._notice("download_failed", f"the download of {begun.name} stops: {error}")
+
+    async def suspend(self) -> None:
+        """The coordinator paused them all; the ledger keeps them for the next login."""
+        await self._held.clear()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        self._downloads.clear()
+        self._user_id = ""
+
+    def statuses(self) -> list[DownloadStatus]:
+        return self._held.statuses() + [download.status() for download in self._downloads.values()]
+
+    def keys(self) -> list[Key]:
+        return [*self._downloads, *self._held.keys()]
+
+    def is_downloading(self, key: Key) -> bool:
+        return key in self._downloads and self._downloads[key].is_active
+
+    def count_active(self) -> int:
+        return sum(download.is_active for download in self._downloads.values())
+
+    # ------------------------------------------------------------ inside
+
+    def _find(self, key: Key) -> Download:
+        download = self._downloads.get(key)
+        if download is None:
+            raise LocalError(f"there is no download of {key[1]!r} from {key[0]}", "no_such_download")
+        return download
+
+    async def _announce(self, download: Download) -> None:
+        self._shares.drop_unknown(await self._announcer.renew(*download.swarm))
+
+    async def _end(self, key: Key) -> None:
+        download = self._downloads[key]
+        await self._coordinator.halt(download)
+        task = self._tasks.get(key)
+        if task is not None:
+            await asyncio.gather(task, return_exceptions=True)
+        begun = self._ledger.find_download(self._user_id, *key)
+        if begun is not None and download.state in ("paused", "failed"):
+            self._give_up(begun)
+            download.end("cancelled")
+
+    def _give_up(self, begun: StartedDownload) -> None:
+        self._held.drop(begun.key)
+        self._remove_part(begun)
+        self._ledger.drop_download(self._user_id, *begun.key)
+
+    def _remove_part(self, begun: StartedDownload) -> None:
+        """What was fetched of it, if that can be reached; otherwise the user has to know."""
+        try:
+            part_file.remove(begun.part, is_expected=begun.has_part)
+        except StorageError as error:
+            self._notice("part_left", f"what was fetched of {begun.name} before could not be removed: {error}")
+
+    async def _follow(self, key: Key, download: Download, fetching: Fetching) -> None:
+        """When it is complete, it is a share like any other."""
+        try:
+            stamp = await fetching
+        except asyncio.CancelledError:
+            return  # paused or cancelled; whoever did that keeps the ledger
+        try:
+            if stamp is not None:
+                manifest = download.manifest
+                file = SharedFile(*key, str(download.target), manifest.root, manifest.geometry, stamp)
+                await self._shares.add(file, download.file_id)
+                self._ledger.drop_download(self._user_id, *key)
+            else:
+                await self._announce(download)
+                if not self._watchers[key]:
+                    self._notice("download_failed", f"the download of {key[1]} ended: {download.error}")
+        except ShoalError as error:
+            self._notice(error.code, str(error))
+
+
+def _shut_out(begun: StartedDownload) -> LocalError:
+    return LocalError(
+        f"you are not a member of {begun.group_id} any more; what has come of {begun.name} is kept: it goes on when "
+        "you are let in again, and cancel_download removes it",
+        NOT_MEMBER,
+    )
+
+
+def _require_folder(begun: StartedDownload, target: Path) -> None:
+    """Raises StorageError if `target` is the folder that this was fetched into, which is gone: the same command as
+    before would give the file the folder's name, where its disk belongs.
+    """
+    if target == Path(begun.target).parent and not os.path.lexists(target):
+        raise StorageError(
+            f"there is no folder {target}, into which {begun.name} was being fetched; if its disk is away, the "
+            f"download goes on when that is back; to begin it anew, make the folder, or write {target}/",
+            "no_folder",
+        )
+
+
+def _require_place(begun: StartedDownload) -> None:
+    """Raises StorageError if what was begun is not where it was."""
+    target = Path(begun.target)
+    if not os.path.isdir(target.parent):
+        raise StorageError(
+            f"there is no folder {target.parent}; if its disk is away, the download goes on when that is back; {_ENDS}",
+            "no_folder",
+        )
+    if begun.has_part and not os.path.lexists(begun.part) and not os.path.lexists(target):
+        raise StorageError(
+            f"its part file {begun.part} is gone; if its disk is away, the download goes on when that is back; {_ENDS}",
+            "part_gone",
+        )

@@ -1,0 +1,360 @@
+"""The complete files this client shares: begun, resumed at login, followed through what happens to them, ended.
+
+Each is in three places, kept in step here: the ledger (so that it resumes), the coordinator (so that it is served)
+and the trackers (so that others come). Its life, of which this is the one owner:
+
+    state        served  announced  looked at                         and then
+    served       yes     yes        its marks, now and then (upkeep)  re-reading, if they moved or a piece is wrong
+    re-reading   no      if served  read by the pool at once          served, missing, unreadable; changed: it ends
+    missing      no      no         its path, after 1 to 60 seconds   re-reading, if something is there again
+    unreadable   no      no         likewise                          re-reading, if it can be opened again
+
+Invariant: nothing is served between the moment in which a mark was seen to move and the one in which all of the file
+was read and matched. A share ends in three ways only: its user says so, the file was read and is another, the tracker
+does not know it any more.
+Not here: how a file is read and judged (share_reading), what is being fetched (downloads).
+"""
+
+import asyncio
+import errno
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from engine.client import manifests
+from engine.client.announcer import Announcer
+from engine.client.session import Session
+from engine.client.sharing.known_share import Share
+from engine.client.sharing.share_reading import ShareReading, Verdict
+from engine.client.spellings import Key
+from engine.coordinator.coordinator import Coordinator
+from engine.coordinator.serving import MARKS_MOVED
+from engine.errors import ShoalError, StorageError
+from engine.reports import DroppedShare, ShareStatus
+from engine.storage.ledger import Ledger, SharedFile
+from engine.storage.stamp import Stamp
+from engine.wire.messages import REREADING
+from tracker.protocol import requests
+
+_UNKNOWN = "the group does not list it any more, or you are not a member"
+_MOVED_MARKS = "its marks changed"
+_LONG_S = 1.0
+"""Reading a file again is said if it takes longer."""
+_REST_MAX_S = 60.0
+
+
+class Shares:
+    """All shares of the account that is logged in, by (group, name)."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        coordinator: Coordinator,
+        session: Session,
+        announcer: Announcer,
+        notice: Callable[[str, str], None],
+    ) -> None:
+        self._ledger = ledger
+        self._coordinator = coordinator
+        self._session, self._announcer = session, announcer
+        self._notice = notice
+        self._reading = ShareReading(coordinator)
+        self._shares: dict[Key, Share] = {}
+        self._chores: set[asyncio.Task[None]] = set()
+        self._dropped_at_login: list[DroppedShare] | None = None
+        self._user_id = ""
+
+    def __len__(self) -> int:
+        return len(self._shares)
+
+    # ------------------------------------------------------------ a session begins and ends
+
+    def resume(self, user_id: str) -> None:
+        """Serve what this account shared here before and is as it was; see to the rest. Not announced yet."""
+        self._user_id = user_id
+        self._dropped_at_login = []
+        for file in self._ledger.shares_of(user_id):
+            share = self._shares[file.group_id, file.name] = Share(file)
+            self._serve_or_look_closer(share, file)
+
+    async def settle(self, patience_s: float) -> list[DroppedShare]:
+        """Wait so long for what is read again since the login; returns what ended. What takes longer is said later."""
+        reading = {share.task for share in self._shares.values() if share.task is not None}
+        if reading:
+            await asyncio.wait(reading, timeout=patience_s)
+        dropped, self._dropped_at_login = self._dropped_at_login or [], None
+        for share in self._shares.values():
+            share.is_said = share.state == "rereading"  # by the report of the login
+        return dropped
+
+    def suspend(self) -> None:
+        """Logged out: the coordinator has stopped serving, the ledger keeps all for the next login."""
+        for share in self._shares.values():
+            self._let_go(share, "logged out")
+        self._shares.clear()
+        self._dropped_at_login = None
+
+    # ------------------------------------------------------------ begun and ended
+
+    async def add(self, file: SharedFile, file_id: int | None = None) -> None:
+        """Share a file and say so; `file_id` if the coordinator serves it already. Raises StorageError."""
+        number = self._coordinator.serving.begin(file) if file_id is None else file_id
+        before = self._shares.pop((file.group_id, file.name), None)
+        if before is not None:
+            self._let_go(before, "shared anew")
+        share = Share(file, "served", file_id=number, served_at_s=time.monotonic())
+        self._shares[share.key] = share
+        self._ledger.add_share(self._user_id, file)
+        await self._renew(share)
+
+    async def remove(self, group_id: str, name: str, reason: str) -> SharedFile | None:
+        """Stop sharing, for good, and say so, wherever the file is; None if it was not shared."""
+        share = self._end((group_id, name), reason)
+        if share is None:
+            return None
+        await self._renew(share)
+        return share.file
+
+    def forget_group(self, group_id: str, reason: str) -> None:
+        """Not a member any more: the tracker knows, the shares go."""
+        for key in [key for key in self._shares if key[0] == group_id]:
+            self._end(key, reason)
+
+    def drop_unknown(self, unknown: list[requests.Share]) -> list[DroppedShare]:
+        """The tracker does not take these, so they are served no more."""
+        dropped: list[DroppedShare] = []
+        for gone in unknown:
+            for share in self._with_content((gone.group_id, gone.root)):
+                self._end(share.key, _UNKNOWN)
+                dropped.append(DroppedShare(*share.key, share.file.path, _UNKNOWN))
+        return dropped
+
+    # ------------------------------------------------------------ asked
+
+    def path_of(self, group_id: str, name: str) -> Path | None:
+        """Where this client has the file, if it still is what was shared."""
+        share = self._shares.get((group_id, name))
+        if share is None or share.state != "served":
+            return None
+        path = Path(share.file.path)
+        return path if _stamp_of(path) == share.file.stamp else None
+
+    def keys(self) -> list[Key]:
+        return list(self._shares)
+
+    def find(self, key: Key) -> SharedFile | None:
+        """What this client shares under this name, wherever the file is now."""
+        share = self._shares.get(key)
+        return None if share is None else share.file
+
+    def statuses(self) -> list[ShareStatus]:
+        """All of this account, in the order of groups and names."""
+        return [self._shares[key].status() for key in sorted(self._shares)]
+
+    # ------------------------------------------------------------ what happens to a file
+
+    async def look_now(self, root: bytes) -> bool:
+        """Whether something with this content that was served is not what it was, or not there. A moment is waited
+        for the verdict, so that the trackers know it.
+        """
+        await self._look_at([each for each in self._shares.values() if each.file.root == root and each.file_id])
+        reading = {each.task for each in self._shares.values() if each.file.root == root and each.task is not None}
+        if reading:
+            await asyncio.wait(reading, timeout=_LONG_S)
+        return bool(reading)
+
+    async def look(self) -> None:
+        """Compare the marks of what is served, and see whether what was away is back. To be called now and then."""
+        now_s = time.monotonic()
+        await self._look_at(
+            [each for each in self._shares.values() if each.state != "rereading" and each.look_at_s <= now_s]
+        )
+
+    async def _look_at(self, due: list[Share]) -> None:
+        states = [share.state for share in due]
+        stamps = await asyncio.to_thread(_stamps_of, [share.file.path for share in due]) if due else []
+        for share, state, stamp in zip(due, states, stamps, strict=True):
+            if share.state != state or self._shares.get(share.key) is not share:
+                continue  # something else happened to it meanwhile
+            if state == "served" and stamp != share.file.stamp:
+                self._doubt(share, _MOVED_MARKS if stamp is not None else "it is not where it was")
+            elif state != "served" and stamp is not None:
+                self._read_again(share, "it is there again")
+            elif state != "served":
+                share.look_later()
+
+    def broken(self, file_id: int, error_number: int, reason: str) -> None:
+        """A worker could not read this number as it should be."""
+        share = next((each for each in self._shares.values() if each.file_id == file_id), None)
+        if share is None:
+            return
+        if error_number == errno.ESTALE:
+            self._doubt(share, _MOVED_MARKS)
+        else:
+            share.forget_delay()
+            self._lose(share, Verdict("unreadable", Path(share.file.path), reason=f"{share.file.path}: {reason}"))
+            self._soon(self._renew(share))
+
+    async def contested(self, file_id: int, piece: int) -> None:
+        """Somebody who was sent this piece says that it does not match. If so, it is this client's copy that is wrong;
+        if not, the path to the other one is, or the other one itself.
+        """
+        share = next((each for each in self._shares.values() if each.file_id == file_id), None)
+        if share is None:
+            return
+        try:
+            manifest = self._ledger.manifest_of(share.file) or (await manifests.fetch(self._session, *share.key))[0]
+            if manifest.root != share.file.root or share.file_id != file_id:
+                return
+            found = await self._reading.hash_served(file_id, piece, share.file.geometry)
+        except (ShoalError, OSError):
+            return  # there is nothing to compare it with, or it cannot be read, which a worker will say
+        if found == manifest.leaves[piece].tobytes() or share.file_id != file_id:
+            return
+        path, group_id = share.file.path, share.file.group_id
+        said = f"your copy of {share.file.name} in {group_id} is not what it was: piece {piece} of {path} is wrong"
+        self._notice("share_wrong", f"{said}, although its marks are the same; it is read before it is served on")
+        share.is_doubted = True
+        self._doubt(share, "a piece of it is wrong")
+
+    def _serve_or_look_closer(self, share: Share, file: SharedFile) -> None:
+        try:
+            share.file_id = self._coordinator.serving.begin(file)
+        except StorageError as error:
+            if error.code == MARKS_MOVED:
+                self._read_again(share, _MOVED_MARKS)
+            else:
+                self._lose(share, Verdict.of(error, Path(file.path)))
+            return
+        share.close_descriptor()
+        share.state, share.reason, share.served_at_s = "served", "", time.monotonic()
+        share.checked_bytes, share.is_doubted, share.look_at_s = 0, False, 0.0
+        if file != share.file:
+            share.file = file
+            self._ledger.add_share(self._user_id, file)
+
+    def _doubt(self, share: Share, reason: str) -> None:
+        """It may not be what was shared any more: not one more byte of it before it was read."""
+        assert share.file_id is not None
+        said = f"its sharer reads it again: {reason}"
+        share.descriptor = self._coordinator.serving.suspend(share.file_id, REREADING, said)
+        share.file_id = None
+        share.forget_delay()
+        self._read_again(share, reason)
+
+    def _read_again(self, share: Share, reason: str) -> None:
+        was_away = share.state in ("missing", "unreadable") and self._dropped_at_login is None
+        share.state, share.reason, share.is_said, share.checked_bytes = "rereading", reason, False, 0
+        share.task = asyncio.create_task(self._examine(share, was_away=was_away))
+
+    async def _examine(self, share: Share, *, was_away: bool) -> None:
+        await asyncio.sleep(max(0.0, share.rest_until_s - time.monotonic()))
+        begun_s = time.monotonic()
+
+        def on_progress(checked_bytes: int, total_bytes: int) -> None:
+            share.checked_bytes = checked_bytes
+            if not share.is_said and time.monotonic() - begun_s > _LONG_S:
+                share.is_said = True
+                path, group_id = share.file.path, share.file.group_id
+                self._notice("share_rereading", f"{path} is read again before it is served on in {group_id}: {reason}")
+
+        reason = share.reason
+        try:
+            verdict = await self._reading.examine(
+                share.file, share.descriptor, on_progress, must_read=share.is_doubted
+            )
+            # Whoever touches a large file all the time makes this client read it half of the time, not always.
+            share.rest_until_s = time.monotonic() + min(time.monotonic() - begun_s, _REST_MAX_S)
+            share.task = None
+            await self._conclude(share, verdict, was_away=was_away)
+        except ShoalError as error:
+            self._notice(error.code, str(error))
+
+    async def _conclude(self, share: Share, verdict: Verdict, *, was_away: bool) -> None:
+        if verdict.state == "changed":
+            return await self._drop(share, verdict.reason)
+        if verdict.stamp is None:
+            self._lose(share, verdict)
+            return await self._renew(share)
+        before = share.file.path
+        self._serve_or_look_closer(share, replace(share.file, path=str(verdict.path), stamp=verdict.stamp))
+        if share.state != "served":
+            return await self._renew(share)
+        path, group_id = share.file.path, share.file.group_id
+        if path != before:
+            self._notice("share_moved", f"{before} is {path} now: shared in {group_id} from there")
+        elif was_away:
+            self._notice("share_back", f"{path} is there again: shared in {group_id}")
+        elif share.is_said:
+            self._notice("share_rechecked", f"{path} was touched but is the same: shared in {group_id} again")
+        await self._renew(share)
+
+    async def _drop(self, share: Share, reason: str) -> None:
+        """Read, and another file: for good."""
+        self._ledger.forget(Path(share.file.path))
+        self._end(share.key, reason)
+        if self._dropped_at_login is not None:
+            self._dropped_at_login.append(DroppedShare(*share.key, share.file.path, reason))
+        else:
+            path, group_id = share.file.path, share.file.group_id
+            self._notice("share_dropped", f"{path} is not shared in {group_id} any more: {reason}")
+        await self._renew(share)
+
+    def _lose(self, share: Share, verdict: Verdict) -> None:
+        """It is away: known, but neither served nor announced until it is back."""
+        assert verdict.state in ("missing", "unreadable")
+        was_served = share.file_id is not None or share.descriptor is not None
+        self._let_go(share, f"its sharer cannot read it: {verdict.reason}")
+        share.state, share.reason = verdict.state, verdict.reason
+        share.look_later()
+        if was_served and self._dropped_at_login is None:
+            waits = "it is served again when it is back, and stop_share ends it"
+            group_id = share.file.group_id
+            self._notice(f"share_{share.state}", f"not served in {group_id} for now: {verdict.reason}; {waits}")
+
+    # ------------------------------------------------------------ inside
+
+    def _end(self, key: Key, reason: str) -> Share | None:
+        share = self._shares.pop(key, None)
+        if share is not None:
+            self._let_go(share, reason)
+            self._ledger.drop_share(self._user_id, *key)
+        return share
+
+    def _let_go(self, share: Share, reason: str) -> None:
+        """Neither serve nor read it any more."""
+        task, share.task = share.task, None
+        if task is not None:
+            task.cancel()
+        if share.file_id is not None:
+            self._coordinator.serving.end(share.file_id, reason)
+            share.file_id = None
+        elif not any(each.state == "rereading" for each in self._with_content(share.content) if each is not share):
+            self._coordinator.serving.release(*share.content)
+        share.close_descriptor()
+
+    async def _renew(self, share: Share) -> None:
+        """Tell the trackers what is here of this content now."""
+        self.drop_unknown(await self._announcer.renew(*share.content))
+
+    def _with_content(self, content: tuple[str, bytes]) -> list[Share]:
+        return [share for share in self._shares.values() if share.content == content]
+
+    def _soon(self, work: Coroutine[None, None, None]) -> None:
+        chore = asyncio.create_task(work)
+        self._chores.add(chore)
+        chore.add_done_callback(self._chores.discard)
+
+
+def _stamps_of(paths: list[str]) -> list[Stamp | None]:
+    return [_stamp_of(Path(path)) for path in paths]
+
+
+def _stamp_of(path: Path) -> Stamp | None:
+    """None if it cannot be looked at."""
+    try:
+        return Stamp.of(path.stat())
+    except OSError:
+        return None

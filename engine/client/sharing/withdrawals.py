@@ -1,0 +1,147 @@
+"""Ending a share: the trackers are asked first whether the name leaves the group's list, then it is forgotten here.
+
+What no tracker could be told is kept in the ledger as a withdrawal to be said, and said as soon as one answers, also
+after a restart; it names the content, so that it never ends what was published under the name meanwhile. Sharing the
+same file again takes it back.
+
+Invariant: when a share is gone from the ledger, the tracker knows it or a withdrawal is in the ledger.
+Not here: who may withdraw a name, and when (the tracker), what is served (shares).
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+
+from engine.client.session import Session
+from engine.client.sharing.shares import Shares
+from engine.client.spellings import Key, find_key, shown_id
+from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnavailable
+from engine.reports import StopReport
+from engine.storage.ledger import Ledger, Withdrawal
+from tracker.protocol import requests
+
+_STOPPED = "not shared here any more"
+_OVER = frozenset({"no_such_file", "no_such_group", "not_member"})
+"""Codes of refusals after which there is nothing left to withdraw."""
+_AGAIN_S, _AGAIN_MAX_S = 5.0, 60.0
+
+
+class Withdrawals:
+    """Of the account that is logged in."""
+
+    def __init__(
+        self, ledger: Ledger, session: Session, shares: Shares, notice: Callable[[str, str], None]
+    ) -> None:
+        self._ledger, self._session, self._shares, self._notice = ledger, session, shares, notice
+        self._woken = asyncio.Event()
+        self._saying = asyncio.Lock()
+        self._is_running = False
+
+    async def stop(self, key: Key) -> StopReport:
+        """End a share, or free a name that this client does not share. Raises ShoalError if nothing could be ended."""
+        file = self._shares.find(key)
+        if file is None:
+            return await self._free(key)
+        try:
+            answer = await self._session.call(requests.Withdraw(*key, file.root), requests.Withdrawn)
+        except TrackerUnavailable:
+            self._ledger.keep_withdrawal(self._user_id, Withdrawal(*key, file.root))
+            await self._shares.remove(*key, _STOPPED)
+            return StopReport(*key, is_removed=False, is_pending=True)
+        except RefusedByTracker as refusal:
+            if refusal.code not in _OVER:
+                raise
+            answer = requests.Withdrawn(False)
+        await self._shares.remove(*key, _STOPPED)
+        me, holders = self._user_id, answer.still_shared_by
+        others = [one for one in holders if one != me]
+        return StopReport(*key, answer.is_removed, still_shared_by=others, is_shared_elsewhere=me in holders)
+
+    @contextlib.asynccontextmanager
+    async def held_back(self, key: Key) -> AsyncIterator[None]:
+        """While a file is published and shared under this name: what was to be withdrawn is not, until that is done."""
+        pending = [(each.group_id, each.name) for each in self._ledger.withdrawals_of(self._user_id)]
+        async with self._saying if find_key(key, pending) in pending else contextlib.nullcontext():
+            yield
+
+    async def say(self) -> None:
+        """All that could not be said yet, until it is. To be called whenever a session with a tracker begins."""
+        self._woken.set()
+        if self._is_running:
+            return
+        self._is_running, delay_s = True, _AGAIN_S
+        try:
+            while self._session.user_id is not None and self._ledger.withdrawals_of(self._user_id):
+                self._woken.clear()
+                if not await self._say_each():
+                    delay_s = await self._wait(delay_s)
+        finally:
+            self._is_running = False
+
+    @property
+    def _user_id(self) -> str:
+        user_id = self._session.user_id
+        if user_id is None:
+            raise LocalError("you are not logged in; use login first", "not_logged_in")
+        return user_id
+
+    async def _free(self, key: Key) -> StopReport:
+        """For its publisher and the group's owner, wherever they are."""
+        answer = await self._session.call(requests.Withdraw(*key), requests.Withdrawn)
+        group_id, name = key
+        if answer.may_withdraw:
+            who = " or ".join(map(shown_id, answer.may_withdraw))
+            raise LocalError(
+                f"this client does not share {name!r} in {group_id}, and the name is not yours to free: {who} can "
+                "withdraw it, once nobody shares it",
+                "not_shared",
+            )
+        if not answer.is_removed:
+            me = self._session.user_id
+            others = answer.still_shared_by
+            who = " and ".join("another client of yours" if one == me else shown_id(one) for one in others)
+            raise LocalError(
+                f"this client does not share {name!r} in {group_id}, but {who} still {_does(answer, 'share')}, so it "
+                "stays in the group's list",
+                "still_shared",
+            )
+        return StopReport(*key, is_removed=True, was_shared=False)
+
+    async def _say_each(self) -> bool:
+        """Whether all of them are said."""
+        user_id = self._user_id
+        for each in self._ledger.withdrawals_of(user_id):
+            async with self._saying:
+                is_wanted = each in self._ledger.withdrawals_of(user_id)
+                if is_wanted and not await self._say_one(user_id, each):
+                    return False
+        return True
+
+    async def _say_one(self, user_id: str, withdrawal: Withdrawal) -> bool:
+        group_id, name = withdrawal.group_id, withdrawal.name
+        try:
+            request = requests.Withdraw(group_id, name, withdrawal.root)
+            answer = await self._session.call(request, requests.Withdrawn)
+        except RefusedByTracker as refusal:
+            if refusal.code not in _OVER:
+                return False
+            answer = requests.Withdrawn(False)
+        except ShoalError:
+            return False
+        self._ledger.drop_withdrawal(user_id, group_id, name)
+        if answer.is_removed:
+            self._notice("share_withdrawn", f"{name} left the list of {group_id}, as you wanted before")
+        return True
+
+    async def _wait(self, delay_s: float) -> float:
+        """So long, or until there is news of a tracker; returns how long next time."""
+        try:
+            async with asyncio.timeout(delay_s):
+                await self._woken.wait()
+        except TimeoutError:
+            pass
+        return min(2 * delay_s, _AGAIN_MAX_S)
+
+
+def _does(answer: requests.Withdrawn, verb: str) -> str:
+    return f"{verb}s it" if len(answer.still_shared_by) == 1 else f"{verb} it"

@@ -1,0 +1,35 @@
+"""Which group and which file of this client are meant by what was typed, and how ids are shown. Pure.
+
+A group's id may be typed in any capital letters and a file's name in any Unicode normal form. The client keeps both as
+whoever made them spelled them: what peers compare letter by letter, such as a ticket, has that spelling.
+"""
+
+from collections.abc import Iterable
+
+from tracker.protocol.names import fold_id, normal_file_name
+from tracker.protocol.names import is_blank_letter as is_blank_letter
+from tracker.protocol.names import shown_id as shown_id
+
+Key = tuple[str, str]
+"""(group, file name)"""
+
+
+def find_key(asked: Key, keys: Iterable[Key]) -> Key:
+    """The one of `keys` that is meant: the very same, or else the only one there is. `asked` itself, if none is."""
+    known = set(keys)
+    if asked in known:
+        return asked
+    alike = [key for key in known if _fold(key) == _fold(asked)]
+    return alike[0] if len(alike) == 1 else asked
+
+
+def is_same_group(one: str, other: str) -> bool:
+    return fold_id(one) == fold_id(other)
+
+
+def is_same_name(one: str, other: str) -> bool:
+    return normal_file_name(one) == normal_file_name(other)
+
+
+def _fold(key: Key) -> Key:
+    return fold_id(key[0]), normal_file_name(key[1])

@@ -1,0 +1,35 @@
+"""What transfers ask of, and tell to, whoever knows the tracker. Here it ends that there is one."""
+
+from typing import NamedTuple, Protocol
+
+from engine.coordinator.download.peer_answers import PeerReport
+from engine.coordinator.peer_links import PeerAddress
+
+
+class GroupTicket(NamedTuple):
+    """What to show, and whether the group's files may cross open links."""
+
+    ticket: str
+    is_open: bool
+
+
+class Directory(Protocol):
+    """Implemented by the client, and by fakes in tests and benchmarks."""
+
+    async def find_peers(self, group_id: str, root: bytes, report: PeerReport) -> list[PeerAddress]:
+        """`report`: what came of those that were named before. Raises ShoalError."""
+
+    async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
+        """One that holds for a while yet; `is_stale`: the last one was refused. Raises ShoalError."""
+
+    def share_broken(self, file_id: int, error_number: int, reason: str) -> None:
+        """A complete file could not be read, or carries other marks (ESTALE): it has to be suspended or ended."""
+
+    async def share_contested(self, file_id: int, piece: int) -> None:
+        """Somebody who was sent this piece of a complete file says that it does not match: look, and see to it."""
+
+    def holding_changed(self, group_id: str, root: bytes) -> None:
+        """What is served of this content (LocalCopies.holding) changed by itself; the trackers have to hear of it."""
+
+    def notice(self, code: str, message: str) -> None:
+        """Something the user should know."""

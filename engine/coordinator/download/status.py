@@ -1,0 +1,52 @@
+"""One download as it looks from outside at one moment: its state, its figures, and for whom it waits.
+
+Invariant: a look changes nothing. Not here: what the state is (download), how it is said (engine.shell).
+"""
+
+from typing import TYPE_CHECKING
+
+from engine.reports import DownloadStatus, UnreachedPeer
+
+if TYPE_CHECKING:
+    from engine.coordinator.download.download import Download
+
+
+def status_of(download: "Download", now_s: float) -> DownloadStatus:
+    progress, error = download.progress, download.error
+    waiting_for = _waiting_for(download, now_s)
+    return DownloadStatus(
+        group_id=download.group_id,
+        name=download.name,
+        path=str(download.target),
+        state=download.state,
+        size_bytes=download.manifest.geometry.size_bytes,
+        verified_bytes=progress.verified_bytes,
+        rate_bytes_per_s=progress.recent_rate() if download.is_active else progress.mean_rate(now_s),
+        peers_connected=len(download.connected_peers()) if download.state == "downloading" else 0,
+        bytes_by_peer=dict(progress.bytes_by_peer),
+        seconds=progress.transfer_s(now_s),
+        error=str(error) if error else None,
+        error_code=error.code if error else None,
+        checked_bytes=progress.checked_bytes,
+        check_bytes=progress.check_bytes,
+        wasted_bytes=progress.wasted_bytes,
+        copied_from=download.copied_from,
+        fetched_bytes=progress.fetched_bytes,
+        reused_bytes=progress.verified_bytes - progress.fetched_bytes,
+        waiting_s=progress.waiting_s(now_s),
+        why_waiting=why_waiting(download, now_s),
+        waiting_for=waiting_for,
+    )
+
+
+def why_waiting(download: "Download", now_s: float) -> str | None:
+    """A sentence; None while it moves, or waits for something else than peers."""
+    if download.state != "waiting":
+        return None
+    return download.peer_book.explain(download.name, _waiting_for(download, now_s))
+
+
+def _waiting_for(download: "Download", now_s: float) -> tuple[UnreachedPeer, ...]:
+    if download.state != "waiting":
+        return ()
+    return download.peer_book.waiting_for(download.connected_peers(), now_s)

@@ -1,0 +1,257 @@
+"""The client's pool of worker processes: started, spoken to, replaced when one dies, ended.
+
+Forked from a fork server that has the worker module loaded and nothing else: a worker inherits no socket, no lock and
+no thread of the client, so one can be replaced at any time. `multiprocessing.Pool` and `Queue` are not used: a worker
+killed by a signal hangs the one for ever, and the other brings a thread.
+
+A worker that does not answer is ended, unless it waits for a disk: then ending it would help nobody. Beats are
+counted, not seconds, so that a client that was asleep itself blames nobody. A pool that is given nothing to do is asked
+for life signs every ten seconds only; from the first order on, and while one is missing, every second.
+
+Invariant: a slot always names a live worker or one about to be; `on_death` is called once a death, after the last
+news of the dead one and before the first order to its successor.
+"""
+
+import asyncio
+import contextlib
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported anywhere: no threads to fork beside
+
+import multiprocessing
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+
+import psutil
+
+from engine.errors import LocalError
+from engine.ipc import events, fork_folder
+from engine.ipc.channel import Channel
+from engine.settings import Settings
+from engine.worker.gate import CheckTicket
+from engine.worker.shared_slots import create_board
+from engine.worker.worker_process import main
+
+_WORKERS_MIN, _WORKERS_MAX = 2, 8
+_END_GRACE_S = 2.0
+_BEAT_S, _IDLE_BEAT_S = 1.0, 10.0
+_BUSY_BEATS = 5
+"""So many beats after the last order or news a pool counts as idle, and asks for life signs more seldom."""
+_SPAWN_AGAIN_S, _SPAWN_AGAIN_MAX_S = 0.1, 5.0
+_BEAT, _FENCE = 0, 1
+"""The first numbers of pings; fences count on from theirs."""
+
+
+def usable_workers(settings: Settings) -> int:
+    """As many as this process may use cores, within reason."""
+    cores = len(psutil.Process().cpu_affinity() or [0])
+    return settings.workers or min(max(cores, _WORKERS_MIN), _WORKERS_MAX)
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: BaseProcess
+    channel: Channel[events.AnyNews]
+    beats_missed: int = 0
+    is_hung: bool = False
+
+
+class Pool:
+    """A fixed number of slots, each with a worker."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        check_ticket: CheckTicket,
+        on_news: Callable[[int, events.AnyNews], None],
+        on_death: Callable[[int, str], None],
+        on_birth: Callable[[int], None],
+    ) -> None:
+        """The callbacks get the slot first; `on_death` also how, in words; `on_birth` says that the dead one's
+        successor takes orders.
+        """
+        self._settings = settings
+        self._check_ticket = check_ticket
+        self._on_news, self._on_death, self._on_birth = on_news, on_death, on_birth
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload(["engine.worker.worker_process", check_ticket.__module__])
+        self._workers: list[_Worker | None] = []
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._fences: dict[int, tuple[set[int], asyncio.Future[None]]] = {}
+        self._next_fence = _FENCE
+        self._is_closing = False
+        self._is_idle = False
+        self._stirred = asyncio.Event()
+        self._board_descriptor: int | None = None
+
+    async def start(self) -> None:
+        """Ready for orders when it returns. Raises LocalError."""
+        self._workers = [None] * usable_workers(self._settings)
+        self._board, self._board_descriptor = create_board(len(self._workers))
+        try:
+            for slot in range(len(self._workers)):
+                self._workers[slot] = await self._spawn(slot)
+        except (OSError, EOFError) as error:  # EOFError: what starts them was ended meanwhile
+            await self.close()
+            advice = "try again; if the path in TMPDIR is long, choose a shorter one"
+            raise LocalError(f"cannot start the workers: {error}; {advice}", "no_workers") from error
+        self._keep(self._beat())
+
+    @property
+    def slots(self) -> list[int]:
+        """The slots whose worker takes orders now."""
+        return [slot for slot, worker in enumerate(self._workers) if worker is not None]
+
+    def pids(self) -> list[int]:
+        """Process ids of the living workers."""
+        return [worker.process.pid for worker in self._workers if worker is not None and worker.process.pid]
+
+    def send(self, slot: int, order: events.AnyOrder, descriptors: Sequence[int] = ()) -> None:
+        """To one worker; an order to one that just died is lost, and its death is reported."""
+        worker = self._workers[slot]
+        if worker is not None:
+            self._stirred.set()
+            worker.channel.send(order, descriptors)
+
+    def send_all(self, order: events.AnyOrder, descriptors: Sequence[int] = ()) -> None:
+        for slot in self.slots:
+            self.send(slot, order, descriptors)
+
+    async def fence(self, timeout_s: float) -> bool:
+        """Wait until every order so far was carried out, or its worker is dead. False: a worker does not answer."""
+        number, self._next_fence = self._next_fence, self._next_fence + 1
+        passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._fences[number] = (set(self.slots), passed)
+        self.send_all(events.Ping(number))
+        try:
+            if waiting[0]:
+                await asyncio.wait_for(passed, timeout_s)
+        except TimeoutError:
+            return False
+        finally:
+            del self._fences[number]
+        return True
+
+    async def close(self) -> None:
+        """Ends all workers, by force if they do not listen."""
+        self._is_closing = True
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        workers = [worker for worker in self._workers if worker is not None]
+        for worker in workers:
+            worker.channel.send(events.Farewell())
+            worker.channel.close()
+        for worker in workers:
+            await asyncio.to_thread(worker.process.join, _END_GRACE_S)
+            if worker.process.is_alive():
+                worker.process.kill()
+                await asyncio.to_thread(worker.process.join)
+            worker.process.close()
+        self._workers = []
+        if self._board_descriptor is not None:
+            os.close(self._board_descriptor)
+            self._board_descriptor = None
+
+    async def _spawn(self, slot: int) -> _Worker:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        with theirs:
+            folder = fork_folder.path_of_this_process()
+            arguments = (theirs, self._settings, self._check_ticket, os.getpid(), folder)
+            process = self._context.Process(target=main, args=arguments, name=f"shoal-worker-{slot}", daemon=True)
+            starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+            try:
+                await asyncio.shield(starting)
+            except BaseException:
+                await asyncio.wait({starting})  # the thread cannot be called back; its worker finds the channel closed
+                ours.close()
+                raise
+        channel: Channel[events.AnyNews] = Channel(
+            ours, events.AnyNews, lambda news, _: self._heard(slot, news), lambda: self._died(slot)
+        )
+        assert self._board_descriptor is not None
+        channel.send(events.ShareSlots(slot, len(self._workers)), [self._board_descriptor])
+        return _Worker(process, channel)
+
+    # ------------------------------------------------------------ life signs
+
+    def _heard(self, slot: int, news: events.AnyNews) -> None:
+        if not isinstance(news, events.Pong):
+            self._stirred.set()
+            self._on_news(slot, news)
+        elif news.number == _BEAT:
+            worker = self._workers[slot]
+            if worker is not None:
+                worker.beats_missed = 0
+        else:
+            self._pass_fence(news.number, slot)
+
+    def _pass_fence(self, number: int, slot: int) -> None:
+        waiting, passed = self._fences.get(number, (set[int](), None))
+        waiting.discard(slot)
+        if passed is not None and not waiting and not passed.done():
+            passed.set_result(None)
+
+    async def _beat(self) -> None:
+        quiet_beats = 0
+        while True:
+            for worker in filter(None, self._workers):
+                if worker.beats_missed >= self._settings.worker_beats_missed_max and not _waits_for_disk(worker):
+                    worker.is_hung = True
+                    worker.process.kill()  # its channel closes: from here on it is a death like any other
+                worker.beats_missed += 1
+                worker.channel.send(events.Ping(_BEAT))
+            await asyncio.sleep(_BEAT_S)
+            quiet_beats = 0 if self._stirred.is_set() or self._is_missing_some() else quiet_beats + 1
+            self._stirred.clear()
+            self._is_idle = quiet_beats >= _BUSY_BEATS
+            if self._is_idle:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_IDLE_BEAT_S - _BEAT_S):
+                        await self._stirred.wait()
+
+    def _is_missing_some(self) -> bool:
+        return any(worker.beats_missed for worker in self._workers if worker is not None)
+
+    def _died(self, slot: int) -> None:
+        worker, self._workers[slot] = self._workers[slot], None
+        if self._is_closing or worker is None:
+            return
+        self._board.clear(slot)
+        self._on_death(slot, "did not answer, was ended" if worker.is_hung else "died")
+        for number in list(self._fences):
+            self._pass_fence(number, slot)
+        self._keep(self._replace(slot, worker))
+
+    async def _replace(self, slot: int, dead: _Worker) -> None:
+        # Its channel is closed, so it does nothing any more; it may still be on its way out.
+        if dead.process.is_alive():
+            dead.process.kill()
+        await asyncio.to_thread(dead.process.join)
+        dead.process.close()
+        self._workers[slot] = await self._spawn_at_last(slot)
+        self._on_birth(slot)
+
+    async def _spawn_at_last(self, slot: int) -> _Worker:
+        """The machine may be out of processes, memory or descriptors for a while."""
+        delay_s = _SPAWN_AGAIN_S
+        while True:
+            try:
+                return await self._spawn(slot)
+            except (OSError, EOFError):
+                await asyncio.sleep(delay_s)
+                delay_s = min(2 * delay_s, _SPAWN_AGAIN_MAX_S)
+
+    def _keep(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _waits_for_disk(worker: _Worker) -> bool:
+    try:
+        return bool(psutil.Process(worker.process.pid).status() == psutil.STATUS_DISK_SLEEP)
+    except psutil.Error:
+        return False

@@ -1,0 +1,204 @@
+"""The fetching half of a worker: its links to other peers, and what comes over them.
+
+It carries out the orders about fetch links and is the listener of those links. It decides nothing.
+
+Not here: the files themselves and the links of those who fetch from this client (worker), which piece of whom (swarm).
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine
+
+from engine.ipc import contest_events, endgame_events, events
+from engine.ipc.channel import Channel
+from engine.ipc.handlers import Handlers
+from engine.net.fetch_link import FetchLink
+from engine.net.link_end import Cause, NoLink
+from engine.net.proof import thumbprint_of
+from engine.net.tls import Identity, PeerIdentity, fetching_context
+from engine.settings import Settings
+from engine.wire.messages import Neighbour
+from engine.worker.finish_piece import finish_piece
+from engine.worker.open_file import OpenFile, Sink
+from engine.worker.scratch import Scratch
+
+
+class FetchSide:
+    """`files`: those of the worker, by their number. `on_link` is called for every link that is made."""
+
+    handlers = Handlers()
+
+    def __init__(self, files: dict[int, OpenFile], settings: Settings, on_link: Callable[[], None]) -> None:
+        self._settings = settings
+        self._on_link = on_link
+        self._files = files
+        self._scratch = Scratch()
+        self._identity: Identity | None = None
+        self._fetch_links: dict[int, FetchLink] = {}
+        self._link_ids: dict[FetchLink, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+
+    def connect(self, channel: Channel[events.AnyOrder]) -> None:
+        """News goes there. Before anything else."""
+        self._channel = channel
+
+    def configure(self, identity: Identity) -> None:
+        """From now on links are dialled as this member."""
+        self._identity = identity
+        self._fetching_tls = fetching_context(identity)
+        self._own_thumbprint = thumbprint_of(identity)
+
+    def end_all(self, reason: str) -> None:
+        """Dial nobody from now on."""
+        self._identity = None
+        for link in list(self._fetch_links.values()):
+            link.end(reason)
+
+    @property
+    def has_links(self) -> bool:
+        return bool(self._fetch_links)
+
+    def end_silent(self, timeout_s: float) -> None:
+        """Hang up on those that owe bytes and sent none for so long."""
+        for link in list(self._fetch_links.values()):
+            if link.is_silent(timeout_s):
+                link.end(f"sent nothing for {timeout_s:g} s", "no_answer")
+
+    # ------------------------------------------------------------ orders
+
+    @handlers.register
+    def _dial(self, order: events.Dial) -> None:
+        if self._identity is not None:
+            self._spawn(self._connect(order, self._identity))
+
+    async def _connect(self, order: events.Dial, identity: Identity) -> None:
+        link = FetchLink(self, identity, order.thumbprint, self._settings.block_bytes, is_open=order.is_open)
+        self._fetch_links[order.link_id], self._link_ids[link] = link, order.link_id
+        self._on_link()
+        if order.thumbprint == self._own_thumbprint:
+            self.link_down(link, "this_client", "that is this client itself")
+            return
+        try:
+            await link.dial(order.host, order.port, self._fetching_tls, self._settings.dial_timeout_s)
+        except NoLink as error:
+            self.link_down(link, error.cause, f"no link to {order.host}:{order.port}: {error}")
+
+    @handlers.register
+    def _open_file(self, order: events.OpenFile) -> None:
+        link, file = self._fetch_links.get(order.link_id), self._files.get(order.file_id)
+        if link is not None and file is not None:
+            link.open(file.file_id, file.geometry, file.group_id, file.root, order.ticket)
+
+    @handlers.register
+    def _renew_ticket(self, order: events.RenewTicket) -> None:
+        if order.link_id in self._fetch_links:
+            self._fetch_links[order.link_id].renew(order.group_id, order.ticket)
+
+    @handlers.register
+    def _close_file(self, order: events.CloseFile) -> None:
+        if order.link_id in self._fetch_links:
+            self._fetch_links[order.link_id].close_channel(order.file_id)
+
+    @handlers.register
+    def _contest(self, order: contest_events.ContestPiece) -> None:
+        if order.link_id in self._fetch_links:
+            self._fetch_links[order.link_id].contest(order.file_id, order.piece)
+            self._channel.send(contest_events.FileContested(order.link_id, order.file_id))
+
+    @handlers.register
+    def _end_link(self, order: events.EndLink) -> None:
+        if order.link_id in self._fetch_links:
+            self._fetch_links[order.link_id].end(order.reason, order.cause)
+
+    @handlers.register
+    def _fetch(self, order: events.Fetch) -> None:
+        link = self._fetch_links.get(order.link_id)
+        if link is not None:
+            if order.is_scratch:
+                self._scratch.expect(order.request_id, order.link_id)
+            link.ask(order.request_id, order.file_id, order.candidates, order.begin, order.length)
+
+    @handlers.register
+    def _revoke(self, order: events.RevokeRequest) -> None:
+        if order.link_id in self._fetch_links:
+            self._fetch_links[order.link_id].cancel(order.request_id)
+        self._scratch.take(order.request_id)
+        self._channel.send(events.RequestRevoked(order.file_id, order.request_id))
+
+    @handlers.register
+    def _cut(self, order: endgame_events.CutRequest) -> None:
+        link = self._fetch_links.get(order.link_id)
+        at = link.cut(order.request_id) if link is not None else 0
+        self._channel.send(endgame_events.RequestCut(order.file_id, order.request_id, at))
+
+    @handlers.register
+    def _finish_piece(self, order: endgame_events.OfPiece) -> None:
+        file = self._files.get(order.file_id)
+        if file and (news := finish_piece(file, self._scratch, order, time.monotonic())):
+            self._channel.send(news)
+
+    # ------------------------------------------------------------ news of fetch links
+
+    def link_up(self, link: FetchLink, peer: PeerIdentity) -> None:
+        self._channel.send(events.LinkUp(self._link_ids[link], peer.user_id))
+
+    def link_down(self, link: FetchLink, cause: Cause, reason: str) -> None:
+        link_id = self._link_ids.pop(link, None)
+        if link_id is not None:
+            del self._fetch_links[link_id]
+            self._scratch.forget_link(link_id)
+            self._channel.send(events.LinkDown(link_id, cause, reason))
+
+    def opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
+        self._channel.send(events.FileOpened(self._link_ids[link], channel, bitfield))
+
+    def refused(self, link: FetchLink, channel: int, code: str, reason: str) -> None:
+        self._channel.send(events.FileRefused(self._link_ids[link], channel, code, reason))
+
+    def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
+        news = events.PeerHas(self._link_ids[link], channel, pieces)
+        file = self._files.get(channel)
+        if link.is_busy or file is None or all(file.have[piece] for piece in pieces):
+            self._channel.send_soon(news)  # nothing is asked on this link because of it, before it has answered
+        else:
+            self._channel.send(news)
+
+    def named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
+        self._channel.send(events.PeersNamed(self._link_ids[link], channel, peers))
+
+    def sink_for(self, link: FetchLink, request_id: int, channel: int, piece: int, begin: int) -> Sink | None:
+        file = self._files.get(channel)
+        return self._scratch.sink_for(request_id, file, piece, begin) if file is not None else None
+
+    def granted(self, link: FetchLink, request_id: int, channel: int, piece: int) -> None:
+        self._channel.send(
+            events.PieceGranted(self._link_ids[link], channel, request_id, piece, time.monotonic())
+        )
+
+    def received(self, link: FetchLink, request_id: int, channel: int, piece: int, is_good: bool) -> None:
+        link_id = self._link_ids[link]
+        if not is_good:
+            self._channel.send(events.PieceRejected(link_id, channel, request_id, piece))
+        elif self._scratch.is_for(request_id):
+            self._channel.send(endgame_events.ScratchReady(link_id, channel, request_id, time.monotonic()))
+        else:
+            self._channel.send(events.PieceVerified(link_id, channel, request_id, piece, time.monotonic()))
+
+    def received_part(self, link: FetchLink, request_id: int, channel: int, digest: bytes) -> None:
+        now_s = time.monotonic()
+        self._channel.send(endgame_events.PartReceived(self._link_ids[link], channel, request_id, digest, now_s))
+
+    def wasted(self, link: FetchLink, channel: int, count: int) -> None:
+        self._channel.send(endgame_events.Wasted(channel, count))
+
+    def rejected(self, link: FetchLink, request_id: int, after_s: float) -> None:
+        self._channel.send(events.RequestRefused(self._link_ids[link], request_id, after_s))
+
+    def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
+        self._channel.send(events.WriteFailed(channel, error.errno or 0))
+
+    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

@@ -1,0 +1,67 @@
+"""Duplicates of pieces that another link still holds: received into memory, hashed, and written only when that link has
+let go. So no byte is ever written by two links (I2), and a silent holder costs nobody more than its deadline.
+
+Invariant: what is here belongs to a request of a living link; a piece of memory at most for each.
+"""
+
+from engine.ipc import endgame_events, events
+from engine.swarm.leases import LinkId, RequestId
+from engine.worker.open_file import OpenFile, Sink
+
+
+class ScratchSink(Sink):
+    """A sink that keeps the bytes to itself until `keep`."""
+
+    def __init__(self, file: OpenFile, piece: int, begin: int) -> None:
+        super().__init__(file, piece, begin)
+        self._memory = bytearray()
+
+    def put(self, block: memoryview) -> None:
+        self._memory += block
+
+    def keep(self) -> None:
+        """Write them to their place. Raises OSError."""
+        self._file.write(self._offset, memoryview(self._memory))
+
+
+class Scratch:
+    """The duplicates of one worker, by request."""
+
+    def __init__(self) -> None:
+        self._link_of: dict[RequestId, LinkId] = {}
+        self._sinks: dict[RequestId, ScratchSink] = {}
+
+    def expect(self, request_id: RequestId, link: LinkId) -> None:
+        """The answer to this request is a duplicate."""
+        self._link_of[request_id] = link
+
+    def is_for(self, request_id: RequestId) -> bool:
+        return request_id in self._link_of
+
+    def sink_for(self, request_id: RequestId, file: OpenFile, piece: int, begin: int) -> Sink:
+        """Into memory for a duplicate, else into the file."""
+        if request_id not in self._link_of:
+            return file.sink_for(piece, begin)
+        sink = self._sinks[request_id] = ScratchSink(file, piece, begin)
+        return sink
+
+    def keep(self, order: endgame_events.KeepScratch, now_s: float) -> events.News | None:
+        """Write a duplicate to its place; None if its link went meanwhile, which was told."""
+        sink = self.take(order.request_id)
+        if sink is None:
+            return None
+        try:
+            sink.keep()
+        except OSError as error:
+            return events.WriteFailed(order.file_id, error.errno or 0)
+        return events.PieceVerified(order.link_id, order.file_id, order.request_id, sink.piece, now_s)
+
+    def take(self, request_id: RequestId) -> ScratchSink | None:
+        """Forget it; what came so far, if anything."""
+        self._link_of.pop(request_id, None)
+        return self._sinks.pop(request_id, None)
+
+    def forget_link(self, link: LinkId) -> None:
+        """It ended, and its requests with it."""
+        for request_id in [each for each, holder in self._link_of.items() if holder == link]:
+            self.take(request_id)

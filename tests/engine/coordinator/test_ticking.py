@@ -1,0 +1,59 @@
+"""A client that moves nothing has no clock running."""
+
+from types import SimpleNamespace
+from typing import Any
+
+from engine.coordinator.peer_links import Links, PeerAddress
+from engine.coordinator.ticking import Ticking
+from engine.ipc import events
+from engine.settings import Settings
+
+ANN = PeerAddress("ann", "127.0.0.1", 7001, b"a" * 32)
+
+
+class FakeDownload:
+    def __init__(self, link_count: int) -> None:
+        self.scheduler = SimpleNamespace(link_count=link_count)
+        self.ticks = 0
+
+    def tick(self, now_s: float) -> None:
+        self.ticks += 1
+
+
+def clock(links: Links, fetching: list[Any], runs: int) -> tuple[Ticking, list[events.AnyOrder], list[None]]:
+    orders: list[events.AnyOrder] = []
+    pumped: list[None] = []
+    pool: Any = SimpleNamespace(send=lambda _, order: orders.append(order))
+    ticking = Ticking(links, pool, dict.fromkeys(range(runs)), lambda: fetching, lambda: pumped.append(None), 0.1)
+    return ticking, orders, pumped
+
+
+def test_what_only_serves_does_not_tick() -> None:
+    ticking, _, pumped = clock(Links(Settings()), [], 0)
+    ticking._tick(0.0)
+    assert ticking._pause_s() is None
+    assert not pumped
+
+
+def test_what_waits_or_is_checked_ticks_once_a_second() -> None:
+    assert clock(Links(Settings()), [FakeDownload(0)], 1)[0]._pause_s() == 1.0
+    assert clock(Links(Settings()), [], 1)[0]._pause_s() == 1.0
+
+
+def test_pieces_that_may_move_are_looked_after_all_the_time() -> None:
+    download = FakeDownload(2)
+    ticking, _, pumped = clock(Links(Settings()), [FakeDownload(0), download], 2)
+    ticking._tick(0.0)
+    assert ticking._pause_s() == 0.1
+    assert (download.ticks, len(pumped)) == (1, 1)
+
+
+def test_a_link_that_is_left_over_is_ended_and_then_nothing_ticks() -> None:
+    links = Links(Settings())
+    links.link_to(ANN, 0, is_open=False)
+    ticking, orders, _ = clock(links, [], 0)
+    ticking._tick(1.0)
+    assert (ticking._pause_s(), orders) == (1.0, [])
+    ticking._tick(2.0 + Settings().idle_link_s)
+    assert [type(order) for order in orders] == [events.EndLink]
+    assert ticking._pause_s() is None

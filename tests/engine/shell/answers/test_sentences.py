@@ -1,0 +1,63 @@
+"""What a user reads after a command, where more than one thing may have happened."""
+
+import pytest
+from msgspec.structs import replace
+
+from engine.reports import DownloadState, DownloadStatus, LoginReport, ShareStatus, StopReport
+from engine.shell.answers import sentences
+
+MIB = 1 << 20
+STATUS = DownloadStatus("lab", "a.bin", "/data/a.bin", "copying", 8 * MIB, 2 * MIB, 0.0, 0, {}, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("report", "end"),
+    [
+        (StopReport("lab", "x", True), "nobody else online has it, so it left the group's list"),
+        (StopReport("lab", "x", False), "stopped sharing x in lab"),
+        (StopReport("lab", "x", False, is_pending=True), "is told when one does, also after a restart"),
+        (StopReport("lab", "x", False, still_shared_by=["cy", "bob"]), "and is shared by cy and bob"),
+        (StopReport("lab", "x", False, is_shared_elsewhere=True), "and is shared by another client of yours"),
+        (StopReport("lab", "x", True, was_shared=False), "nobody online has it, and this client did not share it"),
+    ],
+)
+def test_the_end_of_a_share_says_what_became_of_its_name(report: StopReport, end: str) -> None:
+    assert sentences.stopped(report).endswith(end)
+
+
+@pytest.mark.parametrize(
+    ("state", "letter", "remark"),
+    [
+        ("following", "[W]", "waits for /data/b.bin, which will have the same content"),
+        ("copying", "[D]", "copying /data/b.bin, which has the same content"),
+        ("stuck", "[S]", "stuck: there is no folder /data"),
+        ("paused", "[P]", "paused: there is no folder /data"),
+        ("failed", "[F]", "failed: there is no folder /data"),
+    ],
+)
+def test_each_state_has_its_letter_and_says_why(state: DownloadState, letter: str, remark: str) -> None:
+    row = sentences.downloads([
+        replace(STATUS, state=state, copied_from="/data/b.bin", error="there is no folder /data", error_code="x")
+    ])  # fmt: skip
+    assert row.startswith(letter)
+    assert row.rstrip().endswith(remark)
+    assert "25 %" in row
+
+
+def test_a_path_that_could_act_on_a_terminal_is_shown_escaped() -> None:
+    row = sentences.downloads([replace(STATUS, copied_from="/data/evil\x1b[2J")])
+    assert "\x1b" not in row
+
+
+def test_what_was_copied_is_said_with_its_source() -> None:
+    text = sentences.downloaded(replace(STATUS, state="complete", copied_from="/data/b.bin", reused_bytes=8 * MIB))
+    assert "copied from /data/b.bin, which has the same content" in text
+
+
+def test_a_login_says_what_is_shared_but_not_served_yet_and_why() -> None:
+    away = ShareStatus("lab", "a.bin", "/mnt/a.bin", 9, "missing", "cannot read /mnt/a.bin: no such file", 0)
+    read = ShareStatus("lab", "b.bin", "/b.bin", 100, "rereading", "its marks changed", 25)
+    text = sentences.logged_in(LoginReport("ann", 3, [], 0, [away, read]))
+    assert "3 shares resumed" in text
+    assert "not served yet: a.bin in lab (missing: cannot read /mnt/a.bin: no such file)" in text
+    assert "not served yet: b.bin in lab (rereading, 25 %: its marks changed)" in text

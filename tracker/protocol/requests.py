@@ -1,0 +1,400 @@
+"""What a client and a tracker say to each other: typed messages. Pure.
+
+A connection is TLS 1.3 from its first byte, and carries frames (framing). The tracker speaks first (`Welcome`); after
+that a client sends `Call`s and gets one `Reply` for each, matched by `seq`, with pushed `Event`s in between.
+
+Invariant: no value reaches the service unless it fits its type and the bounds written here. A request that changes
+something durable carries a `request_id`; the tracker keeps the outcome beside the change, so a retry never runs twice.
+
+Requests name accounts and groups in any capital letters, files in any Unicode normal form; answers and announces have
+the spelling of whoever made them (names).
+
+Not here: what a request means (service), who may make it (permissions), sockets (server, client).
+"""
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, field
+
+from tracker.protocol.invite_codes import (
+    invite_digest as invite_digest,
+    invite_text as invite_text,
+    parse_invite as parse_invite,
+)
+from tracker.protocol.manifests import (
+    FetchManifest as FetchManifest,
+    FetchPage as FetchPage,
+    Manifest as Manifest,
+    Page as Page,
+    Publish as Publish,
+    Published as Published,
+    PutPage as PutPage,
+)
+from tracker.protocol.events import (
+    Bulletin as Bulletin,
+    Event as Event,
+    GroupEpoch as GroupEpoch,
+    OwnerChanged as OwnerChanged,
+    Peer as Peer,
+    OutOfReach as OutOfReach,
+    PeerJoined as PeerJoined,
+    RequestAnswered as RequestAnswered,
+    RequestArrived as RequestArrived,
+    SessionEnded as SessionEnded,
+    TicketKeys as TicketKeys,
+    Welcome as Welcome,
+)
+from tracker.protocol.types import (
+    HOLDERS_NAMED_MAX,
+    INVITE_CODE_BYTES as INVITE_CODE_BYTES,
+    PAGE_BYTES as PAGE_BYTES,
+    PEERS_REPORTED_MAX,
+    PEERS_WANTED_MAX,
+    SHARES_PER_ANNOUNCE_MAX,
+    AuditAction as AuditAction,
+    Digest,
+    ErrorCode,
+    FileName,
+    Id,
+    InviteCode,
+    Message,
+    Password,
+    Port,
+    PublicKey,
+    RequestId,
+    Root,
+    Seq,
+    Signature,
+    Thumbprint,
+    TrustedKey as TrustedKey,
+)
+
+VERSION = 2
+
+ReportedPeers = Annotated[list[Thumbprint], Meta(max_length=PEERS_REPORTED_MAX)]
+
+# ---------------------------------------------------------------- requests
+
+
+class CreateUser(Message, frozen=True, tag="create_user"):
+    """`invite`: 16 bytes where the tracker asks for an invitation, else none."""
+
+    user_id: Id
+    password: Password
+    invite: InviteCode = b""
+
+
+class Login(Message, frozen=True, tag="login"):
+    """`proof` signs `login_challenge(nonce, user_id)` with the key whose public half is `public_key` (raw Ed25519).
+    `user_id` as it was typed.
+    """
+
+    user_id: Id
+    password: Password
+    public_key: PublicKey
+    proof: Signature
+
+
+class Resume(Message, frozen=True, tag="resume"):
+    """A session on another tracker, or after a lost connection: the certificate and a proof of its key, no password."""
+
+    certificate_pem: Annotated[bytes, Meta(max_length=8192)]
+    proof: Signature
+
+
+class Renew(Message, frozen=True, tag="renew"):
+    """A fresh certificate for the session's key, before the old one ends."""
+
+
+class Logout(Message, frozen=True, tag="logout"):
+    pass
+
+
+class ChangePassword(Message, frozen=True, tag="change_password"):
+    """Ends every other session of the account too: whoever knew the old password may be in one."""
+
+    old_password: Password
+    new_password: Password
+
+
+class RevokeSessions(Message, frozen=True, tag="revoke_sessions"):
+    """Ends every session of the account but the asking one, on every tracker; certificates from before are void."""
+
+
+class CreateInvite(Message, frozen=True, tag="create_invite"):
+    """Lets one person make an account. `digest` is invite_digest of the code, which the tracker need not know."""
+
+    digest: Digest
+    life_s: Annotated[float, Meta(ge=60.0, le=30 * 86400.0)]
+
+
+class CreateGroup(Message, frozen=True, tag="create_group"):
+    """`is_open`: its files may cross a trusted network unencrypted; members still prove who they are."""
+
+    group_id: Id
+    is_open: bool = False
+
+
+class JoinGroup(Message, frozen=True, tag="join_group"):
+    group_id: Id
+
+
+class LeaveGroup(Message, frozen=True, tag="leave_group"):
+    group_id: Id
+
+
+class RemoveMember(Message, frozen=True, tag="remove_member"):
+    group_id: Id
+    user_id: Id
+
+
+class TransferOwnership(Message, frozen=True, tag="transfer_ownership"):
+    """To another member; the caller stays one."""
+
+    group_id: Id
+    user_id: Id
+
+
+class FetchAudit(Message, frozen=True, tag="fetch_audit"):
+    """For the group's owner: the latest of its audit log."""
+
+    group_id: Id
+
+
+class ListRequests(Message, frozen=True, tag="list_requests"):
+    group_id: Id
+
+
+class AcceptRequest(Message, frozen=True, tag="accept_request"):
+    group_id: Id
+    user_id: Id
+
+
+class RejectRequest(Message, frozen=True, tag="reject_request"):
+    group_id: Id
+    user_id: Id
+
+
+class ListGroups(Message, frozen=True, tag="list_groups"):
+    pass
+
+
+class ListFiles(Message, frozen=True, tag="list_files"):
+    group_id: Id
+
+
+class Withdraw(Message, frozen=True, tag="withdraw"):
+    """The caller does not share this file any more, or never did. If it is theirs, or the group is, and nobody else
+    online has any of it, it leaves the group's list.
+
+    `root`: only if the name still stands for this content; empty: whatever it stands for.
+    """
+
+    group_id: Id
+    name: FileName
+    root: Annotated[bytes, Meta(max_length=32)] = b""
+
+
+class Share(Message, frozen=True):
+    """One file this client serves, or is fetching and already serves in part (`is_complete` false).
+
+    `has_pieces`: whether there is a piece yet; without one the client only waits.
+    """
+
+    group_id: Id
+    root: Root
+    is_complete: bool
+    has_pieces: bool = True
+
+
+class Announce(Message, frozen=True, tag="announce"):
+    """All this client serves, replacing what it said before. `host` is believed only from the tracker's own machine."""
+
+    host: Annotated[str, Meta(max_length=64)]
+    port: Port
+    shares: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
+
+
+class AnnounceChange(Message, frozen=True, tag="announce_change"):
+    """What changed since the last announce. `removed` entries match by group and root, whatever their `is_complete`."""
+
+    added: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
+    removed: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
+
+
+class Heartbeat(Message, frozen=True, tag="heartbeat"):
+    """Keeps every share of this client alive. One covers all its files. Answered with the time."""
+
+
+class FindPeers(Message, frozen=True, tag="find_peers"):
+    """`failed`: peers of this file, by thumbprint, that could not be reached or gave nothing; others are named instead.
+    `served`: those that did give something.
+    """
+
+    group_id: Id
+    root: Root
+    want: Annotated[int, Meta(ge=1, le=PEERS_WANTED_MAX)]
+    failed: ReportedPeers = field(default_factory=list)
+    served: ReportedPeers = field(default_factory=list)
+
+
+class GetTicket(Message, frozen=True, tag="get_ticket"):
+    """A membership ticket for one group, which serving peers check offline."""
+
+    group_id: Id
+
+
+Request = (
+    CreateUser | Login | Resume | Renew | Logout | ChangePassword | RevokeSessions | CreateInvite
+    | CreateGroup | JoinGroup | LeaveGroup | RemoveMember | TransferOwnership | FetchAudit
+    | ListRequests | AcceptRequest | RejectRequest
+    | ListGroups | ListFiles | Publish | PutPage | FetchManifest | FetchPage | Withdraw
+    | Announce | AnnounceChange | Heartbeat | FindPeers | GetTicket
+)
+
+
+class Call(Message, frozen=True):
+    """One request. `seq` matches the reply; `request_id` names the intent, and stays the same when it is retried."""
+
+    seq: Seq
+    request_id: RequestId
+    request: Request
+
+
+# ---------------------------------------------------------------- replies
+
+
+class Done(Message, frozen=True, tag="done"):
+    """It happened; there is nothing more to say."""
+
+
+class Alive(Message, frozen=True, tag="alive"):
+    """So is the tracker; and what its clock says, by which tickets and certificates begin and end."""
+
+    now_s: float
+
+
+class Refused(Message, frozen=True, tag="refused"):
+    """It did not happen. `message` is a sentence for the person who asked."""
+
+    code: ErrorCode
+    message: str
+
+
+class LoggedIn(Message, frozen=True, tag="logged_in"):
+    """`ticket_keys`: as of TicketKeys, for checking the tickets of others."""
+
+    user_id: Id
+    certificate_pem: bytes
+    expires_at_s: float
+    ticket_keys: dict[str, TrustedKey]
+
+
+class Left(Message, frozen=True, tag="left"):
+    """`new_owner` when the group passed on with this leave; `is_removed` when its last member left."""
+
+    new_owner: str | None
+    is_removed: bool
+
+
+class Requests(Message, frozen=True, tag="requests"):
+    user_ids: list[Id]
+
+
+class Invited(Message, frozen=True, tag="invited"):
+    expires_at_s: float
+
+
+class AuditEntry(Message, frozen=True):
+    """`subject` is whom it was done to, "" if nobody else; `host` the address it was asked from."""
+
+    at_s: float
+    actor: Id
+    action: AuditAction
+    subject: str
+    host: str
+
+
+class Audit(Message, frozen=True, tag="audit"):
+    """Oldest first."""
+
+    entries: list[AuditEntry]
+
+
+class GroupEntry(Message, frozen=True):
+    group_id: Id
+    owner: Id
+    member_count: int
+    standing: Literal["owner", "member", "requested", "none"]
+    is_open: bool = False
+
+
+class Groups(Message, frozen=True, tag="groups"):
+    groups: list[GroupEntry]
+
+
+class FileEntry(Message, frozen=True):
+    """`sharers_online`: people who have all of it. `partial_online`: those who have a part of it and serve that.
+
+    Somebody who waits without a piece is in neither.
+    """
+
+    name: FileName
+    size_bytes: int
+    root: Root
+    publisher: Id
+    sharers_online: int
+    partial_online: int = 0
+
+
+class Files(Message, frozen=True, tag="files"):
+    files: list[FileEntry]
+
+
+class Withdrawn(Message, frozen=True, tag="withdrawn"):
+    """If it stays: `still_shared_by` names some of those who share it, the caller too if another client of theirs does;
+    `may_withdraw` names who could withdraw it, if the caller cannot.
+    """
+
+    is_removed: bool
+    still_shared_by: Annotated[list[Id], Meta(max_length=HOLDERS_NAMED_MAX)] = field(default_factory=list)
+    may_withdraw: Annotated[list[Id], Meta(max_length=2)] = field(default_factory=list)
+
+
+class Announced(Message, frozen=True, tag="announced"):
+    """`unknown`: shares the tracker does not take, because the file or the membership is gone."""
+
+    unknown: list[Share]
+
+
+class Peers(Message, frozen=True, tag="peers"):
+    peers: list[Peer]
+
+
+class Ticket(Message, frozen=True, tag="ticket"):
+    """`group_id`: as the ticket names it."""
+
+    ticket: str
+    expires_at_s: float
+    epoch: int
+    is_open: bool
+    group_id: Id
+
+
+Result = (
+    Done | Alive | Refused | LoggedIn | Left | Invited | Audit | Requests | Groups | Files
+    | Published | Manifest | Page | Withdrawn | Announced | Peers | Ticket
+)
+
+
+class Reply(Message, frozen=True, tag="reply"):
+    seq: Seq
+    result: Result
+
+
+FromTracker = Welcome | Reply | Event | Bulletin
+
+
+def login_challenge(nonce: bytes, user_id: str) -> bytes:
+    """The bytes a login or a resume signs: bound to this connection, this purpose and this account."""
+    return b"shoal login v1\0" + nonce + user_id.encode()

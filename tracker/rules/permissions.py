@@ -1,0 +1,127 @@
+"""Who may ask for what. Pure: facts in, nothing or a Refusal out.
+
+Denied by default: a request type that has no line in `LEAST_STANDING` is refused, whoever asks. Whether the session is
+alive and what its account is in the group are looked up once per request and checked before the request's own code
+runs, in the transaction that runs it. docs/security.md says for every request what it is allowed by.
+
+Not here: rules about the thing asked for (is this name taken, is that file known), which are the request's own.
+"""
+
+from typing import Literal, NamedTuple
+
+from tracker.protocol import manifests, requests
+from tracker.protocol.names import shown_id
+from tracker.protocol.types import ErrorCode
+
+Standing = Literal["owner", "member", "requested", "none"]
+
+
+class Group(NamedTuple):
+    """A group as one account sees it."""
+
+    group_id: str
+    owner: str
+    epoch: int
+    standing: Standing
+    is_open: bool = False
+
+
+class Generation(NamedTuple):
+    """Which sessions of an account are alive: those of its present generation, and the one that began it.
+
+    A generation begins when a session revokes all others. That session goes on with certificates of the new generation;
+    but the answer with the first of them may be lost, and its connections to other trackers still have an old one. So
+    its key counts, too.
+    """
+
+    number: int
+    spared: bytes | None
+    """The thumbprint of that session's key; None if no session was revoked yet."""
+
+
+class Refusal(Exception):
+    """The answer is no. Undoes the change in whose transaction it is raised."""
+
+    def __init__(self, code: ErrorCode, message: str) -> None:
+        super().__init__(message)
+        self.code: ErrorCode = code
+        self.message = message
+
+
+BEFORE_LOGIN: frozenset[type] = frozenset({requests.CreateUser, requests.Login, requests.Resume})
+
+LEAST_STANDING: dict[type, Standing | None] = {
+    # None: about no group, or about several and then checked one by one.
+    requests.CreateUser: None,
+    requests.Login: None,
+    requests.Resume: None,
+    requests.Renew: None,
+    requests.Logout: None,
+    requests.ChangePassword: None,
+    requests.RevokeSessions: None,
+    requests.CreateInvite: None,
+    requests.CreateGroup: None,
+    requests.ListGroups: None,
+    requests.Announce: None,
+    requests.AnnounceChange: None,
+    requests.Heartbeat: None,
+    requests.JoinGroup: "none",
+    requests.LeaveGroup: "member",
+    requests.ListFiles: "member",
+    manifests.Publish: "member",
+    manifests.PutPage: "member",
+    manifests.FetchManifest: "member",
+    manifests.FetchPage: "member",
+    requests.Withdraw: "member",
+    requests.FindPeers: "member",
+    requests.GetTicket: "member",
+    requests.RemoveMember: "owner",
+    requests.TransferOwnership: "owner",
+    requests.FetchAudit: "owner",
+    requests.ListRequests: "owner",
+    requests.AcceptRequest: "owner",
+    requests.RejectRequest: "owner",
+}
+
+
+def check_alive(present: Generation | None, number: int, thumbprint: bytes) -> Generation:
+    """`present`, if a session with this key and a certificate of generation `number` is alive; raises Refusal.
+
+    `present` is that of the session's account, None if there is no such account.
+    """
+    if present is None:
+        raise Refusal("session_ended", "there is no such account any more")
+    is_spared = number < present.number and thumbprint == present.spared
+    if number != present.number and not is_spared:
+        raise Refusal("session_ended", "the sessions of this account were revoked; log in again")
+    return present
+
+
+def check_expiry(expires_at_s: float, now_s: float) -> None:
+    """Raises Refusal if the session's certificate has ended."""
+    if expires_at_s <= now_s:
+        raise Refusal("session_ended", "your session has ended; log in again")
+
+
+def check_session(request_type: type, is_logged_in: bool) -> None:
+    """Raises Refusal unless this type of request may be made at this point of a connection."""
+    if request_type not in LEAST_STANDING:
+        raise Refusal("bad_request", "this tracker does not know that request")
+    if not is_logged_in and request_type not in BEFORE_LOGIN:
+        raise Refusal("not_logged_in", "log in first")
+    if is_logged_in and request_type in (requests.Login, requests.Resume):
+        raise Refusal("bad_request", "this connection is logged in already; log out first")
+
+
+def check_standing(request_type: type, group_id: str, group: Group | None) -> Group:
+    """The group, if the account's standing in it is enough for this type of request; raises Refusal."""
+    least = LEAST_STANDING[request_type]
+    if group is None:
+        raise Refusal("no_such_group", f"there is no group {group_id}")
+    if least == "none":
+        return group
+    if group.standing not in ("owner", "member"):
+        raise Refusal("not_member", f"you are not a member of {group_id}")
+    if least == "owner" and group.standing != "owner":
+        raise Refusal("not_owner", f"only the owner of {group_id}, {shown_id(group.owner)}, may do that")
+    return group

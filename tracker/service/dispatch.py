@@ -1,0 +1,242 @@
+"""Answers requests: permission, then the request's own function, then the outcome, in one transaction.
+
+Invariants. Denied by default: a request that is in no table here, or that `permissions` does not let through, changes
+and tells nothing. What lets it through is looked at in the transaction that answers it. A change and its remembered
+outcome are committed together, so a retry never runs twice. Soft state and events follow the commit.
+
+No sockets, no SQL: the connection is a `Caller`, the queries are in people, catalogue and outcomes.
+"""
+
+import asyncio
+import logging
+import random
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy.exc import SQLAlchemyError
+
+from tracker.protocol import manifests, requests
+from tracker.protocol.authority import Authority
+from tracker.protocol.names import BadName
+from tracker.protocol.requests import Call, Refused, Result
+from tracker.rules import permissions
+from tracker.rules.handout import Handout
+from tracker.rules.permissions import Refusal
+from tracker.rules.presence import Presence
+from tracker.rules.throttle import ENTRIES_MAX, Throttle
+from tracker.rules.token_buckets import TokenBuckets
+from tracker.service import accounts, files, groups, sessions, swarm
+from tracker.service import name_rights as names
+from tracker.service.context import Audience, Caller, Desk, Session, Turn
+from tracker.service.passwords import DeskBusy, PasswordDesk, Passwords
+from tracker.settings import (
+    NEWS_POLL_S,
+    REQUEST_WAIT_MAX_S,
+    REQUESTS_AT_ONCE_PER_ACCOUNT,
+    REQUESTS_PER_S_PER_ACCOUNT,
+    Policy,
+)
+from tracker.store import people
+from tracker.store.news import read_news
+from tracker.store.outcomes import find_outcome, remember_outcome
+from tracker.store.store import Store
+
+_log = logging.getLogger("tracker")
+
+_JUDGED_MAX = 3
+"""Of one request. Each time, somebody else has changed its account while its password was being looked at."""
+
+
+class Handler(NamedTuple):
+    answer: Callable[[Turn, Any], Awaitable[Result]]
+    is_change: bool
+
+
+SESSION_HANDLERS: dict[type, Callable[[sessions.Door, Caller, Any, bytes, float], Awaitable[Result]]] = {
+    requests.CreateUser: accounts.create_user,
+    requests.ChangePassword: accounts.change_password,
+    requests.Login: sessions.login,
+    requests.Resume: sessions.resume,
+    requests.Logout: sessions.logout,
+    requests.Heartbeat: sessions.heartbeat,
+}
+
+HANDLERS: dict[type, Handler] = {
+    requests.Renew: Handler(sessions.renew, is_change=False),
+    requests.RevokeSessions: Handler(accounts.revoke_sessions, is_change=True),
+    requests.CreateInvite: Handler(accounts.create_invite, is_change=True),
+    requests.CreateGroup: Handler(groups.create_group, is_change=True),
+    requests.JoinGroup: Handler(groups.join_group, is_change=True),
+    requests.LeaveGroup: Handler(groups.leave_group, is_change=True),
+    requests.RemoveMember: Handler(groups.remove_member, is_change=True),
+    requests.TransferOwnership: Handler(groups.transfer_ownership, is_change=True),
+    requests.FetchAudit: Handler(groups.fetch_audit, is_change=False),
+    requests.ListRequests: Handler(groups.list_requests, is_change=False),
+    requests.AcceptRequest: Handler(groups.accept_request, is_change=True),
+    requests.RejectRequest: Handler(groups.reject_request, is_change=True),
+    requests.ListGroups: Handler(groups.list_groups, is_change=False),
+    requests.ListFiles: Handler(files.list_files, is_change=False),
+    manifests.Publish: Handler(files.publish, is_change=True),
+    manifests.PutPage: Handler(files.put_page, is_change=True),
+    manifests.FetchManifest: Handler(files.fetch_manifest, is_change=False),
+    manifests.FetchPage: Handler(files.fetch_page, is_change=False),
+    requests.Withdraw: Handler(names.withdraw, is_change=True),
+    requests.Announce: Handler(swarm.announce, is_change=False),
+    requests.AnnounceChange: Handler(swarm.announce_change, is_change=False),
+    requests.FindPeers: Handler(swarm.find_peers, is_change=False),
+    requests.GetTicket: Handler(swarm.get_ticket, is_change=False),
+}
+
+
+class Service:
+    def __init__(
+        self,
+        store: Store,
+        authority: Authority,
+        passwords: Passwords,
+        clock: Callable[[], float],
+        chance: random.Random,
+        policy: Policy | None = None,
+    ) -> None:
+        self._store = store
+        self._clock = clock
+        origin = secrets.token_bytes(8)
+        self._desk = Desk(authority, Presence(), Handout(), Audience(), chance, policy or Policy(), origin)
+        self._last_news = 0
+        self._data_version_heard: int | None = None
+        self._paces = TokenBuckets(
+            REQUESTS_PER_S_PER_ACCOUNT, REQUESTS_AT_ONCE_PER_ACCOUNT, ENTRIES_MAX, REQUEST_WAIT_MAX_S
+        )
+        self._door = sessions.Door(self._desk, clock, store, PasswordDesk(passwords), Throttle())
+
+    async def answer(self, caller: Caller, call: Call) -> Result:
+        """The result of a request, a refusal included; anything raised from here is a bug or a broken store."""
+        try:
+            return await self._answer(caller, call)
+        except Refusal as refusal:
+            return Refused(refusal.code, refusal.message)
+        except BadName as error:
+            return Refused("bad_name", str(error))
+        except DeskBusy:
+            return Refused("busy", "too many people are logging in at once; try again in a few seconds")
+
+    def hang_up(self, caller: Caller) -> None:
+        """The connection is gone, and with it what its client shares."""
+        self._desk.end_session(caller)
+
+    async def catch_up(self) -> None:
+        """To be called before the first connection: what was told lately, before this tracker was there to hear it."""
+        async with self._store.reading() as db:
+            for news in await read_news(db, 0):
+                self._last_news = news.number
+                self._desk.recent.append(news)
+
+    async def hear_news(self) -> None:
+        """Pass on what other trackers of this store changed since the last time."""
+        version = self._store.data_version()
+        if version is not None and version == self._data_version_heard:
+            return
+        async with self._store.reading() as db:
+            found = await read_news(db, self._last_news)
+        for news in found:
+            self._last_news = news.number
+            if news.origin != self._desk.origin:
+                self._desk.deliver(news)
+        self._data_version_heard = version
+
+    async def follow_news(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(NEWS_POLL_S)
+            try:
+                await self.hear_news()
+            except SQLAlchemyError as error:
+                _log.error("the database failed: %s", getattr(error, "orig", None) or type(error).__name__)
+
+    def is_forgotten(self, caller: Caller) -> bool:
+        """Whether this caller had a session that has expired since, or lives on in a newer connection."""
+        return caller.session is not None and not self._desk.presence.is_online(caller.session.number)
+
+    def sweep(self) -> None:
+        """Forgets the silent."""
+        now_s = self._clock()
+        self._desk.presence.expire(now_s)
+        self._desk.handout.sweep(self._desk.presence.is_shared, now_s)
+
+    async def _answer(self, caller: Caller, call: Call) -> Result:
+        await self._wait_for_turn(caller)
+        for _ in range(_JUDGED_MAX):
+            try:
+                return await self._judge(caller, call)
+            except sessions.Outdated:
+                continue
+        raise Refusal("busy", "this account is being changed again and again; try again in a few seconds")
+
+    async def _judge(self, caller: Caller, call: Call) -> Result:
+        """Raises Refusal and Outdated."""
+        request, now_s = call.request, self._clock()
+        session = self._live_session(caller, now_s)
+        permissions.check_session(type(request), session is not None)
+        if type(request) in SESSION_HANDLERS:
+            handler = SESSION_HANDLERS[type(request)]
+            return await handler(self._door, caller, request, call.request_id, now_s)
+        assert session is not None, "check_session let a stranger through"
+        is_change = HANDLERS[type(request)].is_change
+        async with self._store.changing() if is_change else self._store.reading() as db:
+            # A change may have waited for long, so this is the time it is judged by.
+            turn = Turn(self._desk, db, session, caller.observed_host, self._clock())
+            result = await self._take(turn, call)
+            await turn.write_down()
+        turn.finish()
+        return result
+
+    async def _wait_for_turn(self, caller: Caller) -> None:
+        """Before anything is looked up, since much may change meanwhile. Raises Refusal."""
+        # No account has a name with a space in it.
+        asker = f"stranger {caller.observed_host}" if caller.session is None else caller.session.user_id
+        wait_s = self._paces.take(asker, self._clock())
+        if wait_s is None:
+            raise Refusal(
+                "throttled",
+                f"more than {REQUESTS_PER_S_PER_ACCOUNT} requests a second, which is the limit of an account; make "
+                "fewer, or wait a second",
+            )
+        if wait_s:
+            await asyncio.sleep(wait_s)
+
+    async def _take(self, turn: Turn, call: Call) -> Result:
+        """One turn inside its transaction."""
+        request = call.request
+        handler = HANDLERS[type(request)]
+        group_id: str | None = None
+        if permissions.LEAST_STANDING[type(request)] is not None:
+            group_id = getattr(request, "group_id")  # noqa: B009 (only some of the union have it)
+        present, group = await people.find_standing(turn.db, turn.user_id, group_id)
+        # Other trackers' revocations are heard of later, and this one's after its commit.
+        turn.generation = turn.session.check_alive(present, turn.now_s)
+        if handler.is_change:
+            remembered = await find_outcome(turn.db, turn.user_id, call.request_id)
+            if remembered is not None:
+                return remembered
+        if group_id is not None:
+            turn.looked_up = permissions.check_standing(type(request), group_id, group)
+            if turn.looked_up.group_id != group_id:
+                request = msgspec.structs.replace(request, group_id=turn.looked_up.group_id)
+        result = await handler.answer(turn, request)
+        if handler.is_change:
+            await remember_outcome(turn.db, turn.user_id, call.request_id, result, turn.now_s)
+        return result
+
+    def _live_session(self, caller: Caller, now_s: float) -> Session | None:
+        session = caller.session
+        if session is None:
+            return None
+        try:
+            permissions.check_expiry(session.expires_at_s, now_s)
+        except Refusal:
+            self._desk.end_session(caller)
+            raise
+        self._desk.presence.hear(session.number, now_s)
+        return session

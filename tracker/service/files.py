@@ -1,0 +1,97 @@
+"""Requests about the files of a group: one function each, from a Turn to a result.
+
+Invariant: a name stands for one content in a group, in whichever Unicode normal form it is typed, until it is
+withdrawn or replaced (service_names); a second content under it is refused, and the sentence says whose the first is.
+"""
+
+from msgspec.structs import replace
+
+from tracker.protocol.manifests import FetchManifest, FetchPage, Manifest, Page, Publish, Published, PutPage
+from tracker.protocol.names import check_new_file_name
+from tracker.protocol.requests import Done, Files, ListFiles
+from tracker.protocol.types import LEAF_BYTES, PAGE_BYTES, PIECE_COUNT_MAX
+from tracker.rules import quotas
+from tracker.rules.permissions import Refusal
+from tracker.service.context import Turn
+from tracker.service.name_rights import check_replaceable, free, no_such_file
+from tracker.service.swarm import choose_peers
+from tracker.store import files, manifest_pages
+
+
+async def list_files(turn: Turn, request: ListFiles) -> Files:
+    presence, group_id = turn.desk.presence, turn.group.group_id
+    found = await files.list_files(turn.db, group_id)
+    counts = [presence.count_sharers((group_id, entry.root)) for entry in found]
+    return Files(
+        [
+            replace(entry, sharers_online=count.complete, partial_online=count.partial)
+            for entry, count in zip(found, counts, strict=True)
+        ]
+    )
+
+
+async def publish(turn: Turn, request: Publish) -> Published:
+    check_new_file_name(request.name)
+    _check_geometry(request)
+    alike = await files.list_alike(turn.db, request.group_id, request.name)
+    known = next((file for file in alike if file.name == request.name), alike[0] if alike else None)
+    if known is not None and known.root == request.root and known.digest == files.digest_of(request):
+        return Published(True, spelling="" if known.name == request.name else known.name)
+    if known is not None:
+        await check_replaceable(turn, known, request.name, len(alike))
+    leaves_bytes = _piece_count(request) * LEAF_BYTES
+    wanted = await manifest_pages.list_wanted(turn.db, turn.user_id, request.pages, leaves_bytes, turn.now_s)
+    if wanted:
+        return Published(False, wanted)
+    if known is not None:
+        await free(turn, known)
+    quotas.check_publisher(await files.add_file(turn.db, request, turn.user_id))
+    return Published(False, has_replaced=known is not None)
+
+
+async def fetch_manifest(turn: Turn, request: FetchManifest) -> Manifest:
+    manifest = await files.find_manifest(turn.db, request.group_id, request.name)
+    if manifest is None:
+        raise no_such_file(request.group_id, request.name)
+    if request.want:
+        peers = await choose_peers(turn, request.group_id, manifest.root, request.want)
+        manifest = replace(manifest, peers=peers)
+    return manifest
+
+
+async def put_page(turn: Turn, request: PutPage) -> Done:
+    await manifest_pages.stage(turn.db, turn.user_id, request.leaves, turn.now_s)
+    return Done()
+
+
+async def fetch_page(turn: Turn, request: FetchPage) -> Page:
+    known = await files.find_file(turn.db, request.group_id, request.name)
+    if known is None or known.root != request.root:
+        raise no_such_file(request.group_id, request.name)
+    leaves = await manifest_pages.find_page(turn.db, known.digest, request.number)
+    if leaves is None:
+        raise Refusal("bad_request", f"the manifest of {request.name!r} has no page {request.number} of its own")
+    return Page(leaves)
+
+
+def _check_geometry(request: Publish) -> None:
+    piece_bytes = request.piece_bytes
+    if piece_bytes & (piece_bytes - 1):
+        raise Refusal("bad_request", f"a piece has a power of two of bytes, not {piece_bytes}")
+    piece_count = _piece_count(request)
+    if piece_count > PIECE_COUNT_MAX:
+        raise Refusal("too_large", f"{piece_count} pieces, {PIECE_COUNT_MAX} is the limit; use larger ones")
+    leaves_bytes = piece_count * LEAF_BYTES
+    if leaves_bytes > PAGE_BYTES:
+        page_count = -(-leaves_bytes // PAGE_BYTES)
+        if request.leaves or len(request.pages) != page_count:
+            raise Refusal("bad_request", f"{piece_count} pieces need {page_count} pages of leaves, named each")
+    elif request.pages or len(request.leaves) != leaves_bytes:
+        raise Refusal(
+            "bad_request",
+            f"{piece_count} pieces need {leaves_bytes} bytes of leaves, not {len(request.leaves)}",
+        )
+
+
+def _piece_count(request: Publish) -> int:
+    return -(-request.size_bytes // request.piece_bytes)

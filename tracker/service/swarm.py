@@ -1,0 +1,167 @@
+"""Requests about who has what right now, and the tickets to get it: one function each, from a Turn to a result.
+
+Invariants. A share is recorded only for a file that the group has and a group that the client is in. A peer is handed
+out only while the store says it is a member: the soft state may lag behind another tracker's.
+"""
+
+from collections.abc import Collection, Iterable
+
+from tracker.protocol import tickets
+from tracker.protocol.addresses import is_elsewhere, reachable_host
+from tracker.protocol.events import OutOfReach, Peer, PeerJoined
+from tracker.protocol.requests import Announce, AnnounceChange, Announced, FindPeers, GetTicket, Peers, Share, Ticket
+from tracker.protocol.types import SHARES_PER_ANNOUNCE_MAX
+from tracker.rules.handout import Handed
+from tracker.rules.peer_reports import Asker
+from tracker.rules.permissions import Refusal
+from tracker.rules.presence import Holding, Sharer, Swarm
+from tracker.service.context import Turn
+from tracker.settings import PUSHES_PER_ANNOUNCE_MAX
+from tracker.store import files, people
+from tracker.store.ticket_keys import find_signing_key
+
+
+async def announce(turn: Turn, request: Announce) -> Announced:
+    presence, number = turn.desk.presence, turn.session.number
+    known, unknown = await _sort_out(turn, request.shares)
+    said = {(share.group_id, share.root) for share in known}
+    host = reachable_host(turn.observed_host, request.host)
+    presence.place(number, host, request.port)
+    if is_elsewhere(request.host, host):
+        _tell(turn, number, OutOfReach(host, request.port, 0))
+    for swarm in presence.list_swarms(number):
+        if swarm not in said:
+            presence.remove(number, swarm)
+    await _record(turn, known)
+    return Announced(unknown)
+
+
+async def announce_change(turn: Turn, request: AnnounceChange) -> Announced:
+    presence, number = turn.desk.presence, turn.session.number
+    if not presence.has_place(number):
+        raise Refusal("bad_request", "announce everything first, with your address")
+    known, unknown = await _sort_out(turn, request.added)
+    for share in request.removed:
+        presence.remove(number, (share.group_id, share.root))
+    if presence.count_shares(number) + len(known) > SHARES_PER_ANNOUNCE_MAX:
+        raise Refusal("too_large", f"one client shares at most {SHARES_PER_ANNOUNCE_MAX} files")
+    await _record(turn, known)
+    return Announced(unknown)
+
+
+async def find_peers(turn: Turn, request: FindPeers) -> Peers:
+    group_id, root = request.group_id, request.root
+    if not await files.has_root(turn.db, group_id, root):
+        raise Refusal("no_such_file", f"that file is not in {group_id}, or no longer")
+    swarm, asker = (group_id, root), Asker(turn.session.number, turn.user_id)
+    placed = _placed(turn, swarm)
+    warned = turn.desk.handout.report(swarm, asker, request.failed, request.served, placed, turn.now_s)
+    for sharer, members in warned:
+        _tell(turn, sharer.session, OutOfReach(sharer.host, sharer.port, members))
+    return Peers(await choose_peers(turn, group_id, root, request.want))
+
+
+async def choose_peers(turn: Turn, group_id: str, root: bytes, want: int) -> list[Peer]:
+    """Members who serve the file now, never the caller's own session. Those who had no link with it hear of it."""
+    swarm, number = (group_id, root), turn.session.number
+    placed = _placed(turn, swarm)
+    members = await people.members_among(turn.db, group_id, {one.user_id for one in placed})
+    sharers = [one for one in placed if one.user_id in members]
+    handed = _choose(turn, swarm, sharers, want)
+    own = next((one for one in placed if one.session == number), None)
+    if own is not None:
+        _tell_fetching(turn, swarm, own, handed.new)
+    return [_peer(sharer) for sharer in handed.peers]
+
+
+async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
+    group = turn.group
+    signing = await find_signing_key(turn.db, turn.now_s)
+    ticket = tickets.sign(
+        signing.private,
+        signing.kid,
+        user_id=turn.user_id,
+        group_id=group.group_id,
+        epoch=group.epoch,
+        is_open=group.is_open,
+        thumbprint=turn.session.thumbprint,
+        now_s=turn.now_s,
+        life_s=turn.desk.policy.ticket_life_s,
+    )
+    expires_at_s = turn.now_s + turn.desk.policy.ticket_life_s
+    return Ticket(ticket, expires_at_s, group.epoch, group.is_open, group.group_id)
+
+
+async def _sort_out(turn: Turn, shares: Collection[Share]) -> tuple[list[Share], list[Share]]:
+    """Those the tracker takes, and those whose file or membership is gone."""
+    asked: dict[str, set[bytes]] = {}
+    for share in shares:
+        asked.setdefault(share.group_id, set()).add(share.root)
+    my_groups = await people.list_groups_of(turn.db, turn.user_id)
+    listed = {
+        group_id: await files.known_roots(turn.db, group_id, roots)
+        for group_id, roots in asked.items()
+        if group_id in my_groups
+    }
+    known: list[Share] = []
+    unknown: list[Share] = []
+    for share in shares:
+        is_known = share.root in listed.get(share.group_id, ())
+        (known if is_known else unknown).append(share)
+    return known, unknown
+
+
+async def _record(turn: Turn, shares: Iterable[Share]) -> None:
+    presence, number = turn.desk.presence, turn.session.number
+    pushes_left = PUSHES_PER_ANNOUNCE_MAX
+    for share in shares:
+        swarm = (share.group_id, share.root)
+        is_new = presence.add(number, swarm, _holding(share))
+        if is_new and pushes_left > 0 and presence.is_shared_by_others(number, swarm):
+            pushes_left -= await _introduce(turn, swarm)
+
+
+async def _introduce(turn: Turn, swarm: Swarm) -> int:
+    """The caller serves this file from now on: its neighbours and it hear of each other. How many were told."""
+    number, placed = turn.session.number, _placed(turn, swarm)
+    newcomer = next(one for one in placed if one.session == number)
+    handed = _choose(turn, swarm, placed, len(placed))
+    told = _tell_fetching(turn, swarm, newcomer, handed.peers)
+    if newcomer.is_complete or not handed.new:
+        return told
+    members = await people.members_among(turn.db, swarm[0], {one.user_id for one in handed.new})
+    for peer in handed.new:
+        if peer.user_id in members:
+            _tell(turn, newcomer.session, PeerJoined(*swarm, _peer(peer)))
+    return told + len(handed.new)
+
+
+def _choose(turn: Turn, swarm: Swarm, sharers: list[Sharer], want: int) -> Handed:
+    asker = Asker(turn.session.number, turn.user_id)
+    return turn.desk.handout.choose(swarm, asker, sharers, want, turn.desk.chance, turn.now_s)
+
+
+def _holding(share: Share) -> Holding:
+    if share.is_complete:
+        return Holding.ALL
+    return Holding.SOME if share.has_pieces else Holding.NOTHING
+
+
+def _tell_fetching(turn: Turn, swarm: Swarm, peer: Sharer, neighbours: Iterable[Sharer]) -> int:
+    """Those who have the whole file need no peers. How many were told."""
+    fetching = [one for one in neighbours if not one.is_complete]
+    for one in fetching:
+        _tell(turn, one.session, PeerJoined(*swarm, _peer(peer)))
+    return len(fetching)
+
+
+def _tell(turn: Turn, session: int, event: PeerJoined | OutOfReach) -> None:
+    turn.afterwards(lambda: turn.desk.audience.tell_session(session, event))
+
+
+def _placed(turn: Turn, swarm: Swarm) -> list[Sharer]:
+    return [sharer for sharer in turn.desk.presence.list_sharers(swarm) if sharer.port]
+
+
+def _peer(sharer: Sharer) -> Peer:
+    return Peer(sharer.user_id, sharer.host, sharer.port, sharer.thumbprint, sharer.is_complete)

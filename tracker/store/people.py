@@ -1,0 +1,272 @@
+"""Accounts, groups, members and pending requests, as SQL. Each function is one question or one change.
+
+Invariants. Ids that differ in capital letters only are one (names.fold_id); where one is asked for, the stored spelling
+is the answer. The owner of a group is one of its members. Epochs come from one rising counter for all groups, so a
+group made anew under an old name never repeats an epoch, and no old ticket fits it.
+
+Not here: whether the caller may (permissions), transactions (store).
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import BindParameter, Row, bindparam, delete, exists, func, select, true, update
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from tracker.protocol.names import choose_spelling, fold_id
+from tracker.protocol.requests import GroupEntry
+from tracker.rules.permissions import Generation, Group, Standing
+from tracker.store.schema import accounts, counters, groups, members, requests
+
+_OF_GROUP: BindParameter[str] = bindparam("of_group")
+_OF_USER: BindParameter[str] = bindparam("of_user")
+# Made once: putting these together takes longer than running them, and they are asked for every file.
+_STANDING = (
+    select(
+        accounts.c.generation,
+        accounts.c.spared,
+        groups.c.group_id,
+        groups.c.owner,
+        groups.c.epoch,
+        groups.c.is_open,
+        exists().where(members.c.group_id == groups.c.group_id, members.c.user_id == _OF_USER).label("is_member"),
+        exists().where(requests.c.group_id == groups.c.group_id, requests.c.user_id == _OF_USER).label("is_requested"),
+    )
+    .select_from(accounts.join(groups, true()))
+    .where(accounts.c.user_id == _OF_USER, groups.c.folded == bindparam("folded"))
+    .with_for_update()
+)
+_MEMBERS_AMONG = select(members.c.user_id).where(
+    members.c.group_id == _OF_GROUP, members.c.user_id.in_(bindparam("user_ids", expanding=True))
+)
+_ACCOUNT = select(accounts.c.password_hash, accounts.c.generation, accounts.c.spared).where(
+    accounts.c.user_id == _OF_USER
+)
+_GROUPS_OF = select(members.c.group_id).where(members.c.user_id == _OF_USER)
+
+
+class Account(NamedTuple):
+    """What a login is judged by. Every other password and every revocation makes it another."""
+
+    password_hash: str
+    generation: Generation
+
+
+async def list_alike(db: AsyncConnection, user_id: str) -> list[str]:
+    """The accounts whose id is this one: one at most, unless they are from before ids were compared without case."""
+    query = select(accounts.c.user_id).where(accounts.c.folded == fold_id(user_id)).order_by(accounts.c.user_id)
+    return list(await db.scalars(query))
+
+
+async def find_account(db: AsyncConnection, user_id: str) -> Account | None:
+    row = (await db.execute(_ACCOUNT, {"of_user": user_id})).first()
+    return None if row is None else Account(row.password_hash, Generation(row.generation, row.spared))
+
+
+async def has_accounts(db: AsyncConnection) -> bool:
+    return await db.scalar(select(accounts.c.user_id).limit(1)) is not None
+
+
+async def add_account(db: AsyncConnection, user_id: str, password_hash: str, now_s: float) -> bool:
+    """False if the name is taken."""
+    if await list_alike(db, user_id):
+        return False
+    try:
+        await db.execute(
+            accounts.insert().values(
+                user_id=user_id, folded=fold_id(user_id), apart="", password_hash=password_hash, generation=0,
+                files_published=0, manifest_bytes=0, created_at_s=now_s,
+            )
+        )
+    except IntegrityError:
+        return False
+    return True
+
+
+async def change_password_hash(db: AsyncConnection, user_id: str, password_hash: str) -> None:
+    await db.execute(
+        update(accounts).where(accounts.c.user_id == user_id).values(password_hash=password_hash)
+    )
+
+
+async def revoke_sessions(db: AsyncConnection, user_id: str, spared: bytes) -> Generation:
+    """Certificates of this account from before are void now, but for those of the spared key (a thumbprint)."""
+    number = await db.scalar(
+        update(accounts)
+        .where(accounts.c.user_id == user_id)
+        .values(generation=accounts.c.generation + 1, spared=spared)
+        .returning(accounts.c.generation)
+    )
+    return Generation(int(number or 0), spared)
+
+
+async def find_standing(
+    db: AsyncConnection, user_id: str, group_id: str | None
+) -> tuple[Generation | None, Group | None]:
+    """The present generation of the account's sessions, and the group, if one is named, as this account sees it, under
+    the spelling of whoever made it.
+
+    In one statement, unless there is no such group. Both are locked until the change ends, where the database locks
+    rows.
+    """
+    alike: Sequence[Row[Any]] = ()
+    if group_id is not None:
+        alike = (await db.execute(_STANDING, {"folded": fold_id(group_id), "of_user": user_id})).all()
+    if group_id is None or not alike:
+        account = await find_account(db, user_id)
+        return account and account.generation, None
+    generation = Generation(alike[0].generation, alike[0].spared)
+    spelling = choose_spelling(group_id, [row.group_id for row in alike])
+    found = next((row for row in alike if row.group_id == spelling), None)
+    if found is None:
+        return generation, None
+    standing: Standing = "none"
+    if found.owner == user_id:
+        standing = "owner"
+    elif found.is_member:
+        standing = "member"
+    elif found.is_requested:
+        standing = "requested"
+    return generation, Group(found.group_id, found.owner, found.epoch, standing, found.is_open)
+
+
+async def add_group(db: AsyncConnection, group_id: str, owner: str, is_open: bool, now_s: float) -> bool:
+    """The owner is its first member. False if the name is taken."""
+    folded = fold_id(group_id)
+    if await db.scalar(select(groups.c.group_id).where(groups.c.folded == folded).limit(1)) is not None:
+        return False
+    epoch = await _next_epoch(db)
+    row = {"group_id": group_id, "folded": folded, "apart": "", "owner": owner, "epoch": epoch, "is_open": is_open}
+    try:
+        await db.execute(groups.insert().values(row))
+    except IntegrityError:
+        return False
+    await add_member(db, group_id, owner, now_s)
+    return True
+
+
+async def remove_group(db: AsyncConnection, group_id: str) -> int:
+    """With its members, requests and files. The epoch its end counts as."""
+    await db.execute(delete(groups).where(groups.c.group_id == group_id))
+    return await _next_epoch(db)
+
+
+async def count_groups_owned(db: AsyncConnection, user_id: str) -> int:
+    return await db.scalar(select(func.count()).select_from(groups).where(groups.c.owner == user_id)) or 0
+
+
+async def change_owner(db: AsyncConnection, group_id: str, owner: str) -> None:
+    await db.execute(update(groups).where(groups.c.group_id == group_id).values(owner=owner))
+
+
+async def raise_epoch(db: AsyncConnection, group_id: str) -> int:
+    epoch = await _next_epoch(db)
+    await db.execute(update(groups).where(groups.c.group_id == group_id).values(epoch=epoch))
+    return epoch
+
+
+async def list_groups(db: AsyncConnection, user_id: str) -> list[GroupEntry]:
+    """Every group, by name, with this account's standing in it."""
+    counts = select(members.c.group_id, func.count().label("member_count")).group_by(members.c.group_id).subquery()
+    mine = select(members.c.group_id).where(members.c.user_id == user_id).subquery()
+    asked = select(requests.c.group_id).where(requests.c.user_id == user_id).subquery()
+    rows = await db.execute(
+        select(
+            groups.c.group_id,
+            groups.c.owner,
+            groups.c.is_open,
+            counts.c.member_count,
+            mine.c.group_id.is_not(None).label("is_member"),
+            asked.c.group_id.is_not(None).label("is_requested"),
+        )
+        .join(counts, counts.c.group_id == groups.c.group_id)
+        .outerjoin(mine, mine.c.group_id == groups.c.group_id)
+        .outerjoin(asked, asked.c.group_id == groups.c.group_id)
+        .order_by(groups.c.group_id)
+    )
+    entries = []
+    for row in rows:
+        standing: Standing = "none"
+        if row.owner == user_id:
+            standing = "owner"
+        elif row.is_member:
+            standing = "member"
+        elif row.is_requested:
+            standing = "requested"
+        entries.append(GroupEntry(row.group_id, row.owner, row.member_count, standing, row.is_open))
+    return entries
+
+
+async def add_member(db: AsyncConnection, group_id: str, user_id: str, now_s: float) -> None:
+    await db.execute(members.insert().values(group_id=group_id, user_id=user_id, joined_at_s=now_s))
+
+
+async def remove_member(db: AsyncConnection, group_id: str, user_id: str) -> None:
+    await db.execute(delete(members).where(members.c.group_id == group_id, members.c.user_id == user_id))
+
+
+async def list_members(db: AsyncConnection, group_id: str) -> list[str]:
+    """Longest-standing first."""
+    rows = await db.scalars(
+        select(members.c.user_id)
+        .where(members.c.group_id == group_id)
+        .order_by(members.c.joined_at_s, members.c.user_id)
+    )
+    return list(rows)
+
+
+async def list_groups_of(db: AsyncConnection, user_id: str) -> set[str]:
+    return set(await db.scalars(_GROUPS_OF, {"of_user": user_id}))
+
+
+async def members_among(db: AsyncConnection, group_id: str, user_ids: set[str]) -> set[str]:
+    """Those of `user_ids` that are members now."""
+    return set(await db.scalars(_MEMBERS_AMONG, {"of_group": group_id, "user_ids": list(user_ids)}))
+
+
+async def add_request(db: AsyncConnection, group_id: str, user_id: str, now_s: float) -> None:
+    await db.execute(requests.insert().values(group_id=group_id, user_id=user_id, asked_at_s=now_s))
+
+
+async def count_requests(db: AsyncConnection, user_id: str) -> int:
+    """Of this account, unanswered."""
+    return await db.scalar(select(func.count()).select_from(requests).where(requests.c.user_id == user_id)) or 0
+
+
+async def find_asker(db: AsyncConnection, group_id: str, user_id: str) -> str | None:
+    """How the account is spelled that asks to join under this id."""
+    query = (
+        select(requests.c.user_id)
+        .join(accounts, accounts.c.user_id == requests.c.user_id)
+        .where(requests.c.group_id == group_id, accounts.c.folded == fold_id(user_id))
+    )
+    return choose_spelling(user_id, list(await db.scalars(query)))
+
+
+async def remove_request(db: AsyncConnection, group_id: str, user_id: str) -> bool:
+    """False if there was none."""
+    result = await db.execute(
+        delete(requests).where(requests.c.group_id == group_id, requests.c.user_id == user_id)
+    )
+    return result.rowcount > 0
+
+
+async def list_requests(db: AsyncConnection, group_id: str) -> list[str]:
+    """In the order they were made."""
+    rows = await db.scalars(
+        select(requests.c.user_id)
+        .where(requests.c.group_id == group_id)
+        .order_by(requests.c.asked_at_s, requests.c.user_id)
+    )
+    return list(rows)
+
+
+async def _next_epoch(db: AsyncConnection) -> int:
+    epoch = await db.scalar(
+        update(counters)
+        .where(counters.c.name == "epoch")
+        .values(value=counters.c.value + 1)
+        .returning(counters.c.value)
+    )
+    return int(epoch or 0)
