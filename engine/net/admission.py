@@ -1,18 +1,13 @@
-"""What a serve link asks of whoever owns it: whether a peer may have a file, and the file's pieces. Pure types.
+"""What the answer is when a peer asks for a file: the file and how long it may be served, or a refusal. Pure types.
 
-Not here: how that is decided (worker.gate), what the link does with the answer (serve_link).
+Not here: how that is decided (worker.gate), who asks for the decision (serve_link).
 """
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
-from engine.net.tls import PeerIdentity
 from engine.swarm.bitfield import Flags
 from engine.swarm.geometry import Geometry
 from engine.swarm.sender_choice import SentPieces
-from engine.wire.messages import Open, Renew
-
-if TYPE_CHECKING:
-    from engine.net.serve_link import ServeLink
 
 
 class ServedFile(Protocol):
@@ -45,23 +40,3 @@ class Grant(NamedTuple):
 
     epoch: int
     valid_until_s: float
-
-
-class Gate(Protocol):
-    """Decides who may have what; told what was sent."""
-
-    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, Grant]:
-        """The file, and what the ticket gives. Raises Refusal."""
-
-    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> Grant:
-        """What the new ticket gives. Raises Refusal."""
-
-    def proven(self, link: "ServeLink", peer: PeerIdentity) -> bool:
-        """Who is at the other end was shown; False if it may have no more links."""
-
-    def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None: ...
-    def unreadable(self, file: ServedFile, error: OSError) -> None: ...
-    def contested(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
-        """The peer says that this piece, as it was sent, does not match the manifest."""
-
-    def link_lost(self, link: "ServeLink") -> None: ...

@@ -11,9 +11,10 @@ import asyncio
 import math
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from engine.errors import RemoteProtocolError
-from engine.net.admission import Gate, Refusal, ServedFile
+from engine.net.admission import Grant, Refusal, ServedFile
 from engine.net.piece_sender import PieceSender
 from engine.net.proof import Prover, thumbprint_of
 from engine.net.sending import Channel
@@ -56,6 +57,26 @@ MISMATCH_ONCE_IN_S = 1.0
 
 _CLOSED = "closed"
 _TICKET_ENDED = "your ticket ended"
+
+
+class Gate(Protocol):
+    """Decides who may have what; told what was sent."""
+
+    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, Grant]:
+        """The file, and what the ticket gives. Raises Refusal."""
+
+    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> Grant:
+        """What the new ticket gives. Raises Refusal."""
+
+    def proven(self, link: "ServeLink", peer: PeerIdentity) -> bool:
+        """Who is at the other end was shown; False if it may have no more links."""
+
+    def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None: ...
+    def unreadable(self, file: ServedFile, error: OSError) -> None: ...
+    def contested(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
+        """The peer says that this piece, as it was sent, does not match the manifest."""
+
+    def link_lost(self, link: "ServeLink") -> None: ...
 
 
 class ServeLink(asyncio.BufferedProtocol):
