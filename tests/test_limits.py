@@ -17,9 +17,10 @@ ROWS: list[tuple[str, str, str]] = ROW.findall((REPOSITORY / "docs/limits.md").r
 """File, name, value."""
 
 FACING_A_NETWORK = [
-    "tracker/settings", "tracker/protocol/framing", "tracker/protocol/types", "tracker/rules/throttle", "tracker/protocol/tickets", "tracker/protocol/names",
-    "engine/settings", "engine/wire/messages", "engine/wire/codec", "engine/coordinator/download/peer_exchange",
-    "engine/coordinator/download/peer_book", "engine/coordinator/contests", "engine/net/serve_link",
+    "tracker/settings", "tracker/protocol/framing", "tracker/protocol/types", "tracker/protocol/tickets",
+    "tracker/protocol/names", "tracker/rules/throttle", "engine/settings", "engine/wire/messages",
+    "engine/wire/codec", "engine/net/serve_link", "engine/coordinator/contests",
+    "engine/coordinator/download/peer_exchange", "engine/coordinator/download/peer_book",
 ]  # fmt: skip
 IS_LIMIT = re.compile(r"(^|_)(max|per|once|queued|idle|life|ttl|timeout)(_|$)|^serve_links$")
 OF_THE_CLIENTS_OWN_WAYS = {

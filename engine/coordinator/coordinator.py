@@ -28,6 +28,7 @@ from engine.coordinator.ticking import Ticking
 from engine.errors import ShoalError, StorageError
 from engine.ipc import contest_events, endgame_events, events
 from engine.ipc.handlers import Handlers
+from engine.ipc.ticket_check import CheckTicket
 from engine.net.link_end import Cause
 from engine.settings import Settings
 from engine.storage.disk_errors import explained
@@ -35,7 +36,6 @@ from engine.storage.manifest import Manifest
 from engine.storage.part_file import PartFiles
 from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import BadBitfield
-from engine.worker.gate import CheckTicket
 
 OfLinkAndFile = (
     events.FileOpened | events.FileRefused | contest_events.FileContested | events.PeerHas

@@ -29,9 +29,9 @@ import psutil
 from engine.errors import LocalError
 from engine.ipc import events, fork_folder
 from engine.ipc.channel import Channel
+from engine.ipc.slot_board import create_board
+from engine.ipc.ticket_check import CheckTicket
 from engine.settings import Settings
-from engine.worker.gate import CheckTicket
-from engine.worker.shared_slots import create_board
 from engine.worker.worker_process import main
 
 _WORKERS_MIN, _WORKERS_MAX = 2, 8

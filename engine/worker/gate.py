@@ -12,38 +12,12 @@ once and older tickets of the others open nothing new.
 """
 
 import time
-from collections.abc import Callable, Mapping
-from typing import Protocol
 
+from engine.ipc.ticket_check import CheckTicket, Keys, TicketClaims
 from engine.net.admission import Grant, Refusal
 from engine.net.tls import PeerIdentity
 from engine.wire.messages import Open
 from engine.worker.open_file import OpenFile
-
-
-class TicketClaims(Protocol):
-    """What a valid ticket says."""
-
-    @property
-    def user_id(self) -> str: ...
-    @property
-    def group_id(self) -> str: ...
-    @property
-    def epoch(self) -> int: ...
-    @property
-    def thumbprint(self) -> bytes: ...
-    @property
-    def expires_at_s(self) -> float: ...
-    @property
-    def is_open(self) -> bool: ...
-
-
-Keys = Mapping[str, tuple[bytes, float]]
-"""Of those who may sign tickets: key id → raw Ed25519 public key, and until when it is believed."""
-
-CheckTicket = Callable[[str, Keys, float], TicketClaims]
-"""(ticket, keys, time.time()) → claims; raises ValueError. Given from outside and sent to the workers by name, so that
-this package does not know that there is a tracker."""
 
 _NOT_SHARED = ("not_shared", "this file is not shared here")
 _CHECKED_MAX = 4096

@@ -1,29 +1,12 @@
-"""Upload slots of all workers of one client: the memory behind their board (swarm.upload_slots), and one worker's view.
-
-The memory has no name and dies with the last process that maps it.
-"""
+"""One worker's view of the upload slots that all workers of a client share (swarm.upload_slots, ipc.slot_board)."""
 
 import asyncio
-import mmap
-import os
 import time
 
 from engine.net.piece_sender import PieceSender
 from engine.swarm.upload_slots import SlotBoard, UploadSlots
 
 _LOOK_S = 0.005
-
-
-def create_board(rows: int) -> tuple[SlotBoard, int]:
-    """A row for each worker, and the descriptor to pass on; the caller closes it."""
-    descriptor = os.memfd_create("shoal-slots", os.MFD_CLOEXEC)
-    os.ftruncate(descriptor, SlotBoard.size_bytes(rows))
-    return slot_board(descriptor, rows), descriptor
-
-
-def slot_board(descriptor: int, rows: int) -> SlotBoard:
-    """The board in memory made by `create_board`; the descriptor is not needed afterwards."""
-    return SlotBoard(rows, memoryview(mmap.mmap(descriptor, SlotBoard.size_bytes(rows))))
 
 
 class SharedSlots(UploadSlots[PieceSender]):

@@ -20,6 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 from engine.ipc import contest_events, events
 from engine.ipc.channel import Channel
 from engine.ipc.handlers import Handlers
+from engine.ipc.slot_board import slot_board
+from engine.ipc.ticket_check import CheckTicket
 from engine.net.admission import Grant, ServedFile
 from engine.net.connection_limits import Caller, Callers
 from engine.net.listener import first_byte
@@ -33,10 +35,10 @@ from engine.swarm.upload_slots import UploadSlots
 from engine.wire.codec import HELLO_TYPE
 from engine.wire.messages import Open, Renew
 from engine.worker.fetch_side import FetchSide
-from engine.worker.gate import CheckTicket, TicketGate
+from engine.worker.gate import TicketGate
 from engine.worker.hashing import hash_pieces
 from engine.worker.open_file import OpenFile
-from engine.worker.shared_slots import SharedSlots, slot_board
+from engine.worker.shared_slots import SharedSlots
 
 _LOOK_AROUND_S = 1.0
 """How often silent and stuck links are looked for, and served bytes reported."""

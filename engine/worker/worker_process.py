@@ -15,8 +15,8 @@ import socket
 from pathlib import Path
 
 from engine.ipc import fork_folder
+from engine.ipc.ticket_check import CheckTicket
 from engine.settings import Settings
-from engine.worker.gate import CheckTicket
 from engine.worker.worker import Worker
 
 

@@ -2,9 +2,10 @@ import time
 
 import pytest
 
+from engine.ipc.ticket_check import Keys
 from engine.net.admission import Refusal
 from engine.net.tls import PeerIdentity
-from engine.worker.gate import Keys, TicketGate
+from engine.worker.gate import TicketGate
 from tests.testkit.fakes import Club
 from tracker.protocol import tickets
 
