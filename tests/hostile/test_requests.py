@@ -51,7 +51,7 @@ SAMPLES: dict[type[Any], requests.Request] = {
     )
 }
 ABOUT_A_GROUP = [kind for kind, least in permissions.LEAST_STANDING.items() if least not in (None, "none")]
-AFTER_LOGIN = [kind for kind in SAMPLES if kind not in permissions.BEFORE_LOGIN]
+AFTER_LOGIN = [kind for kind in SAMPLES if kind not in requests.BEFORE_LOGIN]
 
 
 def code_of(answer: requests.Result) -> str:

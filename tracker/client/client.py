@@ -25,6 +25,7 @@ from tracker.client.reconnect import Identity, Link, Listener
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.events import Bulletin, Event, TicketKeys
 from tracker.protocol.requests import (
+    BEFORE_LOGIN,
     Announce,
     AnnounceChange,
     Announced,
@@ -40,7 +41,6 @@ from tracker.protocol.requests import (
     login_challenge,
 )
 from tracker.protocol.types import TrustedKey
-from tracker.rules.permissions import BEFORE_LOGIN
 from tracker.settings import CALL_TIMEOUT_S, NO_TRACKER_GRACE_S
 
 __all__ = ["Identity", "Listener", "TrackerClient", "find_authority"]

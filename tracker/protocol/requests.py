@@ -252,6 +252,9 @@ Request = (
     | Announce | AnnounceChange | Heartbeat | FindPeers | GetTicket
 )
 
+BEFORE_LOGIN: frozenset[type] = frozenset({CreateUser, Login, Resume})
+"""What a connection may ask before it has a session."""
+
 
 class Call(Message, frozen=True):
     """One request. `seq` matches the reply; `request_id` names the intent, and stays the same when it is retried."""

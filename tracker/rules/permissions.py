@@ -48,8 +48,6 @@ class Refusal(Exception):
         self.message = message
 
 
-BEFORE_LOGIN: frozenset[type] = frozenset({requests.CreateUser, requests.Login, requests.Resume})
-
 LEAST_STANDING: dict[type, Standing | None] = {
     # None: about no group, or about several and then checked one by one.
     requests.CreateUser: None,
@@ -107,7 +105,7 @@ def check_session(request_type: type, is_logged_in: bool) -> None:
     """Raises Refusal unless this type of request may be made at this point of a connection."""
     if request_type not in LEAST_STANDING:
         raise Refusal("bad_request", "this tracker does not know that request")
-    if not is_logged_in and request_type not in BEFORE_LOGIN:
+    if not is_logged_in and request_type not in requests.BEFORE_LOGIN:
         raise Refusal("not_logged_in", "log in first")
     if is_logged_in and request_type in (requests.Login, requests.Resume):
         raise Refusal("bad_request", "this connection is logged in already; log out first")

@@ -110,7 +110,8 @@ def requests(target: Target) -> None:
     def asker(source: str) -> Callable[[str, int], None]:
         member = RawMember(target.tracker, MEMBER, source)
         member.enter(PASSWORD, is_new=False)
-        asked = [protocol_requests.ListFiles(GROUP), manifests.FetchManifest(GROUP, FILE)]
+        asked: tuple[protocol_requests.Request, ...]
+        asked = (protocol_requests.ListFiles(GROUP), manifests.FetchManifest(GROUP, FILE))
         calls = [protocol_requests.Call(1, secrets.token_bytes(16), asked[turn % 2]) for turn in range(_PIPELINED)]
         data = b"".join(map(framing.encode_frame, calls))
 

@@ -3,7 +3,8 @@ from typing import get_args
 import pytest
 
 from tracker.protocol import events, requests
-from tracker.rules.permissions import BEFORE_LOGIN, LEAST_STANDING, Group, Refusal, check_session, check_standing
+from tracker.protocol.requests import BEFORE_LOGIN
+from tracker.rules.permissions import LEAST_STANDING, Group, Refusal, check_session, check_standing
 from tracker.service.dispatch import HANDLERS, SESSION_HANDLERS
 
 REQUEST_TYPES: tuple[type, ...] = get_args(requests.Request)
