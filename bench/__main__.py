@@ -6,10 +6,7 @@ it again.
 
 import sys
 
-RUNS = (
-    "demo", "all", "compare", "ceiling", "single", "distance", "memory", "hashing", "picker", "small", "startup",
-    "destination", "wire", "revocation", "faults", "floods", "simulate", "rules", "swarm",
-)  # fmt: skip
+from bench.plan import RUNS
 
 
 def main() -> int:

@@ -1,7 +1,7 @@
 """Finds a run by its name, reads its options, measures, prints.
 
-A run is a module of this package with `add_arguments(parser)` and `measure(options) -> Section`; the first line of its
-docstring is its summary. `demo` and `all` do their own printing and have `run` instead.
+A run is a module (bench.plan says which) with `add_arguments(parser)` and `measure(options) -> Section`; the first line
+of its docstring is its summary. `demo` and `all` do their own printing and have `run` instead.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
+from bench.plan import RUNS
 from bench.record import results
 from bench.record.report import Section
 from tests.testkit.measure import machine
@@ -56,4 +57,4 @@ def _measure(module: ModuleType, parser: argparse.ArgumentParser, arguments: Seq
 
 
 def _module(name: str) -> ModuleType:
-    return importlib.import_module(f"bench.{'everything' if name == 'all' else name}")
+    return importlib.import_module(RUNS[name])

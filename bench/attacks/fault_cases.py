@@ -6,7 +6,6 @@ Not for: many faults at random (fault_kills).
 import filecmp
 import os
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,9 +15,10 @@ from typing import Any
 
 from bench.attacks.fault_kills import count_good_bytes, part_of, workers_of
 from bench.transfers.api_leecher import ApiLeecher
-from bench.transfers.shoal import PASSWORD, Swarm
+from tests.testkit.limited_disk import limited_disk
 from tests.testkit.measure import MIB, tree, warm_memory, write_random
 from tests.testkit.processes import ShellProcess
+from tests.testkit.swarm import PASSWORD, Swarm
 
 _POLL_S = 0.01
 _PATIENCE_S = 600.0
@@ -112,25 +112,6 @@ def _fetch(swarm: Swarm, source: Path, target: Path, kill_after_s: float | None)
     swarm.renew_leecher()
     (target / source.name).unlink()
     return seconds
-
-
-@contextmanager
-def limited_disk(folder: Path, size_bytes: int) -> Iterator[Path]:
-    """A file system of that size which cannot reserve space (ext2 in a file); needs root. Raises OSError."""
-    image, mount = folder / "disk.img", folder / "disk"
-    mount.mkdir()
-    with image.open("wb") as file:
-        file.truncate(size_bytes)
-    try:
-        make = ["mkfs.ext2", "-q", "-F", "-m", "0", str(image)]
-        for command in (make, ["mount", "-o", "loop", str(image), str(mount)]):
-            subprocess.run(command, check=True, capture_output=True)
-    except (OSError, subprocess.CalledProcessError) as error:
-        raise OSError(f"no limited file system can be made here: {error}") from error
-    try:
-        yield mount
-    finally:
-        subprocess.run(["umount", "-l", str(mount)], check=False, capture_output=True)
 
 
 def filled_disk(folder: Path, size_bytes: int, pause_s: float) -> dict[str, Any]:

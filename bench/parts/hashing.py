@@ -18,13 +18,13 @@ import psutil
 from blake3 import blake3
 
 from bench.record.report import Figure, Section, cell
-from bench.transfers.shoal import Swarm
 from bench.transfers.single import add_size_arguments
 from engine.coordinator.coordinator import Coordinator
 from engine.coordinator.directory import Directory
 from engine.settings import Settings
 from engine.swarm.geometry import Geometry
 from tests.testkit.measure import GB, MIB, median_ratio, write_random
+from tests.testkit.swarm import Swarm
 from tracker.protocol import tickets
 
 _STEP_BYTES = MIB

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from bench import __main__ as names
+from bench.plan import RUNS
 from bench.record import headline, plot
 from bench.record.report import FIGURE_HEADER, Figure, Section, table
 from tests.testkit.measure import machine
@@ -37,7 +37,7 @@ def record(folder: Path, new: Sequence[Section]) -> list[Section]:
     """
     kept = folder / "RESULTS.json"
     old = [_section(each) for each in json.loads(kept.read_text())["runs"]] if kept.exists() else []
-    sections = sorted([*_not_replaced(old, new), *new], key=lambda each: names.RUNS.index(each.name))
+    sections = sorted([*_not_replaced(old, new), *new], key=lambda each: list(RUNS).index(each.name))
     for section in new:
         for name, drawing in section.pictures.items():
             (folder / name).write_text(drawing)

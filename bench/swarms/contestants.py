@@ -15,10 +15,10 @@ from typing import Any
 from bench.rivals.libtorrent import PIECE_BYTES
 from bench.rivals.torrent import write_torrent
 from bench.swarms.course import Course, Program, follow, wait_for
-from bench.transfers.shoal import PASSWORD
 from engine.swarm.sender_choice import SENT_FORGOTTEN_S
 from tests.testkit.namespaces import Network, host_address
 from tests.testkit.processes import TrackerProcess
+from tests.testkit.swarm import PASSWORD
 
 TRACKER, ORIGIN = 0, 1
 _PORT, _TORRENT_PORT = 7001, 6881

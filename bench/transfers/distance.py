@@ -17,10 +17,10 @@ from pathlib import Path
 
 from bench.contest import HEADER, Contestant, Transfer, run_contest, timed_fetch
 from bench.record.report import Figure, Section
-from bench.transfers.shoal import CHANNELS, PASSWORD, Swarm
 from tests.testkit.long_path import LongPath, PlainStream
 from tests.testkit.measure import MIB, write_random
 from tests.testkit.processes import ROOT, free_ports
+from tests.testkit.swarm import CHANNELS, PASSWORD, Swarm
 
 _PLAIN = "one plain TCP stream"
 

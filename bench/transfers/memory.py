@@ -10,8 +10,8 @@ from pathlib import Path
 
 from bench.contest import Missing
 from bench.record.report import Figure, Section, cell
-from bench.transfers.shoal import CHANNELS, Swarm
 from tests.testkit.measure import MIB, PeakMemory, private_bytes, write_random
+from tests.testkit.swarm import CHANNELS, Swarm
 
 _SMALL_MIB = 64
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from bench.contest import HEADER, Contestant, run_contest
 from bench.record.report import Figure, Section
-from bench.transfers.shoal import CHANNELS, Shoal, SwarmHolder, shoal_name
+from bench.transfers.shoal import Shoal, SwarmHolder, shoal_name
 from tests.testkit.measure import MIB, write_random
+from tests.testkit.swarm import CHANNELS
 
 _CPU_GOALS = {"open": 0.6, "sealed": 1.0}
 

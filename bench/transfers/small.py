@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bench.record.report import Figure, Section, cell
 from bench.transfers.api_leecher import ApiLeecher
-from bench.transfers.shoal import PASSWORD, Swarm
 from tests.testkit.measure import cpu_seconds, write_random
 from tests.testkit.processes import ShellProcess
+from tests.testkit.swarm import PASSWORD, Swarm
 
 _COMMANDS_AHEAD = 100
 """Few enough to fit into the pipes, so that neither side waits for the other to read."""

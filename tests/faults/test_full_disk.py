@@ -10,7 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.attacks.fault_cases import limited_disk
 from engine.errors import StorageError
 from engine.settings import Settings
 from engine.storage import part_file
@@ -19,6 +18,7 @@ from engine.storage.file_names import target_of
 from engine.storage.part_file import PartFiles
 from tests.engine.conftest import GROUP, Node, World
 from tests.engine.coordinator.test_transfer import until
+from tests.testkit.limited_disk import limited_disk
 
 MIB = 1 << 20
 

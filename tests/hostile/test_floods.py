@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from bench.attacks.floods import FLOODS, Town
+from tests.testkit.floods.town import FLOODS, Town
 from tests.testkit.measure import MIB
 
 pytestmark = [

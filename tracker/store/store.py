@@ -24,7 +24,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from tracker.store.database_file import DATABASE_NAME, StoreError, check_database, copy_database, use_folder
 from tracker.store.engines import SqliteEngine
 from tracker.store.group_commit import GroupCommit
-from tracker.store.migrations import WrongVersion, bring_up_to_date
+from tracker.store.migrations.migrate import WrongVersion, bring_up_to_date
 
 __all__ = ["Store", "StoreError", "open_store", "open_store_url"]
 
