@@ -1,11 +1,12 @@
 """The client side of Shoal: fetches files in pieces from everyone who has them, and serves what it has.
 
-Layers, each importing only from its own folder or further down this list:
+Rooms, each importing only from itself and from those further down:
 
-    shell       lines → one call of the client → an answer
-    client      the public async API; session, shares, downloads, uploads, switchboard are what it consists of
-    transfer    processes: coordinator (decides), pool and workers (move bytes)
-    net         sockets          storage   files
-    wire        bytes ↔ messages swarm     what to ask of whom, next     (both pure)
-    settings    every limit      errors    everything that can go wrong  reports  what callers are told
+    shell        a typed line → one call of the client → an answer
+    client       the public async API (`engine.client.Client`); the only room that speaks to the tracker
+    coordinator  the main process: decides                  worker   the pool's processes: move bytes
+    ipc          what crosses between the two               net      sockets
+    storage      files                                      wire     the peer protocol as values (pure)
+    swarm        which piece to ask of whom, next (pure)
+    settings     every limit      errors    everything that can go wrong      reports   what callers are told
 """

@@ -4,6 +4,18 @@ The sentence says what happened, whose fault it is and what to do. Any other exc
 bug in it.
 """
 
+from typing import Literal
+
+Cause = Literal[
+    "refused", "timed_out", "no_route", "no_answer", "tls_failed", "wrong_clock", "other_peer", "broke_protocol",
+    "hung_up", "this_client", "ended_here", "failed_here",
+]  # fmt: skip
+"""Why there is no link to a peer. refused: nobody listens at the address. timed_out: nothing comes back from it.
+no_route: the network leads nowhere. no_answer: somebody is there, but says nothing. tls_failed: not a member of
+this authority, or it takes us for none. wrong_clock: certificates are not valid now. other_peer: another key or
+account answers. hung_up: it ended the link, or the network did. this_client: the address leads here. ended_here:
+we did. failed_here: this machine cannot dial."""
+
 
 class ShoalError(Exception):
     """Base of all expected failures. `code` is stable and part of the --json output; `str()` is the sentence."""

@@ -20,7 +20,8 @@ class Settings:
     """At most. The tracker names ten peers, and whoever is drawn into a link with this client later."""
 
     links_sought: int = 10
-    """With fewer peers than that, a download also follows hints of the peers it has (coordinator.download.peer_exchange)."""
+    """With fewer peers than that, a download also follows what its peers say of others (coordinator.download).
+    """
 
     gossip_interval_s: float = 10.0
     """How often a client tells those who fetch a file from it from whom it fetches that file itself."""

@@ -1,7 +1,7 @@
-"""Who may import whom, what pure code may not touch, and how long things may get: read off the source, nothing run."""
+"""Which room may import which, what pure code may not touch, and how long things may get: read off the source alone."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -9,51 +9,72 @@ import pytest
 REPOSITORY = Path(__file__).parent.parent
 FUNCTION_LINES_MAX = 60
 FILE_LINES_MAX = 400
+ROOM_FILES_MIN, ROOM_FILES_MAX = 2, 16
+"""Of a folder with code, its `__init__` left out."""
+
+
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__")
+
 
 MODULES = {
-    ".".join(path.relative_to(REPOSITORY).with_suffix("").parts).removesuffix(".__init__"): path
-    for path in [REPOSITORY / "cli.py", *REPOSITORY.glob("engine/**/*.py"), *REPOSITORY.glob("tracker/**/*.py")]
+    module_of(path): path
+    for where in ("cli.py", "engine/**/*.py", "tracker/**/*.py")
+    for path in REPOSITORY.glob(where)
 }
-PARSED = {module: ast.parse(path.read_text()) for module, path in MODULES.items()}
+AROUND = {module_of(path): path for where in ("bench/**/*.py", "tests/**/*.py") for path in REPOSITORY.glob(where)}
+PARSED = {module: ast.parse(path.read_text()) for module, path in (MODULES | AROUND).items()}
 
-FOLDERS = ["engine.shell", "engine.transfer", "engine.net", "engine.storage", "engine.wire", "engine.swarm"]
 LEAVES = ["engine.settings", "engine.errors", "engine.reports"]
-TOP = [
-    module for module in MODULES
-    if module.count(".") == 1 and module.startswith("engine.") and module not in FOLDERS + LEAVES
-]  # fmt: skip
-TRACKER_FOR_TOP = [f"tracker.{name}" for name in ("client", "protocol", "tickets", "addresses", "names", "errors")]
 STREAMS = "tracker.standard_streams"
-"""How both programs deal with what they were started with."""
+"""How both programs deal with the standard streams that they were started with."""
+_SWARM = ["engine.swarm", *LEAVES]
+_FILES_AND_WIRE = ["engine.storage", "engine.wire", *_SWARM]
+_WORKER = ["engine.ipc", "engine.net", *_FILES_AND_WIRE]
+_PROTOCOL = ["tracker.protocol", "tracker.settings"]
+_STORE = ["tracker.store", "tracker.rules", *_PROTOCOL]
 
 MAY_IMPORT: dict[str, list[str]] = {
     "cli": ["engine.shell", STREAMS],
-    "engine.shell": [*TOP, "engine.reports", "engine.errors", STREAMS],
-    "engine.transfer": ["engine.net", "engine.storage", "engine.wire", "engine.swarm", *LEAVES],
-    "engine.net": ["engine.wire", "engine.swarm", "engine.settings", "engine.errors"],
-    "engine.storage": ["engine.swarm", "engine.settings", "engine.errors"],
-    "engine.wire": ["engine.swarm.geometry", "engine.errors"],
-    "engine.swarm": ["engine.settings", "engine.errors"],
-    "engine.top": [*TOP, *FOLDERS[1:], *LEAVES, *TRACKER_FOR_TOP],
+    "engine.shell": ["engine.client", *LEAVES, STREAMS],
+    "engine.client": ["engine.coordinator", *_WORKER, "tracker.client", *_PROTOCOL],
+    "engine.coordinator": ["engine.worker.worker_process", *_WORKER],
+    "engine.worker": _WORKER,
+    "engine.ipc": _FILES_AND_WIRE,
+    "engine.net": ["engine.wire", *_SWARM],
+    "engine.storage": _SWARM,
+    "engine.wire": _SWARM,
+    "engine.swarm": LEAVES,
     "engine": [],
-    "tracker": ["tracker"],
+    "tracker.__main__": ["tracker"],
+    "tracker.admin": [*_STORE, STREAMS],
+    "tracker.server": ["tracker.service", *_STORE, STREAMS],
+    "tracker.service": _STORE,
+    "tracker.store": ["tracker.rules", *_PROTOCOL],
+    "tracker.rules": _PROTOCOL,
+    "tracker.client": _PROTOCOL,
+    "tracker.protocol": ["tracker.settings"],
+    "tracker.settings": [],
+    "tracker.standard_streams": [],
+    "tracker": [],
+    "bench": ["tests.testkit", "engine", "tracker"],
+    "tests.testkit": ["engine", "tracker"],
+    "tests": ["tests.testkit", "engine", "tracker", "cli"],
+    "tests.bench": ["bench", "tests.testkit"],
 } | {leaf: [] for leaf in LEAVES}
-"""A layer to what it may import of this repository, beside itself."""
+"""A room, or a file that stands by itself, to what it may import of this repository, beside itself."""
 
-PURE_TRACKER = [
-    "protocol", "pushed", "vocabulary", "names", "permissions", "presence", "handout", "tickets", "addresses",
-    "throttle", "doorkeeper", "invite_codes", "quotas", "token_buckets", "promptness",
-    "reach_warnings",
+PURE = [
+    "engine.swarm", "engine.wire", "engine.client.spellings", "tracker.rules", "tracker.protocol",
+    "tracker.client.promptness",
 ]  # fmt: skip
-PURE = ["engine.swarm", "engine.wire", "engine.client.spellings", *(f"tracker.{name}" for name in PURE_TRACKER)]
 IMPURE = {"socket", "os", "mmap", "ssl", "asyncio", "multiprocessing", "time"}
 VAGUE_NAMES = {"utils", "helpers", "common", "misc", "manager", "base"}
 
 
-def layer_of(module: str) -> str:
-    if module in TOP:
-        return "engine.top"
-    return next((layer for layer in MAY_IMPORT if is_within(module, [layer]) and layer != "engine"), "engine")
+def room_of(module: str) -> str:
+    """The longest name in MAY_IMPORT that this module is or lies in."""
+    return max((room for room in MAY_IMPORT if is_within(module, [room])), key=len)
 
 
 def is_within(module: str, packages: list[str]) -> bool:
@@ -69,16 +90,44 @@ def imports_of(tree: ast.AST) -> Iterator[tuple[int, str]]:
             package = "." * node.level + (node.module or "")
             for alias in node.names:
                 inner = f"{package}.{alias.name}"
-                yield node.lineno, inner if inner in MODULES else package
+                yield node.lineno, inner if inner in PARSED else package
 
 
 def import_violations(module: str, tree: ast.AST) -> Iterator[str]:
-    layer = layer_of(module)
-    allowed = [layer, *MAY_IMPORT[layer]] if layer not in ("engine", "engine.top") else MAY_IMPORT[layer]
+    room = room_of(module)
+    allowed = [*([room] if room not in ("engine", "tracker") else []), *MAY_IMPORT[room]]
     for line, imported in imports_of(tree):
         is_ours = imported.split(".")[0] in ("cli", "engine", "tracker", "bench", "tests", "")
         if is_ours and not is_within(imported, allowed):
             yield f"{module}:{line} imports {imported}"
+
+
+def circles_of(imports: Mapping[str, set[str]]) -> list[str]:
+    """Modules that import each other, directly or through others: one line a circle (Tarjan's components)."""
+    numbers: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    stack: list[str] = []
+    found: list[str] = []
+
+    def visit(module: str) -> None:
+        numbers[module] = lowest[module] = len(numbers)
+        stack.append(module)
+        for other in sorted(imports[module]):
+            if other not in numbers:
+                visit(other)
+                lowest[module] = min(lowest[module], lowest[other])
+            elif other in stack:
+                lowest[module] = min(lowest[module], numbers[other])
+        if lowest[module] == numbers[module]:
+            circle = stack[stack.index(module) :]
+            del stack[stack.index(module) :]
+            if len(circle) > 1:
+                found.append(" ↔ ".join(sorted(circle)))
+
+    for module in sorted(imports):
+        if module not in numbers:
+            visit(module)
+    return found
 
 
 def purity_violations(module: str, tree: ast.AST) -> Iterator[str]:
@@ -109,13 +158,31 @@ def check(violations: list[str]) -> None:
     assert not violations, "\n  " + "\n  ".join(violations)
 
 
-def test_every_file_imports_from_its_own_layer_or_below() -> None:
+def test_every_file_imports_from_its_own_room_or_one_below() -> None:
     check([each for module, tree in PARSED.items() for each in import_violations(module, tree)])
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    imports = {module: {name for _, name in imports_of(tree)} & PARSED.keys() for module, tree in PARSED.items()}
+    check(circles_of(imports))
+
+
+def test_a_room_is_neither_a_file_nor_a_hall() -> None:
+    rooms: dict[Path, int] = {}
+    for path in (REPOSITORY / top for top in ("engine", "tracker", "bench")):
+        for file in path.rglob("*.py"):
+            rooms[file.parent] = rooms.get(file.parent, 0) + (file.name != "__init__.py")
+    top_folders = {REPOSITORY / top for top in ("engine", "tracker", "bench")}
+    check([
+        f"{room.relative_to(REPOSITORY)} has {count} files"
+        for room, count in rooms.items()
+        if not ROOM_FILES_MIN <= count <= ROOM_FILES_MAX and room not in top_folders
+    ])  # fmt: skip
 
 
 def test_pure_code_touches_no_system_no_clock_and_no_chance() -> None:
     pure = {module: tree for module, tree in PARSED.items() if is_within(module, PURE)}
-    assert all(any(is_within(module, [each]) for module in pure) for each in PURE), "a pure file is gone; name it anew"
+    assert all(any(is_within(module, [each]) for module in pure) for each in PURE), "a pure room is gone; name it anew"
     check([each for module, tree in pure.items() for each in purity_violations(module, tree)])
 
 
@@ -125,7 +192,7 @@ def test_functions_fit_a_screen_and_files_stay_short() -> None:
 
 
 def test_every_module_says_what_it_is_for() -> None:
-    check([f"{module} has no docstring" for module, tree in PARSED.items() if not ast.get_docstring(tree)])
+    check([f"{module} has no docstring" for module in MODULES if not ast.get_docstring(PARSED[module])])
 
 
 def test_no_module_has_a_name_that_says_nothing() -> None:
@@ -135,23 +202,33 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("cli", "from engine.client import Client"),
-        ("engine.shell.terminal.prompt", "from engine.transfer import pool"),
-        ("engine.shell.terminal.prompt", "from tracker import client"),
-        ("engine.client", "from engine.shell import lines"),
-        ("engine.client", "from tracker.service import Service"),
-        ("engine.client", "from tracker import service"),
-        ("engine.coordinator.pool", "import engine.client"),
-        ("engine.coordinator.pool", "from tracker.protocol import File"),
+        ("cli", "from engine.client.client import Client"),
+        ("engine.shell.prompt", "from engine.coordinator import pool"),
+        ("engine.shell.prompt", "from tracker.client import client"),
+        ("engine.client.client", "from engine.shell import lines"),
+        ("engine.client.client", "from tracker.service.dispatch import Service"),
+        ("engine.client.client", "from engine.worker.worker import Worker"),
+        ("engine.coordinator.pool", "import engine.client.client"),
+        ("engine.coordinator.pool", "from tracker.protocol.requests import Announce"),
+        ("engine.coordinator.pool", "from engine.worker import gate"),
+        ("engine.worker.worker", "from engine.coordinator.pool import Pool"),
+        ("engine.ipc.channel", "from engine.net import tls"),
         ("engine.net.tls", "from engine.storage import journal"),
         ("engine.storage.journal", "import engine.wire.codec"),
-        ("engine.wire.codec", "from engine.swarm.bitfield import pack"),
-        ("engine.wire.codec", "from engine.swarm import bitfield"),
+        ("engine.wire.codec", "from engine.storage import journal"),
         ("engine.swarm.picker", "def late():\n from engine.wire import codec"),
         ("engine.swarm.picker", "from . import window"),
         ("engine.settings", "from engine import errors"),
-        ("tracker.server", "from engine.errors import LocalError"),
-        ("tracker.server", "import tests.testkit.fakes"),
+        ("tracker.server.server", "from engine.errors import LocalError"),
+        ("tracker.server.server", "import tests.testkit.fakes"),
+        ("tracker.service.groups", "from tracker.server import listener"),
+        ("tracker.store.files", "from tracker.service import groups"),
+        ("tracker.rules.presence", "from tracker.store import schema"),
+        ("tracker.protocol.requests", "from tracker.rules import permissions"),
+        ("tracker.client.client", "from tracker.rules import permissions"),
+        ("tests.engine.swarm.test_picker", "from bench import plan"),
+        ("tests.testkit.processes", "from bench import plan"),
+        ("bench.plan", "from tests.end_to_end import world"),
     ],
 )
 def test_the_import_rule_catches(module: str, source: str) -> None:
@@ -171,3 +248,8 @@ def test_the_length_rule_catches() -> None:
     long = "def long():\n" + "    pass\n" * FUNCTION_LINES_MAX
     assert list(length_violations("engine.swarm.picker", ast.parse(long), 100))
     assert list(length_violations("engine.swarm.picker", ast.parse(""), FILE_LINES_MAX + 1))
+
+
+def test_the_circle_rule_catches() -> None:
+    assert circles_of({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}}) == ["a ↔ b ↔ c"]
+    assert circles_of({"a": {"b"}, "b": {"c"}, "c": set()}) == []

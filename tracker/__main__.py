@@ -27,7 +27,7 @@ from tracker.protocol.addresses import (
     fingerprint_of,
     parse_tracker_info,
 )
-from tracker.protocol.requests import invite_digest, invite_text
+from tracker.protocol.invite_codes import invite_digest, invite_text
 from tracker.server.server import TrackerServer
 from tracker.service.dispatch import Service
 from tracker.service.passwords import Passwords
@@ -137,9 +137,7 @@ async def _run(
         await store.close()
 
 
-async def _serve(
-    tracker_no: int, address: TrackerAddress, store: Store, policy: Policy, stop: asyncio.Event
-) -> None:
+async def _serve(tracker_no: int, address: TrackerAddress, store: Store, policy: Policy, stop: asyncio.Event) -> None:
     authority = await load_keyring(store, time.time())
     fingerprint = fingerprint_of(authority.pem)
     if address.fingerprint not in (None, fingerprint):

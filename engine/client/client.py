@@ -51,7 +51,7 @@ from engine.reports import (
 from engine.settings import Settings
 from engine.storage import file_names
 from engine.storage.ledger import Ledger
-from tracker.protocol import requests, tickets, types
+from tracker.protocol import invite_codes, requests, tickets, types
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.names import BadName, check_file_name, check_id, check_new_id
 from tracker.protocol.requests import AuditEntry, FileEntry, GroupEntry
@@ -162,9 +162,9 @@ class Client:
         """A code that lets one person make an account; the tracker keeps its hash."""
         self._require_login()
         code = secrets.token_bytes(types.INVITE_CODE_BYTES)
-        request = requests.CreateInvite(requests.invite_digest(code), life_s)
+        request = requests.CreateInvite(invite_codes.invite_digest(code), life_s)
         invited = await self._session.call(request, requests.Invited)
-        return InviteReport(requests.invite_text(code), invited.expires_at_s)
+        return InviteReport(invite_codes.invite_text(code), invited.expires_at_s)
 
     async def login(self, user_id: str, password: str) -> LoginReport:
         """Serving begins, and what this account shared and fetched here before goes on. In any capital letters."""
@@ -386,7 +386,7 @@ def _password(value: str) -> str:
 
 def _invite(value: str) -> bytes:
     try:
-        return requests.parse_invite(value) if value else b""
+        return invite_codes.parse_invite(value) if value else b""
     except ValueError as error:
         raise LocalError("an invitation has 26 letters and digits; this is none", "bad_invite") from error
 

@@ -25,11 +25,10 @@ from engine.coordinator.peer_links import Link, Links, PeerAddress
 from engine.coordinator.pool import Pool
 from engine.coordinator.serving import Serving
 from engine.coordinator.ticking import Ticking
-from engine.errors import ShoalError, StorageError
+from engine.errors import Cause, ShoalError, StorageError
 from engine.ipc import contest_events, endgame_events, events
 from engine.ipc.handlers import Handlers
 from engine.ipc.ticket_check import CheckTicket
-from engine.net.link_end import Cause
 from engine.settings import Settings
 from engine.storage.disk_errors import explained
 from engine.storage.manifest import Manifest

@@ -5,10 +5,10 @@ File descriptors travel beside the message that names how many it needs (`descri
 
 from typing import ClassVar
 
+from engine.errors import Cause
 from engine.ipc import contest_events, endgame_events
 from engine.ipc.message import News as News
 from engine.ipc.message import Order as Order
-from engine.net.link_end import Cause
 from engine.storage.stamp import Stamp
 from engine.wire.messages import Neighbour
 

@@ -13,8 +13,8 @@ import ssl
 import time
 from typing import Protocol
 
-from engine.errors import RemoteProtocolError
-from engine.net.link_end import Cause, NoLink, cause_of
+from engine.errors import Cause, RemoteProtocolError
+from engine.net.link_end import NoLink, cause_of
 from engine.net.link_transport import LinkTransport
 from engine.net.plain_transport import PlainTransport
 from engine.net.proof import Prover, thumbprint_of

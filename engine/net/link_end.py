@@ -1,21 +1,13 @@
 """Why there is no link to a peer, or not any more: one word for programs beside the sentence for people. Pure.
 
-Invariant: the word is one of `Cause`, whatever the other side said.
+Invariant: the word is one of `errors.Cause`, whatever the other side said.
 Not for: why a peer that was reached does not give a file (its own code for that comes with its refusal).
 """
 
 import errno
 import ssl
-from typing import Literal
 
-Cause = Literal[
-    "refused", "timed_out", "no_route", "no_answer", "tls_failed", "wrong_clock", "other_peer", "broke_protocol",
-    "hung_up", "this_client", "ended_here", "failed_here",
-]  # fmt: skip
-"""refused: nobody listens at the address. timed_out: nothing comes back from it. no_route: the network leads nowhere.
-no_answer: somebody is there, but says nothing. tls_failed: not a member of this authority, or it takes us for none.
-wrong_clock: certificates are not valid now. other_peer: another key or account answers. hung_up: it ended the link, or
-the network did. this_client: the address leads here. ended_here: we did. failed_here: this machine cannot dial."""
+from engine.errors import Cause
 
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EHOSTDOWN, errno.ENETDOWN, errno.EADDRNOTAVAIL})
 _NOT_VALID_NOW = frozenset({9, 10})

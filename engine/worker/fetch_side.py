@@ -9,11 +9,12 @@ import asyncio
 import time
 from collections.abc import Callable, Coroutine
 
+from engine.errors import Cause
 from engine.ipc import contest_events, endgame_events, events
 from engine.ipc.channel import Channel
 from engine.ipc.handlers import Handlers
 from engine.net.fetch_link import FetchLink
-from engine.net.link_end import Cause, NoLink
+from engine.net.link_end import NoLink
 from engine.net.proof import thumbprint_of
 from engine.net.tls import Identity, PeerIdentity, fetching_context
 from engine.settings import Settings

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.coordinator.download.status import status_of
 from engine.errors import StorageError
 from engine.settings import Settings
 from engine.storage import part_file
@@ -78,7 +79,7 @@ async def test_all_downloads_on_a_full_disk_wait_and_go_on_by_themselves(world: 
     await until(lambda: all(download.state == "no_space" for download, _ in begun))
     assert codes(leecher).count("no_space") == 2
     for download, _ in begun:
-        error = download.status().error
+        error = status_of(download).error
         assert error is not None
         assert str(download.part) in error
     filler.unlink()
@@ -86,7 +87,7 @@ async def test_all_downloads_on_a_full_disk_wait_and_go_on_by_themselves(world: 
         await asyncio.gather(*(fetching for _, fetching in begun))
     for (download, _), (path, manifest) in zip(begun, files, strict=True):
         assert (disk / path.name).read_bytes() == path.read_bytes()
-        again = sum(download.status().bytes_by_peer.values()) - 20 * MIB
+        again = sum(status_of(download).bytes_by_peer.values()) - 20 * MIB
         assert again <= 16 * manifest.geometry.piece_bytes
     assert codes(leecher).count("space_back") == 2
 

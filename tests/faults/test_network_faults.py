@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.coordinator.download.status import status_of
 from engine.settings import Settings
 from tests.engine.conftest import World
 from tests.engine.coordinator.test_transfer import until
@@ -71,4 +72,4 @@ async def test_all_sharers_gone_and_back_later_under_another_address(world: Worl
     async with asyncio.timeout(30):
         assert await fetching is not None
     assert (world.folder / "copy.bin").read_bytes() == path.read_bytes()
-    assert sum(download.status().bytes_by_peer.values()) == SIZE * 4
+    assert sum(status_of(download).bytes_by_peer.values()) == SIZE * 4

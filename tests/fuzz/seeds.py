@@ -46,7 +46,7 @@ from tests.fuzz.targets import CORPUS
 from tests.hostile.test_requests import SAMPLES
 from tracker.protocol import events, framing, manifests, requests, tickets, types
 from tracker.protocol.addresses import fingerprint_of
-from tracker.protocol.requests import invite_text
+from tracker.protocol.invite_codes import invite_text
 
 MEMBER_PEM = (Path(__file__).parent / "member.pem").read_bytes()
 ROOT = file_targets.ROOT

@@ -11,6 +11,7 @@ from engine.shell.answers.safe_text import identifier, name, printable
 from engine.shell.lines import begun_word, split_unfinished, split_words
 from engine.shell.terminal.history import without_passwords
 from engine.storage.file_names import journal_path, part_path
+from tracker.protocol.invite_codes import invite_text, parse_invite
 from tracker.protocol.names import (
     BadName,
     check_file_name,
@@ -21,7 +22,6 @@ from tracker.protocol.names import (
     is_blank_letter,
     normal_file_name,
 )
-from tracker.protocol.requests import invite_text, parse_invite
 from tracker.service.passwords import prepare
 
 

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.testkit.processes import free_ports
 from tracker.client.connection import TrackerConnection, fetch_authority
-from tracker.protocol import manifests, requests
+from tracker.protocol import invite_codes, manifests, requests
 from tracker.protocol.addresses import TrackerAddress, fingerprint_of
 from tracker.protocol.requests import Done, LoggedIn
 
@@ -192,7 +192,7 @@ async def test_the_first_account_of_a_closed_tracker_is_made_with_the_printed_in
     process = runner.start(str(runner.info), "1", "--registration", "invite")
     assert process.stdout is not None
     assert process.stdout.readline().startswith("tracker 1 listening")
-    code = requests.parse_invite(process.stdout.readline().split()[-1])
+    code = invite_codes.parse_invite(process.stdout.readline().split()[-1])
     authority_pem = await fetch_authority(runner.address, 5)
     connection = await TrackerConnection.open(runner.address, authority_pem, lambda _: None, lambda _: None, 5)
     refused = await connection.call(requests.CreateUser("ann", "pw"))

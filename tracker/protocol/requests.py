@@ -16,42 +16,27 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, field
 
-from tracker.protocol.invite_codes import (
-    invite_digest as invite_digest,
-    invite_text as invite_text,
-    parse_invite as parse_invite,
+from tracker.protocol.events import (
+    Bulletin,
+    Event,
+    Peer,
+    Welcome,
 )
 from tracker.protocol.manifests import (
-    FetchManifest as FetchManifest,
-    FetchPage as FetchPage,
-    Manifest as Manifest,
-    Page as Page,
-    Publish as Publish,
-    Published as Published,
-    PutPage as PutPage,
-)
-from tracker.protocol.events import (
-    Bulletin as Bulletin,
-    Event as Event,
-    GroupEpoch as GroupEpoch,
-    OwnerChanged as OwnerChanged,
-    Peer as Peer,
-    OutOfReach as OutOfReach,
-    PeerJoined as PeerJoined,
-    RequestAnswered as RequestAnswered,
-    RequestArrived as RequestArrived,
-    SessionEnded as SessionEnded,
-    TicketKeys as TicketKeys,
-    Welcome as Welcome,
+    FetchManifest,
+    FetchPage,
+    Manifest,
+    Page,
+    Publish,
+    Published,
+    PutPage,
 )
 from tracker.protocol.types import (
     HOLDERS_NAMED_MAX,
-    INVITE_CODE_BYTES as INVITE_CODE_BYTES,
-    PAGE_BYTES as PAGE_BYTES,
     PEERS_REPORTED_MAX,
     PEERS_WANTED_MAX,
     SHARES_PER_ANNOUNCE_MAX,
-    AuditAction as AuditAction,
+    AuditAction,
     Digest,
     ErrorCode,
     FileName,
@@ -66,7 +51,7 @@ from tracker.protocol.types import (
     Seq,
     Signature,
     Thumbprint,
-    TrustedKey as TrustedKey,
+    TrustedKey,
 )
 
 VERSION = 2

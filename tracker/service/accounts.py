@@ -11,7 +11,7 @@ import math
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracker.protocol import requests
+from tracker.protocol import invite_codes
 from tracker.protocol.events import GroupEpoch
 from tracker.protocol.names import check_new_id
 from tracker.protocol.requests import (
@@ -63,7 +63,7 @@ async def create_user(
         if await people.list_alike(db, user_id):
             raise Outdated  # maybe by this very request, sent to another tracker too
         is_invited = door.desk.policy.registration == "open" or await invites.use_invite(
-            db, requests.invite_digest(request.invite), now_s
+            db, invite_codes.invite_digest(request.invite), now_s
         )
         if not is_invited:
             raise Refusal("bad_invite", _BAD_INVITE)
@@ -84,7 +84,7 @@ async def _check_invite(door: Door, db: AsyncConnection, code: bytes, now_s: flo
         return
     if not code:
         raise Refusal("invite_needed", "this tracker takes invited people only; ask somebody with an account")
-    if not await invites.is_valid(db, requests.invite_digest(code), now_s):
+    if not await invites.is_valid(db, invite_codes.invite_digest(code), now_s):
         raise Refusal("bad_invite", _BAD_INVITE)
 
 

@@ -26,6 +26,7 @@ from engine.client.sharing.shares import Shares
 from engine.client.spellings import Key
 from engine.coordinator.coordinator import Coordinator, Fetching
 from engine.coordinator.download.download import Download
+from engine.coordinator.download.status import status_of
 from engine.coordinator.peer_links import PeerAddress
 from engine.errors import LocalError, ShoalError, StorageError
 from engine.reports import DownloadStatus
@@ -119,7 +120,7 @@ class Downloads:
         """
         if self._is_running_to(key, target):
             self._notice("download_followed", f"{key[1]} is being downloaded to {target} already; this follows it")
-            return self._downloads[key].status()
+            return status_of(self._downloads[key])
         manifest, peers, name = await manifests.fetch(self._session, *key)
         if name != key[1] and respell is not None:
             key, target = (key[0], name), respell(name)
@@ -134,7 +135,7 @@ class Downloads:
         if os.path.lexists(target) and not self._is_running_to(key, target):
             return await self._take_existing(key, target, manifest, on_progress)
         if self._is_running_to(key, target):
-            return self._downloads[key].status()
+            return status_of(self._downloads[key])
         here = self._shares.path_of(*key)
         if here is not None:
             raise LocalError(f"this client has {key[1]} already, and shares it from {here}", "already_here")
@@ -147,7 +148,7 @@ class Downloads:
             file_names.remove_folders(made)
             raise
         await self._announce(download)
-        return download.status()
+        return status_of(download)
 
     def _is_running_to(self, key: Key, target: Path) -> bool:
         """Raises LocalError if it runs to another place."""
@@ -230,7 +231,7 @@ class Downloads:
                 await asyncio.shield(task)
             finally:
                 self._watchers[key] -= 1
-        return download.status()
+        return status_of(download)
 
     async def settle(self, key: Key) -> None:
         """A download that says it is complete becomes a share in the next moment: wait for that."""
@@ -278,7 +279,7 @@ class Downloads:
         self._user_id = ""
 
     def statuses(self) -> list[DownloadStatus]:
-        return self._held.statuses() + [download.status() for download in self._downloads.values()]
+        return self._held.statuses() + [status_of(download) for download in self._downloads.values()]
 
     def keys(self) -> list[Key]:
         return [*self._downloads, *self._held.keys()]

@@ -28,12 +28,11 @@ from engine.coordinator.download.checkpoints import Checkpoints
 from engine.coordinator.download.peer_book import PeerBook
 from engine.coordinator.download.progress import Progress
 from engine.coordinator.download.recheck import recheck
-from engine.coordinator.download.status import status_of
 from engine.coordinator.hash_jobs import HashJobs
 from engine.coordinator.peer_links import Link
 from engine.errors import ShoalError, StorageError
 from engine.ipc import endgame_events, events
-from engine.reports import DownloadState, DownloadStatus
+from engine.reports import DownloadState
 from engine.settings import Settings
 from engine.storage import file_names
 from engine.storage.destination import backend_for
@@ -379,9 +378,6 @@ class Download:
     def connected_peers(self) -> set[bytes]:
         """Thumbprints of those that have the file open for us. Several links may lead to one."""
         return set(self._open_on.values())
-
-    def status(self) -> DownloadStatus:
-        return status_of(self, time.monotonic())
 
 
 def _status_of(path: Path) -> os.stat_result | None:

@@ -3,16 +3,14 @@
 Invariant: a look changes nothing. Not here: what the state is (download), how it is said (engine.shell).
 """
 
-from typing import TYPE_CHECKING
+import time
 
+from engine.coordinator.download.download import Download
 from engine.reports import DownloadStatus, UnreachedPeer
 
-if TYPE_CHECKING:
-    from engine.coordinator.download.download import Download
 
-
-def status_of(download: "Download", now_s: float) -> DownloadStatus:
-    progress, error = download.progress, download.error
+def status_of(download: Download) -> DownloadStatus:
+    now_s, progress, error = time.monotonic(), download.progress, download.error
     waiting_for = _waiting_for(download, now_s)
     return DownloadStatus(
         group_id=download.group_id,
@@ -39,14 +37,14 @@ def status_of(download: "Download", now_s: float) -> DownloadStatus:
     )
 
 
-def why_waiting(download: "Download", now_s: float) -> str | None:
+def why_waiting(download: Download, now_s: float) -> str | None:
     """A sentence; None while it moves, or waits for something else than peers."""
     if download.state != "waiting":
         return None
     return download.peer_book.explain(download.name, _waiting_for(download, now_s))
 
 
-def _waiting_for(download: "Download", now_s: float) -> tuple[UnreachedPeer, ...]:
+def _waiting_for(download: Download, now_s: float) -> tuple[UnreachedPeer, ...]:
     if download.state != "waiting":
         return ()
     return download.peer_book.waiting_for(download.connected_peers(), now_s)

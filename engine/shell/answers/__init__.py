@@ -1,1 +1,1 @@
-"""?"""
+"""What the shell answers: reports as sentences and tables for people, as JSON lines for programs."""

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from engine.coordinator.download.status import status_of
 from engine.ipc import endgame_events, events
 from engine.swarm.actions import Cut
 from engine.swarm.scheduler import Scheduler
@@ -52,7 +53,7 @@ async def test_a_holder_that_falls_silent_with_the_last_pieces_costs_its_deadlin
     leecher.knows(silent, other)
     target = world.folder / "copy.bin"
     download, fetching = leecher.fetch(target, manifest)
-    await until(lambda: download.status().bytes_by_peer.get("silent", 0) > 0)
+    await until(lambda: status_of(download).bytes_by_peer.get("silent", 0) > 0)
     with silenced(silent):
         async with asyncio.timeout(6.0):
             await fetching
@@ -70,13 +71,13 @@ async def test_a_duplicate_is_written_once_the_silent_holder_has_let_go(world: W
     revoked = ordered(leecher, events.RevokeRequest)
     target = world.folder / "copy.bin"
     download, fetching = leecher.fetch(target, manifest)
-    await until(lambda: download.status().bytes_by_peer.get("silent", 0) > 8 * MIB)
+    await until(lambda: status_of(download).bytes_by_peer.get("silent", 0) > 8 * MIB)
     with silenced(silent):
         async with asyncio.timeout(20.0):
             await fetching
     assert target.read_bytes() == path.read_bytes()
     assert len(kept) <= len(revoked)
-    assert download.status().wasted_bytes <= 8 * manifest.geometry.piece_bytes
+    assert status_of(download).wasted_bytes <= 8 * manifest.geometry.piece_bytes
 
 
 async def test_a_piece_in_parts_from_two_peers_is_whole_and_credited_to_both(world: World) -> None:
@@ -105,7 +106,7 @@ async def test_a_piece_in_parts_from_two_peers_is_whole_and_credited_to_both(wor
     async with asyncio.timeout(30):
         await fetching
     assert target.read_bytes() == path.read_bytes()
-    shares = download.status().bytes_by_peer
+    shares = status_of(download).bytes_by_peer
     assert sum(shares.values()) == 16 * MIB
     assert len(shares) == 2
     for network in networks:

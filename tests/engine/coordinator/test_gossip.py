@@ -2,6 +2,7 @@
 
 
 from engine.coordinator.download.peer_answers import PeerReport
+from engine.coordinator.download.status import status_of
 from engine.coordinator.peer_links import PeerAddress
 from engine.errors import TrackerUnavailable
 from engine.ipc import events
@@ -27,7 +28,7 @@ async def two_in_the_middle(world: World, gossip_interval_s: float) -> tuple[Nod
     halves = [node.fetch(world.folder / f"{node.member.user_id}.bin", manifest)[0] for node in (ann, bob)]
     await until(lambda: all(half.verified_bytes >= 4 * MIB for half in halves))
     await origin.coordinator.stop()
-    await until(lambda: all(half.status().peers_connected == 1 for half in halves))
+    await until(lambda: all(status_of(half).peers_connected == 1 for half in halves))
     return ann, bob, manifest
 
 
@@ -47,7 +48,7 @@ async def test_a_leecher_finds_a_peer_that_no_tracker_named(world: World) -> Non
     download, _ = cy.coordinator.fetch(
         "lab", "cy.bin", world.folder / "cy.bin", manifest, [ann.member.at(ann.listener.port)]
     )
-    await until(lambda: download.status().peers_connected == 2)
+    await until(lambda: status_of(download).peers_connected == 2)
     assert sorted(peer.user_id for peer in download.peer_book.peers.values()) == ["ann", "bob"]
 
 
@@ -57,7 +58,7 @@ async def test_who_is_not_the_one_that_was_named_is_no_peer_and_in_nobodys_way(w
     cy = await world.node("cy")
     cy.knows(ann)
     download, _ = cy.fetch(world.folder / "cy.bin", manifest)
-    await until(lambda: download.status().peers_connected == 1)
+    await until(lambda: status_of(download).peers_connected == 1)
     (link,) = {each.peer.user_id: each for each in cy.coordinator._links}.values()
     named = (
         Neighbour("eve", "127.0.0.1", bob.listener.port, bob.member.thumbprint),
@@ -71,4 +72,4 @@ async def test_who_is_not_the_one_that_was_named_is_no_peer_and_in_nobodys_way(w
     assert [peer.user_id for peer in download.peer_book.peers.values()] == ["ann"]
     # And yet bob himself is welcome, at once.
     cy.coordinator.peer_joined("lab", manifest.root, bob.member.at(bob.listener.port))
-    await until(lambda: download.status().peers_connected == 2)
+    await until(lambda: status_of(download).peers_connected == 2)

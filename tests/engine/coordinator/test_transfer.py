@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from engine.coordinator.directory import GroupTicket
+from engine.coordinator.download.status import status_of
 from engine.settings import Settings
 from engine.storage import file_names, part_file
 from tests.engine.conftest import GROUP, Node, World
@@ -57,7 +58,7 @@ async def test_every_seeder_serves_its_part(world: World) -> None:
     finally:
         for network in networks:
             await network.close()
-    shares = download.status().bytes_by_peer
+    shares = status_of(download).bytes_by_peer
     assert sorted(shares) == ["seeder0", "seeder1", "seeder2"]
     assert all(0.1 * 6 * MIB < count < 0.7 * 6 * MIB for count in shares.values()), shares
     assert sum(shares.values()) == 6 * MIB
@@ -70,7 +71,7 @@ async def test_several_links_to_one_peer_count_as_one_peer(world: World) -> None
     leecher.knows(seeder)
     download, _ = leecher.fetch(world.folder / "copy.bin", manifest)
     await until(lambda: download.state == "downloading" and download.scheduler.link_count == 2)
-    assert download.status().peers_connected == 1
+    assert status_of(download).peers_connected == 1
 
 
 async def test_who_completes_keeps_no_link_to_those_who_are_complete(world: World) -> None:
@@ -99,7 +100,7 @@ async def test_a_leecher_serves_what_it_has_before_it_is_complete(world: World) 
     await until(lambda: got.verified_bytes == halfway.verified_bytes)
     assert not fetching.done()
     assert halfway.state != "complete"
-    assert set(got.status().bytes_by_peer) == {"first"}
+    assert set(status_of(got).bytes_by_peer) == {"first"}
 
 
 async def test_a_peer_that_sends_wrong_bytes_is_named_and_the_file_comes_from_the_others(world: World) -> None:
@@ -115,7 +116,7 @@ async def test_a_peer_that_sends_wrong_bytes_is_named_and_the_file_comes_from_th
     await fetching
     assert target.read_bytes() == path.read_bytes()
     assert set(download.peer_book.banned_until_s) == {"liar"}
-    assert download.status().bytes_by_peer == {"honest": 16 * MIB}
+    assert status_of(download).bytes_by_peer == {"honest": 16 * MIB}
     ((code, message),) = leecher.directory.notices
     assert code == "bad_peer"
     assert "liar" in message
@@ -271,7 +272,7 @@ async def test_a_killed_worker_costs_only_its_pieces_in_flight(world: World) -> 
         await fetching
     assert target.read_bytes() == path.read_bytes()
     assert [code for code, _ in leecher.directory.notices] == ["worker_died"]
-    assert sum(download.status().bytes_by_peer.values()) == 128 * MIB
+    assert sum(status_of(download).bytes_by_peer.values()) == 128 * MIB
 
 
 async def test_a_peer_that_goes_silent_is_left_and_its_pieces_come_from_another(world: World) -> None:
@@ -284,7 +285,7 @@ async def test_a_peer_that_goes_silent_is_left_and_its_pieces_come_from_another(
     leecher.knows(silent, other)
     target = world.folder / "copy.bin"
     download, fetching = leecher.fetch(target, manifest)
-    await until(lambda: download.status().bytes_by_peer.get("silent", 0) > 0)
+    await until(lambda: status_of(download).bytes_by_peer.get("silent", 0) > 0)
     for pid in silent.coordinator.worker_pids():
         os.kill(pid, signal.SIGSTOP)
     try:
@@ -310,7 +311,7 @@ async def test_a_paused_download_goes_on_without_fetching_anything_twice(world: 
     leecher.coordinator.configure(leecher.member.identity)
     after, fetching = leecher.fetch(target, manifest)
     await fetching
-    fetched_bytes = sum(after.status().bytes_by_peer.values())
+    fetched_bytes = sum(status_of(after).bytes_by_peer.values())
     assert fetched_bytes == 128 * MIB - before.verified_bytes
     assert target.read_bytes() == path.read_bytes()
 
@@ -328,7 +329,7 @@ async def test_without_a_good_journal_what_is_on_the_disk_is_hashed_not_fetched(
     file_names.journal_path(part).write_bytes(b"shoal journal v1\ntorn")
     download, fetching = leecher.fetch(target, manifest)
     await fetching
-    assert sum(download.status().bytes_by_peer.values()) == 16 * MIB
+    assert sum(status_of(download).bytes_by_peer.values()) == 16 * MIB
     assert target.read_bytes() == path.read_bytes()
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from engine.coordinator.directory import GroupTicket
 from engine.coordinator.download.download import Download
+from engine.coordinator.download.status import status_of
 from engine.coordinator.peer_links import PeerAddress
 from engine.errors import TrackerUnavailable
 from engine.reports import UnreachedPeer
@@ -51,7 +52,7 @@ def black_hole() -> Iterator[int]:
 
 
 def waiting_for(download: Download) -> dict[str, UnreachedPeer]:
-    return {each.user_id: each for each in download.status().waiting_for}
+    return {each.user_id: each for each in status_of(download).waiting_for}
 
 
 def named(leecher: Node, download: Download, peer: PeerAddress) -> None:
@@ -82,7 +83,7 @@ async def test_it_says_whom_it_tried_at_which_address_and_what_came_back(world: 
             lambda: {user_id: each.cause for user_id, each in waiting_for(download).items()}
             == {user_id: user_id for user_id in places}
         )
-        status = download.status()
+        status = status_of(download)
         assert (status.state, status.verified_bytes) == ("waiting", 0)
         for each in status.waiting_for:
             assert (each.host, each.port) == ("127.0.0.1", places[each.user_id])
@@ -100,10 +101,10 @@ async def test_whoever_is_reached_at_last_ends_the_waiting(world: World) -> None
     seeder, leecher, download = await lonely(world)
     with nobody() as port:
         named(leecher, download, seeder.member.at(port))
-        await until(lambda: "refused" in {each.cause for each in download.status().waiting_for})
+        await until(lambda: "refused" in {each.cause for each in status_of(download).waiting_for})
     named(leecher, download, seeder.member.at(seeder.listener.port))
     await until(lambda: download.state == "complete")
-    status = download.status()
+    status = status_of(download)
     assert (status.waiting_for, status.why_waiting) == ((), None)
     assert status.waiting_s > 0
     assert 0 < status.seconds < 10
@@ -128,7 +129,7 @@ async def test_somebody_who_has_no_more_than_we_have_is_named_as_such(world: Wor
     other = await world.node("other")
     other.fetch(world.folder / "other.bin", download.manifest)
     named(leecher, download, other.member.at(other.listener.port))
-    await until(lambda: [each.cause for each in download.status().waiting_for] == ["nothing_new"])
+    await until(lambda: [each.cause for each in status_of(download).waiting_for] == ["nothing_new"])
 
 
 async def test_without_a_tracker_it_does_not_say_that_nobody_has_it(world: World) -> None:

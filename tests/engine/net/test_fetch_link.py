@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.errors import Cause
 from engine.net.fetch_link import FetchLink
-from engine.net.link_end import Cause
 from engine.net.tls import Identity, PeerIdentity
 from engine.wire.codec import encode
 from engine.wire.link_state import CUT_BYTES

@@ -5,7 +5,8 @@ import ssl
 
 import pytest
 
-from engine.net.link_end import Cause, cause_of
+from engine.errors import Cause
+from engine.net.link_end import cause_of
 
 
 def expired() -> ssl.SSLCertVerificationError:

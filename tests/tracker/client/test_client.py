@@ -59,9 +59,7 @@ async def test_a_refusal_is_raised_with_its_code(town: "Town", make_ear: MakeEar
             await client.call(protocol_requests.ListGroups())
 
 
-async def test_calls_move_on_when_a_tracker_dies_and_shares_come_back_with_it(
-    town: "Town", make_ear: MakeEar
-) -> None:
+async def test_calls_move_on_when_a_tracker_dies_and_shares_come_back_with_it(town: "Town", make_ear: MakeEar) -> None:
     second = await town.open_tracker()
     ear = make_ear()
     async with running(town, ear) as client:
@@ -271,7 +269,9 @@ async def test_a_logout_waits_for_no_tracker_that_hangs(
 
 
 @pytest.mark.parametrize("tracker_count", [1, 2])
-@pytest.mark.parametrize("request_kind", [protocol_requests.RevokeSessions(), protocol_requests.ChangePassword("pw", "better")], ids=repr)
+@pytest.mark.parametrize(
+    "request_kind", [protocol_requests.RevokeSessions(), protocol_requests.ChangePassword("pw", "better")], ids=repr
+)
 async def test_a_client_whose_answer_was_lost_stays_in_and_every_other_is_out(
     town: "Town",
     make_ear: MakeEar,

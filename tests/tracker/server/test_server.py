@@ -92,7 +92,11 @@ async def open_raw(address: TrackerAddress) -> tuple[asyncio.StreamReader, async
 async def test_every_request_but_three_needs_a_session(town: "Town") -> None:
     connection = await connect(town)
     asked = {type(request) for request in ONE_OF_EACH}
-    assert set(get_args(protocol_requests.Request)) - asked == {protocol_requests.CreateUser, protocol_requests.Login, protocol_requests.Resume}
+    assert set(get_args(protocol_requests.Request)) - asked == {
+        protocol_requests.CreateUser,
+        protocol_requests.Login,
+        protocol_requests.Resume,
+    }
     for request in ONE_OF_EACH:
         assert await connection.call(request) == Refused("not_logged_in", "log in first")
     await connection.close()
@@ -139,7 +143,8 @@ async def test_whatever_stands_between_published_files_is_answered_in_its_place(
     await login(connection, "ann")
     await connection.call(protocol_requests.CreateGroup("lab"))
     requests: list[protocol_requests.Request] = [
-        a_file("a"), a_file("b"), protocol_requests.ListFiles("lab"), a_file("c"), protocol_requests.Withdraw("lab", "c"),
+        a_file("a"), a_file("b"), protocol_requests.ListFiles("lab"), a_file("c"),
+        protocol_requests.Withdraw("lab", "c"),
         protocol_requests.ListFiles("lab"), manifests.Publish("other", "d", 0, 1 << 18, bytes(32), b""), a_file("d"),
         protocol_requests.ListFiles("lab"),
     ]  # fmt: skip

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.tracker.conftest import CHEAP, START_S, Clock, Office, Person
-from tracker.protocol import manifests, requests
+from tracker.protocol import invite_codes, manifests, requests
 from tracker.protocol.requests import LoggedIn, login_challenge
 from tracker.service.dispatch import Service
 from tracker.service.passwords import Passwords
@@ -146,7 +146,7 @@ async def _fill(folder: Path) -> None:
             await people.add_group(db, group_id, "ann", False, 0.0)
         await people.add_member(db, LAB, "bob", 1.0)
         await people.add_request(db, LAB, "cyd", 0.0)
-        await invites.add_invite(db, requests.invite_digest(INVITE), "ann", START_S + 600)
+        await invites.add_invite(db, invite_codes.invite_digest(INVITE), "ann", START_S + 600)
     ann = await enter(office, "ann")
     await ann.ask(manifests.Publish(LAB, "data", 5, 1 << 18, ROOT, bytes(32)))
     await store.close()

@@ -14,7 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from tests.tracker.conftest import CHEAP, Person
 from tracker.protocol import events, requests
-from tracker.protocol.requests import Done, LoggedIn, Refused, invite_digest, invite_text, parse_invite
+from tracker.protocol.invite_codes import invite_digest, invite_text, parse_invite
+from tracker.protocol.requests import Done, LoggedIn, Refused
 from tracker.rules.throttle import ENTRIES_MAX, Throttle
 from tracker.service.dispatch import Service
 from tracker.service.passwords import Passwords

@@ -88,7 +88,7 @@ class Withdrawal(NamedTuple):
     prepare: Callable[[Scene, str], Awaitable[Withdrawing | float]]
 
 
-OF_A_SESSION = frozenset(SAMPLES) - permissions.BEFORE_LOGIN - OF_ITSELF_ALONE
+OF_A_SESSION = frozenset(SAMPLES) - requests.BEFORE_LOGIN - OF_ITSELF_ALONE
 
 
 def of_standing(standing: str) -> frozenset[type]:
@@ -153,7 +153,7 @@ async def asking(scene: Scene, kind: type) -> Asking:
     """The request of this kind, ready to be sent on a connection that may send it."""
     user_id, request = SAMPLES[kind]
     if request is not None:
-        person = scene.place.stranger() if kind in permissions.BEFORE_LOGIN else await enter(scene.place, user_id)
+        person = scene.place.stranger() if kind in requests.BEFORE_LOGIN else await enter(scene.place, user_id)
         return lambda: person.ask(request)
     if kind is requests.Login:
         return lambda: scene.place.stranger().login(user_id, "pw " + user_id)

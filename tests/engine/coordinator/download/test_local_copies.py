@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from engine.coordinator.download.local_copies import copy_range
+from engine.coordinator.download.status import status_of
 from engine.storage.ledger import SharedFile
 from engine.storage.manifest import Manifest
 from engine.storage.stamp import Stamp
@@ -43,7 +44,7 @@ async def test_what_is_served_here_is_copied_although_nobody_is_online(sealed: W
     download, fetching = alone.fetch(sealed.folder / "second.bin", manifest)
     assert await fetching is not None
     assert (sealed.folder / "second.bin").read_bytes() == path.read_bytes()
-    shown = download.status()
+    shown = status_of(download)
     assert (shown.copied_from, shown.bytes_by_peer, shown.verified_bytes) == (str(path), {}, 40 * MIB + 17)
 
 
@@ -54,7 +55,7 @@ async def test_a_copy_from_another_group_is_as_good(sealed: World, alone: Node) 
     download, fetching = alone.fetch(sealed.folder / "second.bin", manifest)
     assert alone.coordinator.copies.holding(GROUP, manifest.root) == (False, False)
     assert await fetching is not None
-    assert download.status().copied_from == str(path)
+    assert status_of(download).copied_from == str(path)
     assert alone.coordinator.copies.holding(GROUP, manifest.root) == (True, True)
 
 
@@ -82,7 +83,7 @@ async def test_a_file_that_comes_to_be_here_meanwhile_ends_the_waiting(sealed: W
     alone.serve(path, manifest)
     async with asyncio.timeout(10):
         assert await fetching is not None
-    assert download.status().copied_from == str(path)
+    assert status_of(download).copied_from == str(path)
 
 
 async def test_an_edited_copy_gives_what_is_still_right_and_the_rest_is_fetched(sealed: World) -> None:
@@ -100,7 +101,7 @@ async def test_an_edited_copy_gives_what_is_still_right_and_the_rest_is_fetched(
     async with asyncio.timeout(30):
         assert await fetching is not None
     assert (sealed.folder / "second.bin").read_bytes() == path.read_bytes()
-    assert download.status().bytes_by_peer == {"seeder": manifest.geometry.piece_bytes}
+    assert status_of(download).bytes_by_peer == {"seeder": manifest.geometry.piece_bytes}
 
 
 async def test_a_file_with_other_marks_is_not_copied_from(sealed: World, alone: Node) -> None:
@@ -109,7 +110,7 @@ async def test_a_file_with_other_marks_is_not_copied_from(sealed: World, alone: 
     os.utime(path)
     download, _ = alone.fetch(sealed.folder / "second.bin", manifest)
     await until(lambda: download.state == "waiting")
-    assert download.status().copied_from is None
+    assert status_of(download).copied_from is None
 
 
 async def test_the_second_name_of_a_swarm_follows_the_first_and_copies(sealed: World) -> None:
@@ -118,14 +119,14 @@ async def test_the_second_name_of_a_swarm_follows_the_first_and_copies(sealed: W
     first, first_fetching = leecher.fetch(sealed.folder / "first.bin", manifest)
     second, second_fetching = leecher.fetch(sealed.folder / "second.bin", manifest)
     await until(lambda: first.state == "waiting")
-    assert (second.state, second.status().copied_from) == ("following", str(first.target))
+    assert (second.state, status_of(second).copied_from) == ("following", str(first.target))
     seeder.serve(path, manifest)
     leecher.coordinator.peer_joined(GROUP, manifest.root, seeder.member.at(seeder.listener.port))
     async with asyncio.timeout(30):
         assert await first_fetching is not None
         assert await second_fetching is not None
-    assert first.status().bytes_by_peer == {"seeder": 32 * MIB}
-    assert second.status().bytes_by_peer == {}
+    assert status_of(first).bytes_by_peer == {"seeder": 32 * MIB}
+    assert status_of(second).bytes_by_peer == {}
     assert second.target.read_bytes() == path.read_bytes()
 
 
@@ -145,7 +146,7 @@ async def test_the_second_name_leads_when_the_first_is_given_up(sealed: World) -
     async with asyncio.timeout(30):
         assert await fetching is not None
         assert await third_fetching is not None
-    assert (second.status().bytes_by_peer, third.status().bytes_by_peer) == ({"seeder": 3 * MIB}, {})
+    assert (status_of(second).bytes_by_peer, status_of(third).bytes_by_peer) == ({"seeder": 3 * MIB}, {})
 
 
 async def test_giving_up_one_name_leaves_the_other_served(sealed: World) -> None:

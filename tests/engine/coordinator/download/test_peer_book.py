@@ -5,7 +5,7 @@ from typing import get_args
 from engine.coordinator.download import peer_book
 from engine.coordinator.download.peer_book import PARDONS_MAX, TRIED_MAX, PeerBook
 from engine.coordinator.peer_links import PeerAddress
-from engine.net.link_end import Cause
+from engine.errors import Cause
 
 ANN = PeerAddress("ann", "192.0.2.1", 7001, b"a" * 32)
 BOB = PeerAddress("bob", "2001:db8::1", 7002, b"b" * 32)

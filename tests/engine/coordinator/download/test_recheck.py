@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from engine.coordinator.download.download import Download
+from engine.coordinator.download.status import status_of
 from engine.storage import file_names
 from engine.storage.journal import Journal
 from engine.storage.manifest import Manifest
@@ -66,7 +67,7 @@ async def scene(sealed: World) -> Scene:
 
 
 def fetched_bytes(download: Download) -> int:
-    return sum(download.status().bytes_by_peer.values())
+    return sum(status_of(download).bytes_by_peer.values())
 
 
 async def test_after_a_clean_stop_the_journal_is_believed_and_only_a_sample_is_read(scene: Scene) -> None:
@@ -180,7 +181,7 @@ async def test_a_part_file_that_is_touched_while_it_is_fetched_ends_the_download
 async def test_a_download_can_be_paused_while_it_is_checked(scene: Scene) -> None:
     scene.journal.unlink()  # everything is read
     download, fetching = scene.leecher.fetch(scene.target, scene.manifest)
-    assert download.status().state == "checking"
+    assert status_of(download).state == "checking"
     await scene.leecher.coordinator.stop()
     assert fetching.cancelled()
     assert download.state == "paused"
