@@ -51,10 +51,10 @@ from engine.reports import (
 from engine.settings import Settings
 from engine.storage import file_names
 from engine.storage.ledger import Ledger
-from tracker.protocol import invite_codes, requests, tickets, types
+from tracker.protocol import invite_codes, requests, results, tickets, types
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.names import BadName, check_file_name, check_id, check_new_id
-from tracker.protocol.requests import AuditEntry, FileEntry, GroupEntry
+from tracker.protocol.results import AuditEntry, FileEntry, GroupEntry
 
 __all__ = ["AuditEntry", "Client", "FileEntry", "GroupEntry"]
 
@@ -156,14 +156,14 @@ class Client:
     async def create_user(self, user_id: str, password: str, invite: str = "") -> None:
         """`invite`: where the tracker asks for one (refused with code invite_needed otherwise)."""
         request = requests.CreateUser(_new_id("user id", user_id), _password(password), _invite(invite))
-        await self._session.call(request, requests.Done)
+        await self._session.call(request, results.Done)
 
     async def create_invite(self, life_s: float) -> InviteReport:
         """A code that lets one person make an account; the tracker keeps its hash."""
         self._require_login()
         code = secrets.token_bytes(types.INVITE_CODE_BYTES)
         request = requests.CreateInvite(invite_codes.invite_digest(code), life_s)
-        invited = await self._session.call(request, requests.Invited)
+        invited = await self._session.call(request, results.Invited)
         return InviteReport(invite_codes.invite_text(code), invited.expires_at_s)
 
     async def login(self, user_id: str, password: str) -> LoginReport:
@@ -205,56 +205,56 @@ class Client:
     async def create_group(self, group_id: str, is_open: bool = False) -> None:
         """`is_open`: for a trusted network; files cross it unencrypted, to members only and verified all the same."""
         self._require_login()
-        await self._session.call(requests.CreateGroup(_new_id("group id", group_id), is_open), requests.Done)
+        await self._session.call(requests.CreateGroup(_new_id("group id", group_id), is_open), results.Done)
 
     async def join_group(self, group_id: str) -> None:
         """Ask to be let in."""
         self._require_login()
-        await self._session.call(requests.JoinGroup(_group_id(group_id)), requests.Done)
+        await self._session.call(requests.JoinGroup(_group_id(group_id)), results.Done)
 
     async def leave_group(self, group_id: str) -> LeaveReport:
         """What is shared in it and fetched from it here stops."""
         self._require_login()
         group_id = await self._session.spelling_of(_group_id(group_id))
-        left = await self._session.call(requests.LeaveGroup(group_id), requests.Left)
+        left = await self._session.call(requests.LeaveGroup(group_id), results.Left)
         await self._board.leave_group(group_id)
         return LeaveReport(group_id, left.new_owner, left.is_removed)
 
     async def list_requests(self, group_id: str) -> list[str]:
         """Who asks to be let in; for the group's owner."""
         self._require_login()
-        return (await self._session.call(requests.ListRequests(_group_id(group_id)), requests.Requests)).user_ids
+        return (await self._session.call(requests.ListRequests(_group_id(group_id)), results.Requests)).user_ids
 
     async def accept_request(self, group_id: str, user_id: str) -> None:
         self._require_login()
-        await self._session.call(requests.AcceptRequest(_group_id(group_id), _user_id(user_id)), requests.Done)
+        await self._session.call(requests.AcceptRequest(_group_id(group_id), _user_id(user_id)), results.Done)
 
     async def reject_request(self, group_id: str, user_id: str) -> None:
         self._require_login()
-        await self._session.call(requests.RejectRequest(_group_id(group_id), _user_id(user_id)), requests.Done)
+        await self._session.call(requests.RejectRequest(_group_id(group_id), _user_id(user_id)), results.Done)
 
     async def remove_member(self, group_id: str, user_id: str) -> None:
         """For the group's owner: every peer that hears it stops serving that account at once."""
         self._require_login()
-        await self._session.call(requests.RemoveMember(_group_id(group_id), _user_id(user_id)), requests.Done)
+        await self._session.call(requests.RemoveMember(_group_id(group_id), _user_id(user_id)), results.Done)
 
     async def transfer_ownership(self, group_id: str, user_id: str) -> None:
         """To another member; this account stays one."""
         self._require_login()
-        await self._session.call(requests.TransferOwnership(_group_id(group_id), _user_id(user_id)), requests.Done)
+        await self._session.call(requests.TransferOwnership(_group_id(group_id), _user_id(user_id)), results.Done)
 
     async def audit(self, group_id: str) -> list[AuditEntry]:
         """What was done to the group's membership, by whom and from where; oldest first. For its owner."""
         self._require_login()
-        return (await self._session.call(requests.FetchAudit(_group_id(group_id)), requests.Audit)).entries
+        return (await self._session.call(requests.FetchAudit(_group_id(group_id)), results.Audit)).entries
 
     async def list_groups(self) -> list[GroupEntry]:
         self._require_login()
-        return (await self._session.call(requests.ListGroups(), requests.Groups)).groups
+        return (await self._session.call(requests.ListGroups(), results.Groups)).groups
 
     async def list_files(self, group_id: str) -> list[FileEntry]:
         self._require_login()
-        return (await self._session.call(requests.ListFiles(_group_id(group_id)), requests.Files)).files
+        return (await self._session.call(requests.ListFiles(_group_id(group_id)), results.Files)).files
 
     # ------------------------------------------------------------ files
 

@@ -22,7 +22,7 @@ from engine.coordinator.peer_links import PeerAddress
 from engine.errors import ShoalError
 from engine.reports import DroppedShare, Notice
 from tracker.client.client import Identity
-from tracker.protocol import events, requests
+from tracker.protocol import events, requests, results
 
 
 class Switchboard:
@@ -86,7 +86,7 @@ class Switchboard:
         """All that is served now."""
         return requests.Announce(self._host, self._port, self._announcer.snapshot())
 
-    async def on_session(self, tracker_index: int, announced: requests.Announced | None) -> None:
+    async def on_session(self, tracker_index: int, announced: results.Announced | None) -> None:
         if announced is not None:
             self.say_dropped(self._shares.drop_unknown(announced.unknown))
             self._soon(self._downloads.let_in())  # the answer to a request may have come while no tracker was there

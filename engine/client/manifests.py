@@ -14,7 +14,7 @@ from engine.coordinator.peer_links import PeerAddress
 from engine.errors import TrackerUnavailable
 from engine.storage.manifest import LEAF_BYTES, BadManifest, Manifest
 from engine.swarm.geometry import BadGeometry, Geometry
-from tracker.protocol import manifests, requests
+from tracker.protocol import manifests, results
 from tracker.protocol.names import BadName, check_file_name
 from tracker.protocol.types import PAGE_BYTES
 
@@ -40,7 +40,7 @@ async def publish(session: Session, group_id: str, name: str, manifest: Manifest
         for number in answer.wanted:
             if number >= len(digests):
                 raise TrackerUnavailable("the tracker asks for a page that the manifest has not; it is at fault")
-            await session.call(manifests.PutPage(group_id, pages[number]), requests.Done)
+            await session.call(manifests.PutPage(group_id, pages[number]), results.Done)
     raise TrackerUnavailable("the tracker cannot keep all pages of this manifest just now; try again later")
 
 

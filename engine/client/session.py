@@ -27,13 +27,13 @@ from engine.ipc import events
 from tracker.client.client import Identity, Listener, TrackerClient, find_authority
 from tracker.client.errors import NoTracker, TrackerError, TrackerRefused, UntrustedTracker
 from tracker.protocol import events as protocol_events
-from tracker.protocol import manifests, requests
+from tracker.protocol import manifests, requests, results
 from tracker.protocol.addresses import TrackerAddress, authority_in, fingerprint_of
 
 _FETCH_AUTHORITY_TIMEOUT_S = 5.0
 _PIN_NAME = "authority.pem"
 
-Answer = TypeVar("Answer", bound=requests.Result)
+Answer = TypeVar("Answer", bound=results.Result)
 
 
 class Session:
@@ -54,7 +54,7 @@ class Session:
         self._notice = notice
         self._client: TrackerClient | None = None
         self._authority_pem = b""
-        self._tickets: dict[str, requests.Ticket] = {}
+        self._tickets: dict[str, results.Ticket] = {}
         self._spellings: dict[str, str] = {}
         self._ticket_taken_at_s: dict[str, float] = {}
         self._own_thumbprint = b""
@@ -122,7 +122,7 @@ class Session:
         """`report`: what came of those that were named before."""
         failed, served = list(report.failed), list(report.served)
         request = requests.FindPeers(group_id, root, self._peers_wanted, failed, served)
-        answer = await self.call(request, requests.Peers)
+        answer = await self.call(request, results.Peers)
         return self._others(answer.peers)
 
     def _others(self, peers: list[protocol_events.Peer]) -> list[PeerAddress]:
@@ -135,7 +135,7 @@ class Session:
             life_s = kept.expires_at_s - self._ticket_taken_at_s[kept.group_id]
             if kept.expires_at_s - now_s > life_s / 2:
                 return GroupTicket(kept.ticket, kept.is_open)
-        fresh = await self.call(requests.GetTicket(group_id), requests.Ticket)
+        fresh = await self.call(requests.GetTicket(group_id), results.Ticket)
         if not is_same_group(group_id, fresh.group_id):
             raise TrackerUnavailable("the tracker answered with the ticket of another group; it is at fault")
         self._spellings[group_id] = fresh.group_id

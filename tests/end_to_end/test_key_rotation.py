@@ -12,7 +12,7 @@ from engine.wire.messages import Open, Opened, PieceHeader, Renew, Request
 from tests.end_to_end.world import MIB, PASSWORD, World, upload
 from tests.testkit.processes import LOOPBACK
 from tests.testkit.raw_member import RawLink, RawMember
-from tracker.protocol import manifests, requests
+from tracker.protocol import manifests, requests, results
 from tracker.protocol.addresses import TrackerAddress
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("key rotation")]
@@ -37,7 +37,7 @@ class Transfer:
         host, port = world.tracker_info.read_text().splitlines()[tracker_number - 1].split()
         self.member = RawMember(TrackerAddress(host, int(port)), f"user{tracker_number}")
         self.member.enter(PASSWORD)
-        assert self.member.tracker.ask(requests.JoinGroup(group_id)) == requests.Done()
+        assert self.member.tracker.ask(requests.JoinGroup(group_id)) == results.Done()
         self._world, self._group_id, self._request_id = world, group_id, 0
         self.kids: list[str] = []
 

@@ -20,7 +20,7 @@ from tests.end_to_end.world import (
     wait_until,
 )
 from tests.testkit.raw_member import RawMember, RawTracker
-from tracker.protocol import events, requests
+from tracker.protocol import events, requests, results
 from tracker.protocol.addresses import TrackerAddress
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("revocation")]
@@ -92,13 +92,13 @@ def test_a_thief_on_one_tracker_is_out_when_the_password_is_changed_on_the_other
         user_id, group = f"ann{number}", f"lab{number}"
         ann = RawMember(second, user_id)
         ann.enter(PASSWORD)
-        assert ann.tracker.ask(requests.CreateGroup(group)) == requests.Done()
+        assert ann.tracker.ask(requests.CreateGroup(group)) == results.Done()
         thief = RawMember(first, user_id)
         of_thief = thief.enter(PASSWORD, is_new=False)
         later = RawMember(first, user_id)
         later.key = thief.key
         answer = ann.tracker.ask(requests.ChangePassword(PASSWORD, "better"))
-        assert isinstance(answer, requests.LoggedIn)
+        assert isinstance(answer, results.LoggedIn)
         for theft in (requests.RevokeSessions(), requests.Renew(), requests.GetTicket(group)):
             assert code_of(thief.tracker.ask(theft)) in ("session_ended", "not_logged_in")
         proof = later.login_request("").proof
@@ -107,13 +107,13 @@ def test_a_thief_on_one_tracker_is_out_when_the_password_is_changed_on_the_other
         wait_for_the_end(thief.tracker)
         assert code_of(thief.tracker.ask(requests.ListRequests(group))) == "not_logged_in"
         for request in (requests.GetTicket(group), requests.ListRequests(group), requests.Renew()):
-            assert not isinstance(ann.tracker.ask(request), requests.Refused)
+            assert not isinstance(ann.tracker.ask(request), results.Refused)
         for each in (ann, thief, later):
             each.close()
 
 
-def code_of(answer: requests.Result) -> str:
-    assert isinstance(answer, requests.Refused), answer
+def code_of(answer: results.Result) -> str:
+    assert isinstance(answer, results.Refused), answer
     return answer.code
 
 

@@ -18,7 +18,7 @@ import pytest
 from sqlalchemy import event
 
 from tests.tracker.conftest import START_S, Clock, Office, Person
-from tracker.protocol import manifests, requests
+from tracker.protocol import manifests, requests, results
 from tracker.service.dispatch import HANDLERS, SESSION_HANDLERS
 from tracker.store.keyring import load_keyring
 from tracker.store.store import open_store
@@ -58,7 +58,7 @@ async def opened(state: Path) -> Office:
 
 async def entered(office: Office, user_id: str) -> Person:
     person = office.stranger()
-    assert isinstance(await person.login(user_id, "pw " + user_id), requests.LoggedIn)
+    assert isinstance(await person.login(user_id, "pw " + user_id), results.LoggedIn)
     return person
 
 
@@ -97,9 +97,9 @@ def differing(one: dict[str, list[Any]], other: dict[str, list[Any]]) -> list[st
     return [table for table in one if one[table] != other[table]]
 
 
-def essence(result: requests.Result) -> requests.Result | str:
+def essence(result: results.Result) -> results.Result | str:
     """A certificate is made anew where the first one was never told."""
-    return result.user_id if isinstance(result, requests.LoggedIn) else result
+    return result.user_id if isinstance(result, results.LoggedIn) else result
 
 
 class Points:
@@ -137,7 +137,7 @@ async def check_every_point(
     first = await person.ask(request, REQUEST_ID)
     points.reach("after the commit")
     points.is_on = False
-    assert not isinstance(first, requests.Refused), first
+    assert not isinstance(first, results.Refused), first
     await office.store.close()
     after = content(state)
     assert after != before
@@ -174,8 +174,8 @@ async def test_the_same_holds_for_making_an_account(state: Path, tmp_path: Path)
 async def test_the_same_holds_for_another_password(state: Path, tmp_path: Path) -> None:
     async def with_either(office: Office) -> Person:
         person = office.stranger()
-        if isinstance(await person.login("ann", "pw ann"), requests.Refused):
-            assert isinstance(await person.login("ann", "another"), requests.LoggedIn)
+        if isinstance(await person.login("ann", "pw ann"), results.Refused):
+            assert isinstance(await person.login("ann", "another"), results.LoggedIn)
         return person
 
     await check_every_point(state, tmp_path / "copies", with_either, requests.ChangePassword("pw ann", "another"))

@@ -44,7 +44,7 @@ from tests.fuzz import file_targets, peer_targets
 from tests.fuzz.identity_targets import AUTHORITY_PEM, KEY, NOW_S
 from tests.fuzz.targets import CORPUS
 from tests.hostile.test_requests import SAMPLES
-from tracker.protocol import events, framing, manifests, requests, tickets, types
+from tracker.protocol import events, framing, manifests, requests, results, tickets, types
 from tracker.protocol.addresses import fingerprint_of
 from tracker.protocol.invite_codes import invite_text
 
@@ -92,23 +92,23 @@ def tracker_request() -> Iterator[bytes]:
 
 PEER = events.Peer("ann", "127.0.0.1", 7001, bytes(32), True)
 SHARE = requests.Share("lab", ROOT, True)
-RESULTS: tuple[requests.Result, ...] = (
-    requests.Done(),
-    requests.Alive(NOW_S),
-    requests.Refused("no_such_group", "there is no such group"),
-    requests.LoggedIn("ann", MEMBER_PEM, NOW_S, {"k1": types.TrustedKey(bytes(32), NOW_S)}),
-    requests.Left("ben", False),
-    requests.Invited(NOW_S),
-    requests.Audit([requests.AuditEntry(NOW_S, "ann", "login", "", "127.0.0.1")]),
-    requests.Requests(["ann", "ben"]),
-    requests.Groups([requests.GroupEntry("lab", "ann", 2, "owner")]),
-    requests.Files([requests.FileEntry("data.bin", 9, ROOT, "ann", 1)]),
-    requests.Withdrawn(True),
-    requests.Announced([SHARE]),
-    requests.Peers([PEER]),
-    requests.Ticket("ticket", NOW_S, 3, False, "lab"),
+RESULTS: tuple[results.Result, ...] = (
+    results.Done(),
+    results.Alive(NOW_S),
+    results.Refused("no_such_group", "there is no such group"),
+    results.LoggedIn("ann", MEMBER_PEM, NOW_S, {"k1": types.TrustedKey(bytes(32), NOW_S)}),
+    results.Left("ben", False),
+    results.Invited(NOW_S),
+    results.Audit([results.AuditEntry(NOW_S, "ann", "login", "", "127.0.0.1")]),
+    results.Requests(["ann", "ben"]),
+    results.Groups([results.GroupEntry("lab", "ann", 2, "owner")]),
+    results.Files([results.FileEntry("data.bin", 9, ROOT, "ann", 1)]),
+    results.Withdrawn(True),
+    results.Announced([SHARE]),
+    results.Peers([PEER]),
+    results.Ticket("ticket", NOW_S, 3, False, "lab"),
 )
-UNASKED: tuple[requests.FromTracker, ...] = (
+UNASKED: tuple[results.FromTracker, ...] = (
     events.GroupEpoch("lab", 4, "ben", bytes(32)),
     events.OwnerChanged("lab", "ben"),
     events.RequestArrived("lab", "cat"),
@@ -123,7 +123,7 @@ UNASKED: tuple[requests.FromTracker, ...] = (
 
 def tracker_message() -> Iterator[bytes]:
     yield framing.encode_frame(events.Welcome(requests.VERSION, bytes(32), AUTHORITY_PEM))
-    for message in (*(requests.Reply(7, result) for result in RESULTS), *UNASKED):
+    for message in (*(results.Reply(7, result) for result in RESULTS), *UNASKED):
         yield framing.encode_frame(message)
     yield b"".join(map(framing.encode_frame, UNASKED))
 
@@ -135,11 +135,11 @@ def manifest() -> Iterator[bytes]:
         yield _replies(described)
     yield _replies(manifests.Manifest("data.bin", 70_000 << 18, 1 << 18, ROOT, b"", "ann"), manifests.Page(bytes(32)))
     described = manifests.Manifest("data.bin", 300_000, 1 << 18, ROOT, bytes(64), "ann")
-    yield _replies(described, manifests.Published(False, [1]), requests.Done(), manifests.Published(True))
+    yield _replies(described, manifests.Published(False, [1]), results.Done(), manifests.Published(True))
 
 
-def _replies(*results: requests.Result) -> bytes:
-    return b"".join(framing.encode_frame(requests.Reply(7, result)) for result in results)
+def _replies(*sent_results: results.Result) -> bytes:
+    return b"".join(framing.encode_frame(results.Reply(7, result)) for result in sent_results)
 
 
 def ticket() -> Iterator[bytes]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.fuzz.seeds import RESULTS, SEEDS, UNASKED
 from tests.fuzz.targets import CORPUS, TARGETS
 from tests.testkit.builders import bounded
-from tracker.protocol import events, manifests, requests
+from tracker.protocol import events, manifests, results
 
 INPUTS = sorted(path for path in CORPUS.rglob("*") if path.is_file())
 _MEMORY_MAX_BYTES = 64 << 20
@@ -27,9 +27,9 @@ def test_every_decoder_has_inputs_and_every_input_a_decoder() -> None:
 
 def test_the_corpus_has_every_message_of_the_tracker() -> None:
     about_files = {manifests.Manifest, manifests.Page, manifests.Published}
-    assert {type(result) for result in RESULTS} | about_files == set(get_args(requests.Result))
-    assert {type(message) for message in UNASKED} == set(get_args(requests.FromTracker)) - {
-        events.Welcome, requests.Reply
+    assert {type(result) for result in RESULTS} | about_files == set(get_args(results.Result))
+    assert {type(message) for message in UNASKED} == set(get_args(results.FromTracker)) - {
+        events.Welcome, results.Reply
     }  # fmt: skip
 
 

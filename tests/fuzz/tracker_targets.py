@@ -11,7 +11,7 @@ from engine.errors import TrackerUnavailable
 from engine.storage.manifest import BadManifest, Manifest
 from engine.swarm.geometry import BadGeometry, Geometry
 from tracker.client.connection import _read_message
-from tracker.protocol import framing, requests
+from tracker.protocol import framing, requests, results
 from tracker.protocol import manifests as protocol_manifests
 from tracker.protocol.framing import ProtocolError
 
@@ -48,7 +48,7 @@ def manifest(data: bytes) -> None:
     """A tracker's description of a file, in pages: it becomes a Manifest only if all of it hashes to its root."""
     frames = _heard(data, len(data) or 1)[:-1]
     messages = [framing.decode_from_tracker(frame[framing.FRAME_HEADER_BYTES :]) for frame in frames]
-    answers = [message.result for message in messages if isinstance(message, requests.Reply)]
+    answers = [message.result for message in messages if isinstance(message, results.Reply)]
     if not answers or not isinstance(answers[0], protocol_manifests.Manifest):
         return
     _accept(answers)
@@ -80,7 +80,7 @@ def _heard(data: bytes, portion: int) -> list[bytes]:
 class _Tracker:
     """Stands in for a session: answers what it was given, in order."""
 
-    def __init__(self, answers: list[requests.Result]) -> None:
+    def __init__(self, answers: list[results.Result]) -> None:
         self._answers = answers
 
     async def call(self, request: requests.Request, answer_type: type[Answer]) -> Answer:
@@ -93,7 +93,7 @@ class _Tracker:
         return await self.call(protocol_manifests.FetchManifest(group_id, name), protocol_manifests.Manifest), []
 
 
-def _accept(answers: list[requests.Result]) -> None:
+def _accept(answers: list[results.Result]) -> None:
     try:
         found, _, name = _finished(manifests.fetch(cast(Session, _Tracker(list(answers))), "lab", "data.bin"))
     except (BadManifest, TrackerUnavailable):
@@ -106,7 +106,7 @@ def _accept(answers: list[requests.Result]) -> None:
     assert Manifest.of_leaves(found.geometry, found.leaves.tobytes()).root == found.root
 
 
-def _publish(answers: list[requests.Result]) -> None:
+def _publish(answers: list[results.Result]) -> None:
     """Whatever pages a tracker says it wants."""
     try:
         _finished(manifests.publish(cast(Session, _Tracker(answers)), "lab", "data.bin", _TWO_PAGES))

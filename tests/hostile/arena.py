@@ -19,7 +19,7 @@ from tests.end_to_end.world import MIB, PASSWORD, World, download, login, upload
 from tests.testkit.measure import private_bytes
 from tests.testkit.processes import LOOPBACK, ShellProcess
 from tests.testkit.raw_member import RawLink, RawMember
-from tracker.protocol import manifests, requests
+from tracker.protocol import manifests, requests, results
 from tracker.protocol.addresses import TrackerAddress
 
 GROUP, OPEN_GROUP, FILE = "lab", "plain", "data.bin"
@@ -69,7 +69,7 @@ class Arena:
         return member
 
     def let_in(self, member: RawMember, group_id: str = GROUP) -> None:
-        assert member.tracker.ask(requests.JoinGroup(group_id)) == requests.Done()
+        assert member.tracker.ask(requests.JoinGroup(group_id)) == results.Done()
         self.ann.expect(f"accept_request {group_id} {member.user_id}")
 
     def again(self, member: RawMember) -> RawMember:
@@ -86,7 +86,7 @@ class Arena:
     def _key_of_ann(self) -> bytes:
         """Its thumbprint."""
         answer = self.mallory.tracker.ask(requests.FindPeers(GROUP, self.manifest.root, 10))
-        assert isinstance(answer, requests.Peers)
+        assert isinstance(answer, results.Peers)
         return next(peer.thumbprint for peer in answer.peers if peer.user_id == "ann")
 
     def ask_for(self, link: RawLink, ticket: str, *, group_id: str = GROUP, root: bytes = b"") -> Opened | Refused:
@@ -142,7 +142,7 @@ class Liar:
         share = requests.Share(GROUP, arena.manifest.root, True)
         port = self._listening.getsockname()[1]
         answer = self.member.tracker.ask(requests.Announce(LOOPBACK, port, [share]))
-        assert answer == requests.Announced([])
+        assert answer == results.Announced([])
 
     def close(self) -> None:
         self.member.close()

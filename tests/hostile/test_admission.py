@@ -19,7 +19,7 @@ from tests.end_to_end.world import PASSWORD
 from tests.hostile.arena import GROUP, Arena
 from tests.testkit.processes import LOOPBACK
 from tests.testkit.raw_member import RawLink, RawMember
-from tracker.protocol import authority, events, manifests, requests, tickets
+from tracker.protocol import authority, events, manifests, requests, results, tickets
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile admission")]
 
@@ -128,7 +128,7 @@ def test_a_removed_members_ticket_is_refused_at_once(arena: Arena) -> None:
     while (code := refusal_or_none(arena, member, ticket)) is None:
         assert time.monotonic() < deadline_s
     assert code == "old_ticket"
-    assert isinstance(member.tracker.ask(requests.GetTicket(GROUP)), requests.Refused)
+    assert isinstance(member.tracker.ask(requests.GetTicket(GROUP)), results.Refused)
     link.close()
     member.close()
 
@@ -144,12 +144,12 @@ def test_revoked_keys_are_refused_at_once(arena: Arena) -> None:
     member = arena.new_member()
     stolen = arena.again(member)  # a second session: of whoever has the password or the machine
     ticket = stolen.ticket(GROUP)
-    assert isinstance(member.tracker.ask(requests.RevokeSessions()), requests.LoggedIn)
+    assert isinstance(member.tracker.ask(requests.RevokeSessions()), results.LoggedIn)
     deadline_s = time.monotonic() + 1
     while (code := refusal_or_none(arena, stolen, ticket)) is None:
         assert time.monotonic() < deadline_s
     assert code == "old_ticket"
-    assert isinstance(stolen.tracker.ask(requests.GetTicket(GROUP)), requests.Refused)
+    assert isinstance(stolen.tracker.ask(requests.GetTicket(GROUP)), results.Refused)
     assert refusal_or_none(arena, member, member.ticket(GROUP)) is None
     member.close()
     stolen.close()
@@ -232,7 +232,7 @@ def test_plaintext_gets_no_file_of_a_sealed_group(arena: Arena) -> None:
 
 def _peers(arena: Arena) -> list[events.Peer]:
     answer = arena.mallory.tracker.ask(requests.FindPeers(GROUP, arena.manifest.root, 10))
-    assert isinstance(answer, requests.Peers)
+    assert isinstance(answer, results.Peers)
     return answer.peers
 
 
@@ -272,7 +272,7 @@ def test_a_trackers_certificate_is_no_members_and_the_other_way_round(arena: Are
 def test_a_login_proof_of_another_connection_is_refused(arena: Arena) -> None:
     one, other = RawMember(arena.address, "mallory"), RawMember(arena.address, "mallory")
     answer = other.tracker.ask(one.login_request(PASSWORD))
-    assert isinstance(answer, requests.Refused)
+    assert isinstance(answer, results.Refused)
     assert answer.code == "login_failed"
     one.close()
     other.close()

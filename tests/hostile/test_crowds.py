@@ -10,7 +10,7 @@ import pytest
 from tests.hostile.arena import FILE, GROUP, Arena
 from tests.testkit.processes import LOOPBACK, free_ports
 from tests.testkit.raw_member import RawMember
-from tracker.protocol import requests
+from tracker.protocol import requests, results
 
 REACHED_WITHIN_S = 10.0
 
@@ -34,7 +34,7 @@ def a_crowd(arena: Arena, accounts: int, sessions: int, port: int) -> Iterator[N
         members.append(arena.new_member())
         members += [arena.again(members[-1]) for _ in range(sessions - 1)]
     for member in members:
-        assert member.tracker.ask(requests.Announce(LOOPBACK, port, [share])) == requests.Announced([])
+        assert member.tracker.ask(requests.Announce(LOOPBACK, port, [share])) == results.Announced([])
     yield
     for member in members:
         member.close()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.world import World, refusal
-from tracker.protocol import events, framing, requests
+from tracker.protocol import events, framing, requests, results
 from tracker.protocol.addresses import fingerprint_of
 from tracker.protocol.authority import Authority, load_authority, make_authority
 from tracker.server.server import _server_tls
@@ -59,9 +59,9 @@ def false_tracker(world: World, answer: Callable[[bytes], bytes], *, greeting: b
     loop.close()
 
 
-def reply(result: requests.Result) -> Callable[[bytes], bytes]:
+def reply(result: results.Result) -> Callable[[bytes], bytes]:
     def answer(payload: bytes) -> bytes:
-        return framing.encode_frame(requests.Reply(framing.decode_seq(payload) or 0, result))
+        return framing.encode_frame(results.Reply(framing.decode_seq(payload) or 0, result))
 
     return answer
 
@@ -89,11 +89,11 @@ def test_garbage_in_place_of_a_tracker_is_said_in_a_sentence(bare_world: World, 
 
 
 def test_a_reply_of_another_kind_and_a_message_with_escapes_do_no_harm(bare_world: World) -> None:
-    with false_tracker(bare_world, reply(requests.Refused("internal", "\x1b[2Jwiped"))):
+    with false_tracker(bare_world, reply(results.Refused("internal", "\x1b[2Jwiped"))):
         finished = bare_world.run_script("ann", "create_user ann secret-pa55\n")
         assert "\x1b" not in finished.out + finished.err
         assert "wiped" in finished.err
-    with false_tracker(bare_world, reply(requests.Groups([]))):
+    with false_tracker(bare_world, reply(results.Groups([]))):
         client = bare_world.start_client("bob")
         assert not client.run("create_user bob secret-pa55")["ok"]
         client.stop()

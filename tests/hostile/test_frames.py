@@ -38,7 +38,7 @@ from tests.engine.wire.samples import EXAMPLES
 from tests.hostile.arena import GROUP, OPEN_GROUP, Arena
 from tests.testkit.processes import LOOPBACK
 from tests.testkit.raw_member import RawLink, RawMember, RawTracker
-from tracker.protocol import framing, manifests, requests
+from tracker.protocol import framing, manifests, requests, results
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile frames")]
 
@@ -351,8 +351,8 @@ def test_a_strangers_frame_that_is_no_request_ends_the_connection(arena: Arena, 
     stranger.socket.shutdown(socket.SHUT_WR)
     with contextlib.suppress(EOFError, OSError):
         answer = stranger.receive()
-        assert isinstance(answer, requests.Reply)
-        assert isinstance(answer.result, requests.Refused)
+        assert isinstance(answer, results.Reply)
+        assert isinstance(answer.result, results.Refused)
     with pytest.raises((EOFError, OSError)):
         stranger.receive()
     stranger.close()
@@ -380,7 +380,7 @@ def test_a_manifest_that_cannot_be_is_not_published(arena: Arena, manifest: tupl
     answer = arena.mallory.tracker.ask(
         manifests.Publish(GROUP, "made-up", size_bytes, piece_bytes, bytes(32), leaves)
     )
-    assert isinstance(answer, requests.Refused)
+    assert isinstance(answer, results.Refused)
     assert answer.code == code
 
 
@@ -399,7 +399,7 @@ def test_a_manifest_that_does_not_hash_to_its_root_is_refused_by_whoever_fetches
 
 def test_a_file_is_not_replaced_under_its_name(arena: Arena) -> None:
     answer = arena.mallory.tracker.ask(manifests.Publish(GROUP, "data.bin", 5, 1 << 18, bytes(32), bytes(32)))
-    assert isinstance(answer, requests.Refused)
+    assert isinstance(answer, results.Refused)
     assert answer.code == "file_conflict"
     answer = arena.mallory.tracker.ask(requests.Withdraw(GROUP, "data.bin"))
-    assert answer == requests.Withdrawn(False, may_withdraw=["ann"])
+    assert answer == results.Withdrawn(False, may_withdraw=["ann"])

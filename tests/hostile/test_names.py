@@ -7,7 +7,7 @@ import pytest
 
 from tests.end_to_end.world import download
 from tests.hostile.arena import FILE, GROUP, Arena
-from tracker.protocol import manifests, requests
+from tracker.protocol import manifests, requests, results
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile names")]
 
@@ -21,7 +21,7 @@ BAD_NAMES = [
 def test_a_hostile_name_is_not_published(arena: Arena, name: str) -> None:
     mallory = arena.again(arena.mallory)
     answer = mallory.tracker.ask(manifests.Publish(GROUP, name, 0, 1 << 18, bytes(32), b""))
-    assert isinstance(answer, requests.Refused)
+    assert isinstance(answer, results.Refused)
     assert answer.code == "bad_name"
     assert answer.message.isprintable(), "the refusal is shown on a terminal"
     mallory.close()
@@ -31,7 +31,7 @@ def test_a_hostile_name_is_not_published(arena: Arena, name: str) -> None:
 def test_a_name_of_nothing_visible_is_not_published(arena: Arena, name: str) -> None:
     mallory = arena.again(arena.mallory)
     answer = mallory.tracker.ask(manifests.Publish(GROUP, name, 0, 1 << 18, bytes(32), b""))
-    assert isinstance(answer, requests.Refused)
+    assert isinstance(answer, results.Refused)
     assert answer.code == "bad_name"
     assert answer.message.isascii(), "the refusal shows what cannot be seen"
     mallory.close()
@@ -41,7 +41,7 @@ def test_a_name_of_nothing_visible_is_not_published(arena: Arena, name: str) -> 
 def test_nobody_takes_an_id_that_could_be_taken_for_anothers(arena: Arena, name: str) -> None:
     mallory = arena.again(arena.mallory)
     answer = mallory.tracker.ask(requests.CreateUser(name, "pw"))
-    assert isinstance(answer, requests.Refused)
+    assert isinstance(answer, results.Refused)
     assert answer.code in ("bad_name", "user_taken")
     mallory.close()
 
@@ -50,7 +50,7 @@ def test_nobody_takes_an_id_that_could_be_taken_for_anothers(arena: Arena, name:
 def test_nobody_makes_a_group_that_could_be_taken_for_another(arena: Arena, name: str) -> None:
     mallory = arena.again(arena.mallory)
     answer = mallory.tracker.ask(requests.CreateGroup(name))
-    assert isinstance(answer, requests.Refused)
+    assert isinstance(answer, results.Refused)
     assert answer.code in ("bad_name", "group_taken")
     mallory.close()
 
@@ -61,7 +61,7 @@ def test_a_hostile_user_or_group_id_is_refused(arena: Arena, kind: str, name: st
     mallory = arena.again(arena.mallory)
     request = requests.CreateUser(name, "pw") if kind == "user" else requests.CreateGroup(name)
     answer = mallory.tracker.ask(request)
-    assert isinstance(answer, requests.Refused)
+    assert isinstance(answer, results.Refused)
     assert answer.code in ("bad_name", "bad_request")
     mallory.close()
 

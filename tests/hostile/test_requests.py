@@ -10,7 +10,7 @@ import pytest
 from tests.end_to_end.world import PASSWORD
 from tests.hostile.arena import GROUP, Arena
 from tests.testkit.raw_member import RawMember, RawTracker
-from tracker.protocol import manifests, requests
+from tracker.protocol import manifests, requests, results
 from tracker.rules import permissions
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile requests")]
@@ -54,8 +54,8 @@ ABOUT_A_GROUP = [kind for kind, least in permissions.LEAST_STANDING.items() if l
 AFTER_LOGIN = [kind for kind in SAMPLES if kind not in requests.BEFORE_LOGIN]
 
 
-def code_of(answer: requests.Result) -> str:
-    assert isinstance(answer, requests.Refused), answer
+def code_of(answer: results.Result) -> str:
+    assert isinstance(answer, results.Refused), answer
     return answer.code
 
 
@@ -104,11 +104,11 @@ def test_shares_of_a_non_member_are_taken_by_nobody(arena: Arena, request: pytes
     """The requests that name groups in a list."""
     member: RawMember = request.getfixturevalue(who)
     share = requests.Share(GROUP, arena.manifest.root, True)
-    assert member.tracker.ask(requests.Announce("127.0.0.1", 4000, [share])) == requests.Announced([share])
-    assert member.tracker.ask(requests.AnnounceChange([share], [])) == requests.Announced([share])
+    assert member.tracker.ask(requests.Announce("127.0.0.1", 4000, [share])) == results.Announced([share])
+    assert member.tracker.ask(requests.AnnounceChange([share], [])) == results.Announced([share])
     found = arena.again(arena.mallory)
     peers = found.tracker.ask(requests.FindPeers(GROUP, arena.manifest.root, 50))
-    assert isinstance(peers, requests.Peers)
+    assert isinstance(peers, results.Peers)
     assert member.user_id not in {peer.user_id for peer in peers.peers}
     found.close()
 
@@ -151,7 +151,7 @@ def revoked(shared_arena: Arena) -> Any:
     """A member's session that another of its sessions ended."""
     member = shared_arena.new_member()
     other = shared_arena.again(member)
-    assert isinstance(other.tracker.ask(requests.RevokeSessions()), requests.LoggedIn)
+    assert isinstance(other.tracker.ask(requests.RevokeSessions()), results.LoggedIn)
     yield member
     other.close()
     member.close()

@@ -15,7 +15,7 @@ from engine.net.proof import Prover
 from engine.net.tls import MEMBER_NAME, Identity, fetching_context
 from engine.wire.codec import Decoder, encode
 from engine.wire.messages import PROTOCOL_VERSION, Bye, Hello, Message, PieceHeader, Prove, Role
-from tracker.protocol import events, framing, requests
+from tracker.protocol import events, framing, requests, results
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.authority import private_pem
 
@@ -31,20 +31,20 @@ class RawTracker:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         self.socket = context.wrap_socket(plain)
-        self.events: list[requests.FromTracker] = []
+        self.events: list[results.FromTracker] = []
         welcome = self.receive()
         assert isinstance(welcome, events.Welcome), welcome
         self.welcome = welcome
 
-    def receive(self) -> requests.FromTracker:
+    def receive(self) -> results.FromTracker:
         """The next message; raises EOFError at the end of the connection."""
         length = int.from_bytes(read_exactly(self.socket, framing.FRAME_HEADER_BYTES), "big")
         return framing.decode_from_tracker(read_exactly(self.socket, length))
 
-    def ask(self, request: requests.Request, request_id: bytes | None = None) -> requests.Result:
+    def ask(self, request: requests.Request, request_id: bytes | None = None) -> results.Result:
         """The answer, a refusal included. What comes in between is kept in `events`."""
         self.socket.sendall(framing.encode_frame(requests.Call(1, request_id or secrets.token_bytes(16), request)))
-        while not isinstance(message := self.receive(), requests.Reply):
+        while not isinstance(message := self.receive(), results.Reply):
             self.events.append(message)
         return message.result
 
@@ -60,13 +60,13 @@ class RawMember:
         self.tracker = RawTracker(address, source)
         self.key = Ed25519PrivateKey.generate()
 
-    def enter(self, password: str, *, is_new: bool = True) -> requests.LoggedIn:
+    def enter(self, password: str, *, is_new: bool = True) -> results.LoggedIn:
         """Makes the account if it `is_new`, and logs in."""
         if is_new:
             answer = self.tracker.ask(requests.CreateUser(self.user_id, password))
-            assert answer == requests.Done(), answer
+            assert answer == results.Done(), answer
         logged_in = self.tracker.ask(self.login_request(password))
-        assert isinstance(logged_in, requests.LoggedIn), logged_in
+        assert isinstance(logged_in, results.LoggedIn), logged_in
         self.logged_in = logged_in
         return logged_in
 
@@ -81,7 +81,7 @@ class RawMember:
 
     def ticket(self, group_id: str) -> str:
         answer = self.tracker.ask(requests.GetTicket(group_id))
-        assert isinstance(answer, requests.Ticket), answer
+        assert isinstance(answer, results.Ticket), answer
         return answer.ticket
 
     def close(self) -> None:

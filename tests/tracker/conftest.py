@@ -12,11 +12,12 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tracker.client.reconnect import Identity
-from tracker.protocol import requests
+from tracker.protocol import requests, results
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.authority import Authority
 from tracker.protocol.events import Bulletin, Event
-from tracker.protocol.requests import Announce, Announced, Call, LoggedIn, Request, Result, login_challenge
+from tracker.protocol.requests import Announce, Call, Request, login_challenge
+from tracker.protocol.results import Announced, LoggedIn, Result
 from tracker.server.server import TrackerServer
 from tracker.service.context import Caller
 from tracker.service.dispatch import Service
@@ -59,7 +60,7 @@ class Person:
     async def code(self, request: Request) -> str:
         """The error code of what is expected to be refused."""
         answer = await self.ask(request)
-        assert isinstance(answer, requests.Refused), answer
+        assert isinstance(answer, results.Refused), answer
         return answer.code
 
 
@@ -88,10 +89,10 @@ class Office:
     async def gather(self, group_id: str, *user_ids: str) -> list[Person]:
         """People in one group, which the first of them owns."""
         people = [await self.enter(user_id) for user_id in user_ids]
-        assert await people[0].ask(requests.CreateGroup(group_id)) == requests.Done()
+        assert await people[0].ask(requests.CreateGroup(group_id)) == results.Done()
         for user_id, person in zip(user_ids[1:], people[1:], strict=True):
-            assert await person.ask(requests.JoinGroup(group_id)) == requests.Done()
-            assert await people[0].ask(requests.AcceptRequest(group_id, user_id)) == requests.Done()
+            assert await person.ask(requests.JoinGroup(group_id)) == results.Done()
+            assert await people[0].ask(requests.AcceptRequest(group_id, user_id)) == results.Done()
             self.clock.now_s += 1
         for person in people:
             person.events.clear()

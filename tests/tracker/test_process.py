@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from tests.testkit.processes import free_ports
 from tracker.client.connection import TrackerConnection, fetch_authority
-from tracker.protocol import invite_codes, manifests, requests
+from tracker.protocol import invite_codes, manifests, requests, results
 from tracker.protocol.addresses import TrackerAddress, fingerprint_of
-from tracker.protocol.requests import Done, LoggedIn
+from tracker.protocol.results import Done, LoggedIn
 
 pytestmark = pytest.mark.end_to_end
 
@@ -196,7 +196,7 @@ async def test_the_first_account_of_a_closed_tracker_is_made_with_the_printed_in
     authority_pem = await fetch_authority(runner.address, 5)
     connection = await TrackerConnection.open(runner.address, authority_pem, lambda _: None, lambda _: None, 5)
     refused = await connection.call(requests.CreateUser("ann", "pw"))
-    assert isinstance(refused, requests.Refused)
+    assert isinstance(refused, results.Refused)
     assert refused.code == "invite_needed"
     assert await connection.call(requests.CreateUser("ann", "pw", code)) == Done()
     await connection.close()

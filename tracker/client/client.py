@@ -28,18 +28,15 @@ from tracker.protocol.requests import (
     BEFORE_LOGIN,
     Announce,
     AnnounceChange,
-    Announced,
     ChangePassword,
-    LoggedIn,
     Login,
     Logout,
-    Refused,
     Renew,
     Request,
-    Result,
     RevokeSessions,
     login_challenge,
 )
+from tracker.protocol.results import Announced, LoggedIn, Refused, Result
 from tracker.protocol.types import TrustedKey
 from tracker.settings import CALL_TIMEOUT_S, NO_TRACKER_GRACE_S
 

@@ -12,12 +12,13 @@ import ssl
 from collections.abc import Callable
 
 from tracker.client.errors import TrackerLost, UntrustedTracker
-from tracker.protocol import framing, requests
+from tracker.protocol import framing, requests, results
 from tracker.protocol.addresses import TrackerAddress, authority_in, fingerprint_of
 from tracker.protocol.authority import TRACKER_ROLE
 from tracker.protocol.events import Bulletin, Event, Welcome
 from tracker.protocol.framing import ProtocolError
-from tracker.protocol.requests import Call, Reply, Request, Result
+from tracker.protocol.requests import Call, Request
+from tracker.protocol.results import Reply, Result
 from tracker.settings import CALL_TIMEOUT_S
 
 _GONE = (OSError, EOFError, TimeoutError, ssl.SSLError, ProtocolError)
@@ -145,7 +146,7 @@ class TrackerConnection:
         finally:
             self._finish(TrackerLost(f"the connection to the tracker at {self.address} is gone"))
 
-    def _take(self, message: requests.FromTracker) -> None:
+    def _take(self, message: results.FromTracker) -> None:
         if isinstance(message, Reply):
             # A reply nobody waits for belongs to a call that was cancelled.
             waiting = self._waiting.get(message.seq)
@@ -168,7 +169,7 @@ class TrackerConnection:
         self._on_closed(str(reason))
 
 
-async def _read_message(reader: asyncio.StreamReader) -> requests.FromTracker:
+async def _read_message(reader: asyncio.StreamReader) -> results.FromTracker:
     header = await reader.readexactly(framing.FRAME_HEADER_BYTES)
     length = framing.frame_length(header, framing.FRAME_BYTES_MAX_REPLY)
     return framing.decode_from_tracker(await reader.readexactly(length))

@@ -20,16 +20,8 @@ from tracker.client.errors import TrackerError, TrackerLost
 from tracker.client.promptness import Promptness
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.events import Bulletin, Event, SessionEnded
-from tracker.protocol.requests import (
-    Alive,
-    Announce,
-    Announced,
-    Heartbeat,
-    LoggedIn,
-    Refused,
-    Resume,
-    login_challenge,
-)
+from tracker.protocol.requests import Announce, Heartbeat, Resume, login_challenge
+from tracker.protocol.results import Alive, Announced, LoggedIn, Refused
 from tracker.protocol.types import TrustedKey
 from tracker.settings import (
     CALL_TIMEOUT_S,

@@ -7,7 +7,8 @@ give a message or a ProtocolError.
 import msgspec
 from msgspec import Struct
 
-from tracker.protocol.requests import Call, FromTracker
+from tracker.protocol.requests import Call
+from tracker.protocol.results import FromTracker
 from tracker.protocol.types import Seq
 
 FRAME_HEADER_BYTES = 4

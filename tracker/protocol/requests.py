@@ -1,4 +1,4 @@
-"""What a client and a tracker say to each other: typed messages. Pure.
+"""What a client asks of a tracker, as typed messages. Pure.
 
 A connection is TLS 1.3 from its first byte, and carries frames (framing). The tracker speaks first (`Welcome`); after
 that a client sends `Call`s and gets one `Reply` for each, matched by `seq`, with pushed `Event`s in between.
@@ -6,39 +6,27 @@ that a client sends `Call`s and gets one `Reply` for each, matched by `seq`, wit
 Invariant: no value reaches the service unless it fits its type and the bounds written here. A request that changes
 something durable carries a `request_id`; the tracker keeps the outcome beside the change, so a retry never runs twice.
 
-Requests name accounts and groups in any capital letters, files in any Unicode normal form; answers and announces have
-the spelling of whoever made them (names).
+Requests name accounts and groups in any capital letters, files in any Unicode normal form; results and announcements
+have the spelling of whoever made them (names).
 
-Not here: what a request means (service), who may make it (permissions), sockets (server, client).
+Not here: the answers (results), what a request means (service), who may make it (rules.permissions).
 """
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from msgspec import Meta, field
 
-from tracker.protocol.events import (
-    Bulletin,
-    Event,
-    Peer,
-    Welcome,
-)
 from tracker.protocol.manifests import (
     FetchManifest,
     FetchPage,
-    Manifest,
-    Page,
     Publish,
-    Published,
     PutPage,
 )
 from tracker.protocol.types import (
-    HOLDERS_NAMED_MAX,
     PEERS_REPORTED_MAX,
     PEERS_WANTED_MAX,
     SHARES_PER_ANNOUNCE_MAX,
-    AuditAction,
     Digest,
-    ErrorCode,
     FileName,
     Id,
     InviteCode,
@@ -51,14 +39,12 @@ from tracker.protocol.types import (
     Seq,
     Signature,
     Thumbprint,
-    TrustedKey,
 )
 
 VERSION = 2
 
-ReportedPeers = Annotated[list[Thumbprint], Meta(max_length=PEERS_REPORTED_MAX)]
 
-# ---------------------------------------------------------------- requests
+ReportedPeers = Annotated[list[Thumbprint], Meta(max_length=PEERS_REPORTED_MAX)]
 
 
 class CreateUser(Message, frozen=True, tag="create_user"):
@@ -237,6 +223,7 @@ Request = (
     | Announce | AnnounceChange | Heartbeat | FindPeers | GetTicket
 )
 
+
 BEFORE_LOGIN: frozenset[type] = frozenset({CreateUser, Login, Resume})
 """What a connection may ask before it has a session."""
 
@@ -247,140 +234,6 @@ class Call(Message, frozen=True):
     seq: Seq
     request_id: RequestId
     request: Request
-
-
-# ---------------------------------------------------------------- replies
-
-
-class Done(Message, frozen=True, tag="done"):
-    """It happened; there is nothing more to say."""
-
-
-class Alive(Message, frozen=True, tag="alive"):
-    """So is the tracker; and what its clock says, by which tickets and certificates begin and end."""
-
-    now_s: float
-
-
-class Refused(Message, frozen=True, tag="refused"):
-    """It did not happen. `message` is a sentence for the person who asked."""
-
-    code: ErrorCode
-    message: str
-
-
-class LoggedIn(Message, frozen=True, tag="logged_in"):
-    """`ticket_keys`: as of TicketKeys, for checking the tickets of others."""
-
-    user_id: Id
-    certificate_pem: bytes
-    expires_at_s: float
-    ticket_keys: dict[str, TrustedKey]
-
-
-class Left(Message, frozen=True, tag="left"):
-    """`new_owner` when the group passed on with this leave; `is_removed` when its last member left."""
-
-    new_owner: str | None
-    is_removed: bool
-
-
-class Requests(Message, frozen=True, tag="requests"):
-    user_ids: list[Id]
-
-
-class Invited(Message, frozen=True, tag="invited"):
-    expires_at_s: float
-
-
-class AuditEntry(Message, frozen=True):
-    """`subject` is whom it was done to, "" if nobody else; `host` the address it was asked from."""
-
-    at_s: float
-    actor: Id
-    action: AuditAction
-    subject: str
-    host: str
-
-
-class Audit(Message, frozen=True, tag="audit"):
-    """Oldest first."""
-
-    entries: list[AuditEntry]
-
-
-class GroupEntry(Message, frozen=True):
-    group_id: Id
-    owner: Id
-    member_count: int
-    standing: Literal["owner", "member", "requested", "none"]
-    is_open: bool = False
-
-
-class Groups(Message, frozen=True, tag="groups"):
-    groups: list[GroupEntry]
-
-
-class FileEntry(Message, frozen=True):
-    """`sharers_online`: people who have all of it. `partial_online`: those who have a part of it and serve that.
-
-    Somebody who waits without a piece is in neither.
-    """
-
-    name: FileName
-    size_bytes: int
-    root: Root
-    publisher: Id
-    sharers_online: int
-    partial_online: int = 0
-
-
-class Files(Message, frozen=True, tag="files"):
-    files: list[FileEntry]
-
-
-class Withdrawn(Message, frozen=True, tag="withdrawn"):
-    """If it stays: `still_shared_by` names some of those who share it, the caller too if another client of theirs does;
-    `may_withdraw` names who could withdraw it, if the caller cannot.
-    """
-
-    is_removed: bool
-    still_shared_by: Annotated[list[Id], Meta(max_length=HOLDERS_NAMED_MAX)] = field(default_factory=list)
-    may_withdraw: Annotated[list[Id], Meta(max_length=2)] = field(default_factory=list)
-
-
-class Announced(Message, frozen=True, tag="announced"):
-    """`unknown`: shares the tracker does not take, because the file or the membership is gone."""
-
-    unknown: list[Share]
-
-
-class Peers(Message, frozen=True, tag="peers"):
-    peers: list[Peer]
-
-
-class Ticket(Message, frozen=True, tag="ticket"):
-    """`group_id`: as the ticket names it."""
-
-    ticket: str
-    expires_at_s: float
-    epoch: int
-    is_open: bool
-    group_id: Id
-
-
-Result = (
-    Done | Alive | Refused | LoggedIn | Left | Invited | Audit | Requests | Groups | Files
-    | Published | Manifest | Page | Withdrawn | Announced | Peers | Ticket
-)
-
-
-class Reply(Message, frozen=True, tag="reply"):
-    seq: Seq
-    result: Result
-
-
-FromTracker = Welcome | Reply | Event | Bulletin
 
 
 def login_challenge(nonce: bytes, user_id: str) -> bytes:

@@ -24,7 +24,7 @@ from tracker.protocol.authority import Authority, issue_tracker
 from tracker.protocol.events import Bulletin, Event, Welcome
 from tracker.protocol.framing import FRAME_BYTES_MAX_MEMBER, FRAME_BYTES_MAX_STRANGER, ProtocolError
 from tracker.protocol.manifests import Publish
-from tracker.protocol.requests import Refused, Reply, Result
+from tracker.protocol.results import Refused, Reply, Result
 from tracker.server.listener import Entrance
 from tracker.service.context import Caller
 from tracker.service.dispatch import Service

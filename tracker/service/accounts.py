@@ -14,15 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tracker.protocol import invite_codes
 from tracker.protocol.events import GroupEpoch
 from tracker.protocol.names import check_new_id
-from tracker.protocol.requests import (
-    ChangePassword,
-    CreateInvite,
-    CreateUser,
-    Done,
-    Invited,
-    LoggedIn,
-    RevokeSessions,
-)
+from tracker.protocol.requests import ChangePassword, CreateInvite, CreateUser, RevokeSessions
+from tracker.protocol.results import Done, Invited, LoggedIn
 from tracker.rules.permissions import Refusal
 from tracker.service.context import Caller, Turn
 from tracker.service.sessions import Door, Outdated, renewed

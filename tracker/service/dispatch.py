@@ -20,7 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from tracker.protocol import manifests, requests
 from tracker.protocol.authority import Authority
 from tracker.protocol.names import BadName
-from tracker.protocol.requests import Call, Refused, Result
+from tracker.protocol.requests import Call
+from tracker.protocol.results import Refused, Result
 from tracker.rules import permissions
 from tracker.rules.handout import Handout
 from tracker.rules.permissions import Refusal

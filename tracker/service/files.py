@@ -8,7 +8,8 @@ from msgspec.structs import replace
 
 from tracker.protocol.manifests import FetchManifest, FetchPage, Manifest, Page, Publish, Published, PutPage
 from tracker.protocol.names import check_new_file_name
-from tracker.protocol.requests import Done, Files, ListFiles
+from tracker.protocol.requests import ListFiles
+from tracker.protocol.results import Done, Files
 from tracker.protocol.types import LEAF_BYTES, PAGE_BYTES, PIECE_COUNT_MAX
 from tracker.rules import quotas
 from tracker.rules.permissions import Refusal

@@ -8,21 +8,17 @@ from tracker.protocol.events import GroupEpoch, OwnerChanged, RequestAnswered, R
 from tracker.protocol.names import check_new_id, find_id, shown_id
 from tracker.protocol.requests import (
     AcceptRequest,
-    Audit,
     CreateGroup,
-    Done,
     FetchAudit,
-    Groups,
     JoinGroup,
     LeaveGroup,
-    Left,
     ListGroups,
     ListRequests,
     RejectRequest,
     RemoveMember,
-    Requests,
     TransferOwnership,
 )
+from tracker.protocol.results import Audit, Done, Groups, Left, Requests
 from tracker.rules import quotas
 from tracker.rules.permissions import Refusal
 from tracker.service.context import Turn

@@ -10,7 +10,8 @@ Invariant: `holders` are others than the asking session. Not here: requests them
 from collections.abc import Sequence
 
 from tracker.protocol.names import shown_id
-from tracker.protocol.requests import Withdraw, Withdrawn
+from tracker.protocol.requests import Withdraw
+from tracker.protocol.results import Withdrawn
 from tracker.protocol.types import HOLDERS_NAMED_MAX
 from tracker.rules.permissions import Refusal
 from tracker.rules.presence import Holding

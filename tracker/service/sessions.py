@@ -19,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from tracker.protocol import authority
 from tracker.protocol.names import choose_spelling, fold_id
-from tracker.protocol.requests import Alive, Done, Heartbeat, LoggedIn, Login, Logout, Renew, Resume, login_challenge
+from tracker.protocol.requests import Heartbeat, Login, Logout, Renew, Resume, login_challenge
+from tracker.protocol.results import Alive, Done, LoggedIn
 from tracker.protocol.tickets import thumbprint_of
 from tracker.protocol.types import TrustedKey
 from tracker.rules import quotas

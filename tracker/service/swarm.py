@@ -9,7 +9,8 @@ from collections.abc import Collection, Iterable
 from tracker.protocol import tickets
 from tracker.protocol.addresses import is_elsewhere, reachable_host
 from tracker.protocol.events import OutOfReach, Peer, PeerJoined
-from tracker.protocol.requests import Announce, AnnounceChange, Announced, FindPeers, GetTicket, Peers, Share, Ticket
+from tracker.protocol.requests import Announce, AnnounceChange, FindPeers, GetTicket, Share
+from tracker.protocol.results import Announced, Peers, Ticket
 from tracker.protocol.types import SHARES_PER_ANNOUNCE_MAX
 from tracker.rules.handout import Handed
 from tracker.rules.peer_reports import Asker

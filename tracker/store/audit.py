@@ -10,7 +10,7 @@ from typing import NamedTuple
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracker.protocol.requests import AuditEntry
+from tracker.protocol.results import AuditEntry
 from tracker.protocol.types import AuditAction
 from tracker.settings import AUDIT_ENTRIES_SHOWN
 from tracker.store.schema import audit

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.protocol.manifests import Manifest, Publish
 from tracker.protocol.names import choose_spelling, normal_file_name
-from tracker.protocol.requests import FileEntry
+from tracker.protocol.results import FileEntry
 from tracker.protocol.types import LEAF_BYTES
 from tracker.rules.quotas import Published
 from tracker.store.manifest_pages import find_page, settle

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import bindparam, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracker.protocol.requests import Result
+from tracker.protocol.results import Result
 from tracker.settings import OUTCOME_LIFE_S
 from tracker.store.schema import outcomes
 

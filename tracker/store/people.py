@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.protocol.names import choose_spelling, fold_id
-from tracker.protocol.requests import GroupEntry
+from tracker.protocol.results import GroupEntry
 from tracker.rules.permissions import Generation, Group, Standing
 from tracker.store.schema import accounts, counters, groups, members, requests
 

@@ -18,7 +18,7 @@ from engine.client.spellings import Key, find_key, shown_id
 from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnavailable
 from engine.reports import StopReport
 from engine.storage.ledger import Ledger, Withdrawal
-from tracker.protocol import requests
+from tracker.protocol import requests, results
 
 _STOPPED = "not shared here any more"
 _OVER = frozenset({"no_such_file", "no_such_group", "not_member"})
@@ -43,7 +43,7 @@ class Withdrawals:
         if file is None:
             return await self._free(key)
         try:
-            answer = await self._session.call(requests.Withdraw(*key, file.root), requests.Withdrawn)
+            answer = await self._session.call(requests.Withdraw(*key, file.root), results.Withdrawn)
         except TrackerUnavailable:
             self._ledger.keep_withdrawal(self._user_id, Withdrawal(*key, file.root))
             await self._shares.remove(*key, _STOPPED)
@@ -51,7 +51,7 @@ class Withdrawals:
         except RefusedByTracker as refusal:
             if refusal.code not in _OVER:
                 raise
-            answer = requests.Withdrawn(False)
+            answer = results.Withdrawn(False)
         await self._shares.remove(*key, _STOPPED)
         me, holders = self._user_id, answer.still_shared_by
         others = [one for one in holders if one != me]
@@ -87,7 +87,7 @@ class Withdrawals:
 
     async def _free(self, key: Key) -> StopReport:
         """For its publisher and the group's owner, wherever they are."""
-        answer = await self._session.call(requests.Withdraw(*key), requests.Withdrawn)
+        answer = await self._session.call(requests.Withdraw(*key), results.Withdrawn)
         group_id, name = key
         if answer.may_withdraw:
             who = " or ".join(map(shown_id, answer.may_withdraw))
@@ -121,11 +121,11 @@ class Withdrawals:
         group_id, name = withdrawal.group_id, withdrawal.name
         try:
             request = requests.Withdraw(group_id, name, withdrawal.root)
-            answer = await self._session.call(request, requests.Withdrawn)
+            answer = await self._session.call(request, results.Withdrawn)
         except RefusedByTracker as refusal:
             if refusal.code not in _OVER:
                 return False
-            answer = requests.Withdrawn(False)
+            answer = results.Withdrawn(False)
         except ShoalError:
             return False
         self._ledger.drop_withdrawal(user_id, group_id, name)
@@ -143,5 +143,5 @@ class Withdrawals:
         return min(2 * delay_s, _AGAIN_MAX_S)
 
 
-def _does(answer: requests.Withdrawn, verb: str) -> str:
+def _does(answer: results.Withdrawn, verb: str) -> str:
     return f"{verb}s it" if len(answer.still_shared_by) == 1 else f"{verb} it"

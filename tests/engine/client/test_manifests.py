@@ -13,7 +13,7 @@ from engine.errors import TrackerUnavailable
 from engine.storage.manifest import LEAF_BYTES, BadManifest, Manifest
 from engine.swarm.geometry import Geometry
 from tracker.protocol import manifests as protocol_manifests
-from tracker.protocol import requests
+from tracker.protocol import requests, results
 from tracker.protocol.types import PAGE_BYTES
 
 PIECE_COUNT = 2 * PAGE_BYTES // LEAF_BYTES + 5
@@ -32,7 +32,7 @@ class Tracker:
         self.pages, self.wants, self.spelling = pages, wants, spelling
         self.asked: list[requests.Request] = []
 
-    async def call(self, request: requests.Request, answer_type: type) -> requests.Result:
+    async def call(self, request: requests.Request, answer_type: type) -> results.Result:
         self.asked.append(request)
         match request:
             case protocol_manifests.FetchPage():
@@ -40,7 +40,7 @@ class Tracker:
             case protocol_manifests.Publish():
                 rounds = sum(isinstance(one, protocol_manifests.Publish) for one in self.asked)
                 return protocol_manifests.Published(False, self.wants(rounds), self.spelling)
-        return requests.Done()
+        return results.Done()
 
     async def fetch_manifest(self, group_id: str, name: str) -> tuple[protocol_manifests.Manifest, list[PeerAddress]]:
         size, piece = GEOMETRY.size_bytes, GEOMETRY.piece_bytes

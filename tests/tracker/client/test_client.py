@@ -11,10 +11,10 @@ from cryptography.x509 import load_pem_x509_certificate
 from tracker.client import client as client_module
 from tracker.client.client import TrackerClient
 from tracker.client.errors import NoTracker, TrackerRefused, UntrustedTracker
-from tracker.protocol import events, manifests
-from tracker.protocol import requests as protocol_requests
+from tracker.protocol import events, manifests, requests, results
 from tracker.protocol.authority import make_authority, member_of
-from tracker.protocol.requests import Call, Done, Result
+from tracker.protocol.requests import Call
+from tracker.protocol.results import Done, Result
 from tracker.service import sessions
 from tracker.service.context import Caller
 
@@ -36,7 +36,7 @@ async def running(town: "Town", ear: "Ear", authority_pem: bytes = b"") -> Async
 
 
 async def enter(client: TrackerClient, user_id: str) -> None:
-    await client.call(protocol_requests.CreateUser(user_id, "pw"))
+    await client.call(requests.CreateUser(user_id, "pw"))
     await client.login(user_id, "pw", Ed25519PrivateKey.generate())
 
 
@@ -47,7 +47,7 @@ async def test_a_login_becomes_a_session_with_every_tracker(town: "Town", make_e
         await enter(client, "ann")
         assert {await ear.sessions.get(), await ear.sessions.get()} == {0, 1}
         assert client.count_sessions() == 2
-        assert await client.call(protocol_requests.CreateGroup("lab")) == Done()
+        assert await client.call(requests.CreateGroup("lab")) == Done()
 
 
 async def test_a_refusal_is_raised_with_its_code(town: "Town", make_ear: MakeEar) -> None:
@@ -56,7 +56,7 @@ async def test_a_refusal_is_raised_with_its_code(town: "Town", make_ear: MakeEar
             await client.login("nobody", "pw", Ed25519PrivateKey.generate())
         assert caught.value.code == "login_failed"
         with pytest.raises(TrackerRefused, match="log in first"):
-            await client.call(protocol_requests.ListGroups())
+            await client.call(requests.ListGroups())
 
 
 async def test_calls_move_on_when_a_tracker_dies_and_shares_come_back_with_it(town: "Town", make_ear: MakeEar) -> None:
@@ -64,20 +64,20 @@ async def test_calls_move_on_when_a_tracker_dies_and_shares_come_back_with_it(to
     ear = make_ear()
     async with running(town, ear) as client:
         await enter(client, "ann")
-        await client.call(protocol_requests.CreateGroup("lab"))
+        await client.call(requests.CreateGroup("lab"))
         await client.call(manifests.Publish("lab", "a", 0, 1 << 18, ROOT, b""))
         await ear.sessions.get()
         await ear.sessions.get()
-        ear.shares = protocol_requests.Announce("127.0.0.1", 4000, [protocol_requests.Share("lab", ROOT, True)])
-        assert await client.announce_all(ear.shares) == [protocol_requests.Announced([])] * 2
+        ear.shares = requests.Announce("127.0.0.1", 4000, [requests.Share("lab", ROOT, True)])
+        assert await client.announce_all(ear.shares) == [results.Announced([])] * 2
         first = town.trackers[0]
         await town.shut(first)
-        assert await client.call(protocol_requests.CreateGroup("team")) == Done()
+        assert await client.call(requests.CreateGroup("team")) == Done()
         back = await town.open_tracker(first.address.port)
         assert await ear.sessions.get() == 0
         await town.shut(second)
-        listed = await client.call(protocol_requests.ListFiles("lab"))
-        assert isinstance(listed, protocol_requests.Files)
+        listed = await client.call(requests.ListFiles("lab"))
+        assert isinstance(listed, results.Files)
         assert listed.files[0].sharers_online == 1
         assert back.address == first.address
 
@@ -87,8 +87,8 @@ async def test_events_are_heard_by_whoever_they_concern(town: "Town", make_ear: 
     async with running(town, ear) as owner, running(town, make_ear()) as asker:
         await enter(owner, "ann")
         await enter(asker, "bob")
-        await owner.call(protocol_requests.CreateGroup("lab"))
-        await asker.call(protocol_requests.JoinGroup("lab"))
+        await owner.call(requests.CreateGroup("lab"))
+        await asker.call(requests.JoinGroup("lab"))
         assert await ear.events.get() == events.RequestArrived("lab", "bob")
 
 
@@ -100,7 +100,7 @@ async def test_no_tracker_is_said_with_the_addresses(
     async with running(town, make_ear()) as client:
         await town.shut(town.trackers[0])
         with pytest.raises(NoTracker, match=str(address)):
-            await client.call(protocol_requests.CreateUser("ann", "pw"))
+            await client.call(requests.CreateUser("ann", "pw"))
 
 
 async def test_an_impostor_is_reported_as_such(
@@ -110,7 +110,7 @@ async def test_an_impostor_is_reported_as_such(
     _, other_pem = make_authority(1.8e9)
     async with running(town, make_ear(), other_pem) as client:
         with pytest.raises(UntrustedTracker):
-            await client.call(protocol_requests.CreateUser("ann", "pw"))
+            await client.call(requests.CreateUser("ann", "pw"))
 
 
 async def test_after_a_logout_no_session_is_left_and_another_may_begin(town: "Town", make_ear: MakeEar) -> None:
@@ -120,9 +120,9 @@ async def test_after_a_logout_no_session_is_left_and_another_may_begin(town: "To
         await client.logout()
         assert client.identity is None
         with pytest.raises(TrackerRefused, match="log in first"):
-            await client.call(protocol_requests.ListGroups())
+            await client.call(requests.ListGroups())
         await enter(client, "bob")
-        assert await client.call(protocol_requests.CreateGroup("lab")) == Done()
+        assert await client.call(requests.CreateGroup("lab")) == Done()
 
 
 async def test_a_certificate_is_renewed_at_half_its_life(
@@ -149,7 +149,7 @@ async def test_a_session_the_tracker_forgot_is_resumed_under_the_call(town: "Tow
         await ear.sessions.get()
         (caller,) = town.trackers[0].service._desk.audience._by_user["ann"].values()
         town.trackers[0].service.hang_up(caller)
-        assert await client.call(protocol_requests.CreateGroup("lab")) == Done()
+        assert await client.call(requests.CreateGroup("lab")) == Done()
         assert await ear.sessions.get() == 0
 
 
@@ -164,14 +164,14 @@ async def test_revoking_leaves_this_client_in_on_every_tracker_and_ends_the_othe
         for each in (ear, other_ear):
             await each.sessions.get()
             await each.sessions.get()
-        await client.revoke_others(protocol_requests.RevokeSessions())
+        await client.revoke_others(requests.RevokeSessions())
         assert await other_ear.identities.get() is None
         with pytest.raises(TrackerRefused, match="log in first"):
-            await other.call(protocol_requests.ListGroups())
+            await other.call(requests.ListGroups())
         assert await ear.identities.get() == client.identity
         for listening in list(town.trackers)[:1]:
             await town.shut(listening)  # the rest of the session is on the other tracker, with the new certificate
-        assert await client.call(protocol_requests.CreateGroup("lab")) == Done()
+        assert await client.call(requests.CreateGroup("lab")) == Done()
 
 
 async def test_what_every_tracker_tells_is_passed_on_once(town: "Town", make_ear: MakeEar) -> None:
@@ -182,13 +182,13 @@ async def test_what_every_tracker_tells_is_passed_on_once(town: "Town", make_ear
         await enter(asker, "bob")
         await ear.sessions.get()
         await ear.sessions.get()
-        await owner.call(protocol_requests.CreateGroup("lab"))
-        await owner.call(protocol_requests.CreateGroup("den"))
-        await asker.call(protocol_requests.JoinGroup("lab"))
+        await owner.call(requests.CreateGroup("lab"))
+        await owner.call(requests.CreateGroup("den"))
+        await asker.call(requests.JoinGroup("lab"))
         assert await ear.events.get() == events.RequestArrived("lab", "bob")
         for listening in town.trackers:
             await listening.service.hear_news()
-        await asker.call(protocol_requests.JoinGroup("den"))
+        await asker.call(requests.JoinGroup("den"))
         assert await ear.events.get() == events.RequestArrived("den", "bob")
 
 
@@ -206,7 +206,7 @@ class Hanging:
         await self.let_go.wait()
         return await self._answer(caller, call)
 
-    def requests(self) -> set[type]:
+    def sent_requests(self) -> set[type]:
         return {type(self.asked.get_nowait().request) for _ in range(self.asked.qsize())}
 
 
@@ -223,18 +223,18 @@ async def test_a_tracker_that_hangs_is_asked_last_until_it_answers_again(
     async with running(town, ear) as client:
         await enter_both(town, client, ear)
         hanging = Hanging(town.trackers[0], monkeypatch)
-        assert await client.call(protocol_requests.CreateGroup("lab")) == Done()
-        assert hanging.requests() == {protocol_requests.CreateGroup}  # was asked, and after it only for a sign of life
-        assert await client.call(protocol_requests.CreateGroup("team")) == Done()
-        assert protocol_requests.CreateGroup not in hanging.requests()
+        assert await client.call(requests.CreateGroup("lab")) == Done()
+        assert hanging.sent_requests() == {requests.CreateGroup}  # was asked, and after it only for a sign of life
+        assert await client.call(requests.CreateGroup("team")) == Done()
+        assert requests.CreateGroup not in hanging.sent_requests()
         hanging.let_go.set()
         while client._links[0].promptness.is_lapsing:
-            assert await client.call(protocol_requests.ListGroups())
-        hanging.requests()
-        assert await client.call(protocol_requests.CreateGroup("den")) == Done()
-        assert protocol_requests.CreateGroup in hanging.requests()
-        listed = await client.call(protocol_requests.ListGroups())
-        assert isinstance(listed, protocol_requests.Groups)
+            assert await client.call(requests.ListGroups())
+        hanging.sent_requests()
+        assert await client.call(requests.CreateGroup("den")) == Done()
+        assert requests.CreateGroup in hanging.sent_requests()
+        listed = await client.call(requests.ListGroups())
+        assert isinstance(listed, results.Groups)
         assert [group.group_id for group in listed.groups] == ["den", "lab", "team"]
 
 
@@ -246,9 +246,9 @@ async def test_an_announcement_waits_for_no_tracker_that_hangs_and_its_answer_is
     async with running(town, ear) as client:
         await enter_both(town, client, ear)
         hanging = Hanging(town.trackers[0], monkeypatch)
-        stranger = protocol_requests.Share("lab", ROOT, True)
-        answers = await client.announce_all(protocol_requests.Announce("127.0.0.1", 4000, [stranger]))
-        assert answers == [protocol_requests.Announced([stranger])]
+        stranger = requests.Share("lab", ROOT, True)
+        answers = await client.announce_all(requests.Announce("127.0.0.1", 4000, [stranger]))
+        assert answers == [results.Announced([stranger])]
         hanging.let_go.set()
         assert await ear.sessions.get() == 0
 
@@ -262,30 +262,30 @@ async def test_a_logout_waits_for_no_tracker_that_hangs(
         hanging = Hanging(town.trackers[0], monkeypatch)
         async with asyncio.timeout(5):
             await client.logout()
-        assert hanging.requests() == {protocol_requests.Logout}
+        assert hanging.sent_requests() == {requests.Logout}
         hanging.let_go.set()
         await enter(client, "bob")
-        assert await client.call(protocol_requests.CreateGroup("lab")) == Done()
+        assert await client.call(requests.CreateGroup("lab")) == Done()
 
 
 @pytest.mark.parametrize("tracker_count", [1, 2])
 @pytest.mark.parametrize(
-    "request_kind", [protocol_requests.RevokeSessions(), protocol_requests.ChangePassword("pw", "better")], ids=repr
+    "request_kind", [requests.RevokeSessions(), requests.ChangePassword("pw", "better")], ids=repr
 )
 async def test_a_client_whose_answer_was_lost_stays_in_and_every_other_is_out(
     town: "Town",
     make_ear: MakeEar,
     monkeypatch: pytest.MonkeyPatch,
-    request_kind: protocol_requests.RevokeSessions | protocol_requests.ChangePassword,
+    request_kind: requests.RevokeSessions | requests.ChangePassword,
     tracker_count: int,
 ) -> None:
     first = town.trackers[0]
     if tracker_count == 2:
         await town.open_tracker()
     answer = first.service.answer
-    lost: list[protocol_requests.Result] = []
+    lost: list[results.Result] = []
 
-    async def answer_and_hang_up(caller: Caller, call: protocol_requests.Call) -> protocol_requests.Result:
+    async def answer_and_hang_up(caller: Caller, call: requests.Call) -> results.Result:
         result = await answer(caller, call)
         if call.request == request_kind and not lost:
             lost.append(result)
@@ -302,9 +302,9 @@ async def test_a_client_whose_answer_was_lost_stays_in_and_every_other_is_out(
             for _ in town.trackers:
                 await each.sessions.get()
         await client.revoke_others(request_kind)
-        assert isinstance(lost[0], protocol_requests.LoggedIn)
+        assert isinstance(lost[0], results.LoggedIn)
         assert await other_ear.identities.get() is None
-        assert await client.call(protocol_requests.CreateGroup("lab")) == Done()
+        assert await client.call(requests.CreateGroup("lab")) == Done()
         while client.count_sessions() < tracker_count:
             await ear.sessions.get()
         assert client.identity is not None

@@ -5,25 +5,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.protocol import framing, manifests
-from tracker.protocol import requests as protocol_requests
+from tracker.protocol import framing, manifests, requests
 from tracker.protocol.framing import ProtocolError, decode_call, decode_from_tracker, decode_seq, encode_frame
-from tracker.protocol.requests import Call, Reply
+from tracker.protocol.requests import Call
+from tracker.protocol.results import Reply
 from tracker.protocol.types import PAGE_BYTES, PAGES_MAX, SHARES_PER_ANNOUNCE_MAX, SIZE_BYTES_MAX
 
 ids = st.text(min_size=1, max_size=64)
 roots = st.binary(min_size=32, max_size=32)
-shares = st.lists(st.builds(protocol_requests.Share, ids, roots, st.booleans()), max_size=3)
-requests = st.one_of(
-    st.builds(protocol_requests.CreateUser, ids, ids),
-    st.builds(protocol_requests.Login, ids, ids, roots, st.binary(min_size=64, max_size=64)),
-    st.builds(protocol_requests.AcceptRequest, ids, ids),
-    st.builds(protocol_requests.Announce, st.text(max_size=64), st.integers(1, 65535), shares),
-    st.builds(protocol_requests.FindPeers, ids, roots, st.integers(1, 50)),
+shares = st.lists(st.builds(requests.Share, ids, roots, st.booleans()), max_size=3)
+sent_requests = st.one_of(
+    st.builds(requests.CreateUser, ids, ids),
+    st.builds(requests.Login, ids, ids, roots, st.binary(min_size=64, max_size=64)),
+    st.builds(requests.AcceptRequest, ids, ids),
+    st.builds(requests.Announce, st.text(max_size=64), st.integers(1, 65535), shares),
+    st.builds(requests.FindPeers, ids, roots, st.integers(1, 50)),
     st.builds(manifests.Publish, ids, ids, st.just(5), st.just(1 << 18), roots, roots),
-    st.just(protocol_requests.Heartbeat()),
+    st.just(requests.Heartbeat()),
 )
-calls = st.builds(Call, st.integers(0, 2**32 - 1), st.binary(min_size=16, max_size=16), requests)
+calls = st.builds(Call, st.integers(0, 2**32 - 1), st.binary(min_size=16, max_size=16), sent_requests)
 
 
 def payload(frame: bytes) -> bytes:
@@ -76,8 +76,8 @@ def test_a_length_over_the_limit_is_refused_from_the_header_alone() -> None:
 def test_the_largest_honest_messages_fit_their_frames() -> None:
     page = bytes(PAGE_BYTES)
     publish = manifests.Publish("g" * 64, "n" * 255, SIZE_BYTES_MAX, 1 << 24, bytes(32), b"", [bytes(32)] * PAGES_MAX)
-    shares = [protocol_requests.Share("g" * 64, bytes(32), True)] * SHARES_PER_ANNOUNCE_MAX
-    for request in (publish, manifests.PutPage("g" * 64, page), protocol_requests.Announce("h" * 64, 65535, shares)):
+    shares = [requests.Share("g" * 64, bytes(32), True)] * SHARES_PER_ANNOUNCE_MAX
+    for request in (publish, manifests.PutPage("g" * 64, page), requests.Announce("h" * 64, 65535, shares)):
         assert len(encode_frame(Call(2**32 - 1, bytes(16), request))) <= framing.FRAME_BYTES_MAX_MEMBER
     manifest = manifests.Manifest("n" * 255, SIZE_BYTES_MAX, 1 << 24, bytes(32), page, "p" * 64)
     assert len(encode_frame(Reply(1, manifest))) <= framing.FRAME_BYTES_MAX_REPLY

@@ -7,8 +7,8 @@ import pytest
 from sqlalchemy import func, select
 
 from tests.tracker.conftest import Person, another_tracker
-from tracker.protocol import manifests, requests
-from tracker.protocol.requests import Done
+from tracker.protocol import manifests, requests, results
+from tracker.protocol.results import Done
 from tracker.rules import quotas
 from tracker.rules.token_buckets import TokenBuckets
 from tracker.settings import (
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from tests.tracker.conftest import Clock, Office
 
 PIECE = 1 << 18
-NOTHING = requests.Groups([])
+NOTHING = results.Groups([])
 
 
 @pytest.fixture(autouse=True)
@@ -42,7 +42,7 @@ def a_file(group_id: str, name: str, piece_count: int = 1) -> manifests.Publish:
 async def refusal(person: Person, request: requests.Request) -> str:
     """The sentence of the refusal for the quota."""
     answer = await person.ask(request)
-    assert isinstance(answer, requests.Refused), answer
+    assert isinstance(answer, results.Refused), answer
     assert answer.code == "over_quota"
     return answer.message
 
@@ -69,8 +69,8 @@ async def test_an_account_owns_so_many_groups_made_or_given_to_it(office: "Offic
     await ann.ask(requests.AcceptRequest("four", "bob"))
     assert "bob owns 2 groups" in await refusal(ann, requests.TransferOwnership("four", "bob"))
     # Nobody is held in a group by another's quota.
-    assert await ann.ask(requests.LeaveGroup("four")) == requests.Left("bob", False)
-    assert await bob.ask(requests.LeaveGroup("three")) == requests.Left(None, True)
+    assert await ann.ask(requests.LeaveGroup("four")) == results.Left("bob", False)
+    assert await bob.ask(requests.LeaveGroup("three")) == results.Left(None, True)
 
 
 async def test_an_account_asks_to_join_so_many_groups_at_a_time(office: "Office") -> None:
@@ -93,7 +93,7 @@ async def test_an_account_publishes_so_many_files_in_all_groups_and_trackers_tog
         assert await person.ask(a_file(group_id, name)) == manifests.Published(False)
     assert "stop_share" in await refusal(there, a_file("one", "c"))
     assert await ann.ask(a_file("one", "a")) == manifests.Published(True), "no new one"
-    assert await ann.ask(requests.Withdraw("two", "b")) == requests.Withdrawn(True)
+    assert await ann.ask(requests.Withdraw("two", "b")) == results.Withdrawn(True)
     assert await there.ask(a_file("one", "c")) == manifests.Published(False)
     assert await counted(office, "ann") == (3, 96)
 
@@ -106,7 +106,7 @@ async def test_an_account_fills_so_many_bytes_with_manifests(office: "Office") -
     assert await ann.ask(a_file("one", "b", 4)) == manifests.Published(False)
     assert await bob.ask(a_file("one", "c", 10)) == manifests.Published(False), "somebody else's are not counted"
     # Whoever removes it, it counts as the publisher's.
-    assert await ann.ask(requests.Withdraw("one", "c")) == requests.Withdrawn(True)
+    assert await ann.ask(requests.Withdraw("one", "c")) == results.Withdrawn(True)
     assert await counted(office, "bob") == (0, 0)
 
 
@@ -126,16 +126,16 @@ async def test_so_many_clients_of_an_account_have_a_session_and_one_that_ends_ma
     ann = await office.enter("ann")
     people = [office.stranger() for _ in range(2)]
     for person in people:
-        assert isinstance(await person.login("ann", "pw ann"), requests.LoggedIn)
+        assert isinstance(await person.login("ann", "pw ann"), results.LoggedIn)
     late = office.stranger()
     refused = await late.login("ann", "pw ann")
-    assert isinstance(refused, requests.Refused)
+    assert isinstance(refused, results.Refused)
     assert refused.code == "over_quota"
     again = office.stranger()
     again.key = people[0].key  # a connection that its client has lost and the tracker has not
-    assert isinstance(await again.login("ann", "pw ann"), requests.LoggedIn)
+    assert isinstance(await again.login("ann", "pw ann"), results.LoggedIn)
     assert await ann.ask(requests.Logout()) == Done()
-    assert isinstance(await late.login("ann", "pw ann"), requests.LoggedIn)
+    assert isinstance(await late.login("ann", "pw ann"), results.LoggedIn)
 
 
 async def test_an_account_that_asks_too_fast_waits_then_is_refused_and_nobody_else(office: "Office") -> None:

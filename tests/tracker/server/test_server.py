@@ -13,45 +13,44 @@ from sqlalchemy import event
 from tests.testkit.floods.storm import client_hello
 from tracker.client.connection import TrackerConnection, fetch_authority
 from tracker.client.errors import TrackerLost, UntrustedTracker
-from tracker.protocol import events, framing, manifests
-from tracker.protocol import requests as protocol_requests
+from tracker.protocol import events, framing, manifests, requests, results
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.authority import make_authority
 from tracker.protocol.events import Bulletin, Event
-from tracker.protocol.requests import Done, LoggedIn, Refused
+from tracker.protocol.results import Done, LoggedIn, Refused
 from tracker.rules import connection_limits
 from tracker.server import server
 
 if TYPE_CHECKING:
     from tests.tracker.conftest import Town
 
-ONE_OF_EACH: list[protocol_requests.Request] = [
-    protocol_requests.Renew(),
-    protocol_requests.Logout(),
-    protocol_requests.ChangePassword("pw", "better"),
-    protocol_requests.RevokeSessions(),
-    protocol_requests.CreateInvite(bytes(32), 3600),
-    protocol_requests.CreateGroup("lab"),
-    protocol_requests.JoinGroup("lab"),
-    protocol_requests.LeaveGroup("lab"),
-    protocol_requests.RemoveMember("lab", "ann"),
-    protocol_requests.TransferOwnership("lab", "ann"),
-    protocol_requests.FetchAudit("lab"),
-    protocol_requests.ListRequests("lab"),
-    protocol_requests.AcceptRequest("lab", "ann"),
-    protocol_requests.RejectRequest("lab", "ann"),
-    protocol_requests.ListGroups(),
-    protocol_requests.ListFiles("lab"),
+ONE_OF_EACH: list[requests.Request] = [
+    requests.Renew(),
+    requests.Logout(),
+    requests.ChangePassword("pw", "better"),
+    requests.RevokeSessions(),
+    requests.CreateInvite(bytes(32), 3600),
+    requests.CreateGroup("lab"),
+    requests.JoinGroup("lab"),
+    requests.LeaveGroup("lab"),
+    requests.RemoveMember("lab", "ann"),
+    requests.TransferOwnership("lab", "ann"),
+    requests.FetchAudit("lab"),
+    requests.ListRequests("lab"),
+    requests.AcceptRequest("lab", "ann"),
+    requests.RejectRequest("lab", "ann"),
+    requests.ListGroups(),
+    requests.ListFiles("lab"),
     manifests.Publish("lab", "a", 0, 1 << 18, bytes(32), b""),
     manifests.PutPage("lab", bytes(32)),
     manifests.FetchManifest("lab", "a"),
     manifests.FetchPage("lab", "a", bytes(32), 0),
-    protocol_requests.Withdraw("lab", "a"),
-    protocol_requests.Announce("", 1, []),
-    protocol_requests.AnnounceChange([], []),
-    protocol_requests.Heartbeat(),
-    protocol_requests.FindPeers("lab", bytes(32), 1),
-    protocol_requests.GetTicket("lab"),
+    requests.Withdraw("lab", "a"),
+    requests.Announce("", 1, []),
+    requests.AnnounceChange([], []),
+    requests.Heartbeat(),
+    requests.FindPeers("lab", bytes(32), 1),
+    requests.GetTicket("lab"),
 ]
 
 
@@ -73,9 +72,9 @@ async def connect(town: "Town", ends: Ends | None = None, index: int = 0) -> Tra
 
 async def login(connection: TrackerConnection, user_id: str) -> None:
     key = Ed25519PrivateKey.generate()
-    await connection.call(protocol_requests.CreateUser(user_id, "pw"))
-    proof = key.sign(protocol_requests.login_challenge(connection.nonce, user_id))
-    request = protocol_requests.Login(user_id, "pw", key.public_key().public_bytes_raw(), proof)
+    await connection.call(requests.CreateUser(user_id, "pw"))
+    proof = key.sign(requests.login_challenge(connection.nonce, user_id))
+    request = requests.Login(user_id, "pw", key.public_key().public_bytes_raw(), proof)
     assert isinstance(await connection.call(request), LoggedIn)
 
 
@@ -92,10 +91,10 @@ async def open_raw(address: TrackerAddress) -> tuple[asyncio.StreamReader, async
 async def test_every_request_but_three_needs_a_session(town: "Town") -> None:
     connection = await connect(town)
     asked = {type(request) for request in ONE_OF_EACH}
-    assert set(get_args(protocol_requests.Request)) - asked == {
-        protocol_requests.CreateUser,
-        protocol_requests.Login,
-        protocol_requests.Resume,
+    assert set(get_args(requests.Request)) - asked == {
+        requests.CreateUser,
+        requests.Login,
+        requests.Resume,
     }
     for request in ONE_OF_EACH:
         assert await connection.call(request) == Refused("not_logged_in", "log in first")
@@ -108,7 +107,7 @@ async def test_pipelined_calls_are_answered_in_order(town: "Town") -> None:
     done: list[int] = []
 
     async def ask(number: int) -> None:
-        assert await connection.call(protocol_requests.CreateGroup(f"g{number}")) == Done()
+        assert await connection.call(requests.CreateGroup(f"g{number}")) == Done()
         done.append(number)
 
     await asyncio.gather(*(ask(number) for number in range(20)))
@@ -123,7 +122,7 @@ def a_file(name: str) -> manifests.Publish:
 async def test_files_published_one_behind_the_other_are_written_together(town: "Town") -> None:
     connection = await connect(town)
     await login(connection, "ann")
-    await connection.call(protocol_requests.CreateGroup("lab"))
+    await connection.call(requests.CreateGroup("lab"))
     engine: Any = town.trackers[0].store._readers
     commits: list[object] = []
     event.listen(engine.sync_engine, "commit", commits.append)
@@ -132,8 +131,8 @@ async def test_files_published_one_behind_the_other_are_written_together(town: "
     answers = await asyncio.gather(*calls)
     assert answers == [manifests.Published(False)] * 40 + [manifests.Published(True)]
     assert len(commits) < 20
-    listed = await connection.call(protocol_requests.ListFiles("lab"))
-    assert isinstance(listed, protocol_requests.Files)
+    listed = await connection.call(requests.ListFiles("lab"))
+    assert isinstance(listed, results.Files)
     assert [file.name for file in listed.files] == names
     await connection.close()
 
@@ -141,15 +140,15 @@ async def test_files_published_one_behind_the_other_are_written_together(town: "
 async def test_whatever_stands_between_published_files_is_answered_in_its_place(town: "Town") -> None:
     connection = await connect(town)
     await login(connection, "ann")
-    await connection.call(protocol_requests.CreateGroup("lab"))
-    requests: list[protocol_requests.Request] = [
-        a_file("a"), a_file("b"), protocol_requests.ListFiles("lab"), a_file("c"),
-        protocol_requests.Withdraw("lab", "c"),
-        protocol_requests.ListFiles("lab"), manifests.Publish("other", "d", 0, 1 << 18, bytes(32), b""), a_file("d"),
-        protocol_requests.ListFiles("lab"),
+    await connection.call(requests.CreateGroup("lab"))
+    sent_requests: list[requests.Request] = [
+        a_file("a"), a_file("b"), requests.ListFiles("lab"), a_file("c"),
+        requests.Withdraw("lab", "c"),
+        requests.ListFiles("lab"), manifests.Publish("other", "d", 0, 1 << 18, bytes(32), b""), a_file("d"),
+        requests.ListFiles("lab"),
     ]  # fmt: skip
-    answers = await asyncio.gather(*(connection.call(request) for request in requests))
-    listed = [[file.name for file in answer.files] for answer in answers if isinstance(answer, protocol_requests.Files)]
+    answers = await asyncio.gather(*(connection.call(request) for request in sent_requests))
+    listed = [[file.name for file in answer.files] for answer in answers if isinstance(answer, results.Files)]
     assert listed == [["a", "b"], ["a", "b"], ["a", "b", "d"]]
     assert isinstance(answers[6], Refused)
     await connection.close()
@@ -158,8 +157,8 @@ async def test_whatever_stands_between_published_files_is_answered_in_its_place(
 async def test_a_published_file_does_not_wait_for_one_of_which_only_a_part_has_come(town: "Town") -> None:
     connection = await connect(town)
     await login(connection, "ann")
-    await connection.call(protocol_requests.CreateGroup("lab"))
-    following = framing.encode_frame(protocol_requests.Call(2**31, secrets.token_bytes(16), a_file("b")))
+    await connection.call(requests.CreateGroup("lab"))
+    following = framing.encode_frame(requests.Call(2**31, secrets.token_bytes(16), a_file("b")))
     for cut in (2, 4, len(following) - 1):
         publishing = asyncio.create_task(connection.call(a_file(f"a{cut}")))
         await asyncio.sleep(0)
@@ -167,8 +166,8 @@ async def test_a_published_file_does_not_wait_for_one_of_which_only_a_part_has_c
         assert await publishing == manifests.Published(False)
         connection._writer.write(following[cut:])
         assert isinstance(await connection.call(manifests.FetchManifest("lab", "b", 0)), manifests.Manifest)
-        assert isinstance(await connection.call(protocol_requests.Withdraw("lab", "b")), protocol_requests.Withdrawn)
-        following = framing.encode_frame(protocol_requests.Call(2**31, secrets.token_bytes(16), a_file("b")))
+        assert isinstance(await connection.call(requests.Withdraw("lab", "b")), results.Withdrawn)
+        following = framing.encode_frame(requests.Call(2**31, secrets.token_bytes(16), a_file("b")))
     await connection.close()
 
 
@@ -177,8 +176,8 @@ async def test_events_reach_the_one_they_concern(town: "Town") -> None:
     owner, asker = await connect(town, ends), await connect(town)
     await login(owner, "ann")
     await login(asker, "bob")
-    await owner.call(protocol_requests.CreateGroup("lab"))
-    await asker.call(protocol_requests.JoinGroup("lab"))
+    await owner.call(requests.CreateGroup("lab"))
+    await asker.call(requests.JoinGroup("lab"))
     async with asyncio.timeout(5):
         assert await ends.events.get() == events.RequestArrived("lab", "bob")
     await owner.close()
@@ -193,8 +192,8 @@ async def test_two_trackers_know_a_request_by_its_id(town: "Town") -> None:
     await login(second, "ann")
     request_id = secrets.token_bytes(16)
     for connection in (first, second):
-        assert await connection.call(protocol_requests.CreateGroup("lab"), request_id) == Done()
-    answer = await second.call(protocol_requests.CreateGroup("lab"))
+        assert await connection.call(requests.CreateGroup("lab"), request_id) == Done()
+    answer = await second.call(requests.CreateGroup("lab"))
     assert isinstance(answer, Refused)
     assert answer.code == "group_taken"
     await first.close()
@@ -227,7 +226,7 @@ async def test_a_bad_request_is_answered_and_ends_the_connection(town: "Town") -
     async with asyncio.timeout(5):
         rest = await reader.read()
     reply = framing.decode_from_tracker(rest[4:])
-    assert isinstance(reply, protocol_requests.Reply)
+    assert isinstance(reply, results.Reply)
     assert isinstance(reply.result, Refused)
     assert (reply.seq, reply.result.code) == (7, "bad_request")
     assert "Traceback" not in reply.result.message
@@ -243,7 +242,7 @@ async def test_garbage_ends_its_own_connection_only(town: "Town", said: bytes) -
     writer.write(said)
     async with asyncio.timeout(5):
         assert await reader.read() == b""
-    assert isinstance(await bystander.call(protocol_requests.Heartbeat()), Refused)
+    assert isinstance(await bystander.call(requests.Heartbeat()), Refused)
     writer.close()
     await bystander.close()
 
@@ -254,7 +253,7 @@ async def test_a_large_frame_is_for_members(town: "Town") -> None:
     with pytest.raises(TrackerLost):
         await stranger.call(publish)
     await login(member, "ann")
-    await member.call(protocol_requests.CreateGroup("lab"))
+    await member.call(requests.CreateGroup("lab"))
     assert await member.call(publish) == manifests.Published(False)
     manifest = await member.call(manifests.FetchManifest("lab", "a"))
     assert isinstance(manifest, manifests.Manifest)
@@ -301,7 +300,7 @@ async def test_one_address_has_a_bounded_number_of_members(town: "Town", monkeyp
     await login(first, "ann")
     with pytest.raises(TrackerLost):
         await connect(town)
-    assert isinstance(await first.call(protocol_requests.Heartbeat()), protocol_requests.Alive)
+    assert isinstance(await first.call(requests.Heartbeat()), results.Alive)
     await first.close()
 
 
@@ -323,7 +322,7 @@ async def test_a_client_that_does_not_read_is_cut_off(town: "Town", monkeypatch:
     owner, asker = await connect(town, ends), await connect(town)
     await login(owner, "ann")
     await login(asker, "bob")
-    await owner.call(protocol_requests.CreateGroup("lab"))
+    await owner.call(requests.CreateGroup("lab"))
     owner._reader._transport.pause_reading()  # type: ignore[attr-defined]
     (caller,) = town.trackers[0].service._desk.audience.callers_of("ann")
     event = events.PeerJoined("lab", bytes(32), events.Peer("bob", "h" * 1_000_000, 1, bytes(32), True))
@@ -333,6 +332,6 @@ async def test_a_client_that_does_not_read_is_cut_off(town: "Town", monkeypatch:
     owner._reader._transport.resume_reading()  # type: ignore[attr-defined]
     async with asyncio.timeout(5):
         assert "closed" in await ends.closed.get()
-    assert isinstance(await asker.call(protocol_requests.Heartbeat()), protocol_requests.Alive)
+    assert isinstance(await asker.call(requests.Heartbeat()), results.Alive)
     await owner.close()
     await asker.close()

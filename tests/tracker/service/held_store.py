@@ -16,8 +16,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tests.tracker.conftest import CHEAP, START_S, Clock, Office, Person
-from tracker.protocol import invite_codes, manifests, requests
-from tracker.protocol.requests import LoggedIn, login_challenge
+from tracker.protocol import invite_codes, manifests, requests, results
+from tracker.protocol.requests import login_challenge
+from tracker.protocol.results import LoggedIn
 from tracker.service.dispatch import Service
 from tracker.service.passwords import Passwords
 from tracker.settings import Policy
@@ -29,7 +30,7 @@ LAB, DEN = "lab", "den"
 ROOT = bytes(32)
 INVITE = bytes(range(16))
 
-Asking = Callable[[], Coroutine[Any, Any, requests.Result]]
+Asking = Callable[[], Coroutine[Any, Any, results.Result]]
 Withdrawing = Coroutine[Any, Any, object]
 
 
@@ -77,7 +78,7 @@ class Scene:
 
     async def ask_too_late(
         self, withdrawal: Withdrawing, ask: Asking, withdrawn_at: Office | None = None
-    ) -> requests.Result:
+    ) -> results.Result:
         """A change that was sent in time and has to wait until the withdrawal is committed (at the office)."""
         async with (withdrawn_at or self.office).store.changing():
             withdrawing = asyncio.ensure_future(withdrawal)
@@ -87,7 +88,7 @@ class Scene:
         await withdrawing
         return await asking
 
-    async def ask_and_let_time_pass(self, seconds: float, ask: Asking, *, waits: bool) -> requests.Result:
+    async def ask_and_let_time_pass(self, seconds: float, ask: Asking, *, waits: bool) -> results.Result:
         """A change that was sent in time and has to wait for so long; or what does not wait, so much later."""
         if not waits:
             self.office.clock.now_s += seconds
@@ -98,7 +99,7 @@ class Scene:
             self.office.clock.now_s += seconds
         return await asking
 
-    async def ask_at_once(self, withdrawal: Withdrawing, ask: Asking) -> requests.Result:
+    async def ask_at_once(self, withdrawal: Withdrawing, ask: Asking) -> results.Result:
         """While the withdrawal is committed, and nobody has heard of it."""
         async with self.after_commit(withdrawal):
             return await ask()
@@ -128,7 +129,7 @@ async def enter(office: Office, user_id: str, password: str = "") -> Person:
     return person
 
 
-async def resume(office: Office, key: Ed25519PrivateKey, logged_in: LoggedIn) -> tuple[Person, requests.Result]:
+async def resume(office: Office, key: Ed25519PrivateKey, logged_in: LoggedIn) -> tuple[Person, results.Result]:
     """On a new connection; with what was answered."""
     person = office.stranger()
     person.key = key

@@ -13,9 +13,9 @@ from sqlalchemy import delete, select, update
 from sqlalchemy.exc import SQLAlchemyError
 
 from tests.tracker.conftest import CHEAP, Person
-from tracker.protocol import events, requests
+from tracker.protocol import events, requests, results
 from tracker.protocol.invite_codes import invite_digest, invite_text, parse_invite
-from tracker.protocol.requests import Done, LoggedIn, Refused
+from tracker.protocol.results import Done, LoggedIn, Refused
 from tracker.rules.throttle import ENTRIES_MAX, Throttle
 from tracker.service.dispatch import Service
 from tracker.service.passwords import Passwords
@@ -162,7 +162,7 @@ async def ann_in(office: "Office") -> Person:
 async def test_an_invitation_makes_one_account_in_its_time(invite_office: "Office", clock: "Clock") -> None:
     ann = await ann_in(invite_office)
     code, late = secrets.token_bytes(16), secrets.token_bytes(16)
-    assert await ann.ask(requests.CreateInvite(invite_digest(code), 3600)) == requests.Invited(clock.now_s + 3600)
+    assert await ann.ask(requests.CreateInvite(invite_digest(code), 3600)) == results.Invited(clock.now_s + 3600)
     await ann.ask(requests.CreateInvite(invite_digest(late), 60))
     guest = invite_office.stranger()
     assert await guest.code(requests.CreateUser("ben", "pw")) == "invite_needed"
@@ -180,10 +180,10 @@ async def test_only_accounts_invite_and_not_without_bound(invite_office: "Office
     ann = await ann_in(invite_office)
     assert await invite_office.stranger().code(requests.CreateInvite(bytes(32), 3600)) == "not_logged_in"
     for _ in range(INVITES_PER_ACCOUNT_MAX):
-        assert isinstance(await ann.ask(requests.CreateInvite(secrets.token_bytes(32), 3600)), requests.Invited)
+        assert isinstance(await ann.ask(requests.CreateInvite(secrets.token_bytes(32), 3600)), results.Invited)
     assert await ann.code(requests.CreateInvite(secrets.token_bytes(32), 3600)) == "too_large"
     invite_office.clock.now_s += 3601
-    assert isinstance(await ann.ask(requests.CreateInvite(secrets.token_bytes(32), 3600)), requests.Invited)
+    assert isinstance(await ann.ask(requests.CreateInvite(secrets.token_bytes(32), 3600)), results.Invited)
 
 
 async def test_the_database_has_no_code_in_it(invite_office: "Office", tmp_path: Path) -> None:
@@ -235,7 +235,7 @@ async def test_the_log_says_who_did_what_to_whom_from_where(office: "Office", cl
     await ann.ask(requests.LeaveGroup("lab"))
     await ann.code(requests.RemoveMember("lab", "bob"))  # refused: nothing happened, so nothing is in it
     answer = await bob.ask(requests.FetchAudit("lab"))
-    assert isinstance(answer, requests.Audit)
+    assert isinstance(answer, results.Audit)
     assert {entry.at_s for entry in answer.entries} == {clock.now_s}
     assert [(e.actor, e.action, e.subject, e.host) for e in answer.entries] == [
         ("ann", "group_created", "", HERE),
@@ -256,7 +256,7 @@ async def test_a_new_group_of_an_old_name_does_not_show_the_old_ones_log(office:
     eve = await office.enter("eve")
     await eve.ask(requests.CreateGroup("lab"))
     answer = await eve.ask(requests.FetchAudit("lab"))
-    assert isinstance(answer, requests.Audit)
+    assert isinstance(answer, results.Audit)
     assert [entry.actor for entry in answer.entries] == ["eve"]
 
 

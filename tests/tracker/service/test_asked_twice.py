@@ -11,7 +11,7 @@ import pytest
 
 from tests.faults.test_tracker_killed import CHANGES, content, essence, opened, state
 from tests.tracker.conftest import Office, Person
-from tracker.protocol import requests
+from tracker.protocol import requests, results
 from tracker.service.context import Caller
 
 __all__ = ["state"]
@@ -38,7 +38,7 @@ async def on_both(two: tuple[Office, Office], user_id: str) -> tuple[Person, Per
     second = Person(two[1].service, Caller(secrets.token_bytes(32), "192.0.2.1", lambda event: None), [], first.key)
     if user_id:
         for person in (first, second):
-            assert isinstance(await person.login(user_id, f"pw {user_id}"), requests.LoggedIn)
+            assert isinstance(await person.login(user_id, f"pw {user_id}"), results.LoggedIn)
     return first, second
 
 
@@ -51,7 +51,7 @@ async def test_what_two_trackers_are_asked_at_once_is_done_once(
     news_before = len(content(state)["news"])
     request_id = secrets.token_bytes(16)
     answers = await asyncio.gather(first.ask(request, request_id), second.ask(request, request_id))
-    assert not isinstance(answers[0], requests.Refused), answers
+    assert not isinstance(answers[0], results.Refused), answers
     assert essence(answers[0]) == essence(answers[1])
     after = content(state)
     assert await first.ask(request, request_id) == answers[0]

@@ -6,8 +6,8 @@ from sqlalchemy import func, select
 
 from tests.tracker.conftest import CHEAP
 from tracker.protocol import events as protocol_events
-from tracker.protocol import manifests, requests, tickets
-from tracker.protocol.requests import Done, LoggedIn, Refused
+from tracker.protocol import manifests, requests, results, tickets
+from tracker.protocol.results import Done, LoggedIn, Refused
 from tracker.store import people, schema
 from tracker.store.ticket_keys import find_trusted_keys
 
@@ -104,7 +104,7 @@ async def test_a_session_ends_with_its_certificate_unless_renewed(office: "Offic
     clock.now_s += 20 * 3600
     assert isinstance(await ann.ask(requests.Renew()), LoggedIn)
     clock.now_s += 5 * 3600
-    assert await ann.ask(requests.Heartbeat()) == requests.Alive(clock.now_s)
+    assert await ann.ask(requests.Heartbeat()) == results.Alive(clock.now_s)
     assert await bob.code(requests.Heartbeat()) == "session_ended"
     assert await bob.code(requests.Heartbeat()) == "not_logged_in"
 
@@ -122,7 +122,7 @@ async def test_who_makes_a_group_owns_it(office: "Office") -> None:
     ann, bob = await office.enter("ann"), await office.enter("bob")
     assert await ann.ask(requests.CreateGroup("lab")) == Done()
     assert await bob.code(requests.CreateGroup("lab")) == "group_taken"
-    assert await bob.ask(requests.ListGroups()) == requests.Groups([requests.GroupEntry("lab", "ann", 1, "none")])
+    assert await bob.ask(requests.ListGroups()) == results.Groups([results.GroupEntry("lab", "ann", 1, "none")])
 
 
 async def test_joining_is_asked_for_and_answered_by_the_owner(office: "Office") -> None:
@@ -133,7 +133,7 @@ async def test_joining_is_asked_for_and_answered_by_the_owner(office: "Office") 
     assert ann.events == [protocol_events.RequestArrived("lab", "bob")]
     assert await bob.code(requests.JoinGroup("lab")) == "already_requested"
     await cy.ask(requests.JoinGroup("lab"))
-    assert await ann.ask(requests.ListRequests("lab")) == requests.Requests(["bob", "cy"])
+    assert await ann.ask(requests.ListRequests("lab")) == results.Requests(["bob", "cy"])
     assert await ann.ask(requests.AcceptRequest("lab", "bob")) == Done()
     assert await ann.ask(requests.RejectRequest("lab", "cy")) == Done()
     assert bob.events == [protocol_events.RequestAnswered("lab", True)]
@@ -146,12 +146,12 @@ async def test_joining_is_asked_for_and_answered_by_the_owner(office: "Office") 
 
 async def test_an_owners_group_passes_to_the_longest_standing_member(office: "Office") -> None:
     ann, bob, cy = await office.gather("lab", "ann", "zoe", "bob")
-    assert await ann.ask(requests.LeaveGroup("lab")) == requests.Left("zoe", False)
+    assert await ann.ask(requests.LeaveGroup("lab")) == results.Left("zoe", False)
     kinds = [type(event) for event in bob.events]
     assert kinds == [protocol_events.GroupEpoch, protocol_events.OwnerChanged]
     assert bob.events == cy.events
     assert await ann.code(requests.ListFiles("lab")) == "not_member"
-    assert await bob.ask(requests.ListRequests("lab")) == requests.Requests([])
+    assert await bob.ask(requests.ListRequests("lab")) == results.Requests([])
 
 
 async def test_the_last_members_leaving_removes_everything(office: "Office") -> None:
@@ -159,7 +159,7 @@ async def test_the_last_members_leaving_removes_everything(office: "Office") -> 
     asker = await office.enter("bob")
     await asker.ask(requests.JoinGroup("lab"))
     await ann.ask(a_file("lab", "data"))
-    assert await ann.ask(requests.LeaveGroup("lab")) == requests.Left(None, True)
+    assert await ann.ask(requests.LeaveGroup("lab")) == results.Left(None, True)
     assert asker.events == [protocol_events.RequestAnswered("lab", False)]
     async with office.store.reading() as db:
         for table in (schema.groups, schema.members, schema.requests, schema.files, schema.manifests):
@@ -171,7 +171,7 @@ async def test_epochs_rise_even_over_the_end_of_a_group(office: "Office") -> Non
     epochs = []
     for _ in range(2):
         ticket = await ann.ask(requests.GetTicket("lab"))
-        assert isinstance(ticket, requests.Ticket)
+        assert isinstance(ticket, results.Ticket)
         epochs.append(ticket.epoch)
         await bob.ask(requests.LeaveGroup("lab"))
         await ann.ask(requests.LeaveGroup("lab"))
@@ -184,9 +184,9 @@ async def test_a_retry_gets_the_first_outcome_and_changes_nothing(office: "Offic
     ann, bob = await office.gather("lab", "ann", "bob")
     request_id = secrets.token_bytes(16)
     first = await ann.ask(requests.LeaveGroup("lab"), request_id)
-    assert await ann.ask(requests.LeaveGroup("lab"), request_id) == first == requests.Left("bob", False)
+    assert await ann.ask(requests.LeaveGroup("lab"), request_id) == first == results.Left("bob", False)
     assert len(bob.events) == 2
-    assert await bob.ask(requests.LeaveGroup("lab"), request_id) == requests.Left(None, True)
+    assert await bob.ask(requests.LeaveGroup("lab"), request_id) == results.Left(None, True)
 
 
 # ---------------------------------------------------------------- files
@@ -231,7 +231,7 @@ async def test_files_are_listed_by_name_for_members_only(office: "Office") -> No
         await ann.ask(a_file("lab", name))
     await ann.ask(announce(share("lab")))
     answer = await ann.ask(requests.ListFiles("lab"))
-    assert isinstance(answer, requests.Files)
+    assert isinstance(answer, results.Files)
     assert [(entry.name, entry.sharers_online) for entry in answer.files] == [("a", 1), ("b", 1)]
     for request in (
         requests.ListFiles("lab"),
@@ -248,9 +248,9 @@ async def test_a_withdrawn_file_stays_while_others_have_it(office: "Office") -> 
     _, bob, cy = await office.gather("lab", "ann", "bob", "cy")
     await bob.ask(a_file("lab", "data"))
     await cy.ask(announce(share("lab")))
-    assert await bob.ask(requests.Withdraw("lab", "data")) == requests.Withdrawn(False, still_shared_by=["cy"])
+    assert await bob.ask(requests.Withdraw("lab", "data")) == results.Withdrawn(False, still_shared_by=["cy"])
     await cy.ask(requests.Logout())
-    assert await bob.ask(requests.Withdraw("lab", "data")) == requests.Withdrawn(True)
+    assert await bob.ask(requests.Withdraw("lab", "data")) == results.Withdrawn(True)
     assert await bob.code(manifests.FetchManifest("lab", "data")) == "no_such_file"
 
 
@@ -258,8 +258,8 @@ async def test_only_publisher_and_owner_remove_a_file(office: "Office") -> None:
     ann, bob, cy = await office.gather("lab", "ann", "bob", "cy")
     await bob.ask(a_file("lab", "data"))
     answer = await cy.ask(requests.Withdraw("lab", "data"))
-    assert answer == requests.Withdrawn(False, may_withdraw=["bob", "ann"])
-    assert await ann.ask(requests.Withdraw("lab", "data")) == requests.Withdrawn(True)
+    assert answer == results.Withdrawn(False, may_withdraw=["bob", "ann"])
+    assert await ann.ask(requests.Withdraw("lab", "data")) == results.Withdrawn(True)
 
 
 # ---------------------------------------------------------------- who has what
@@ -270,9 +270,9 @@ async def test_what_is_not_ones_own_is_not_announced(office: "Office") -> None:
     eve = await office.enter("eve")
     await ann.ask(a_file("lab", "data"))
     foreign, missing = share("lab"), share("lab", b"\x09" * 32)
-    assert await eve.ask(announce(foreign)) == requests.Announced([foreign])
-    assert await ann.ask(announce(foreign, missing)) == requests.Announced([missing])
-    assert await eve.ask(requests.AnnounceChange([foreign], [])) == requests.Announced([foreign])
+    assert await eve.ask(announce(foreign)) == results.Announced([foreign])
+    assert await ann.ask(announce(foreign, missing)) == results.Announced([missing])
+    assert await eve.ask(requests.AnnounceChange([foreign], [])) == results.Announced([foreign])
 
 
 async def test_peers_are_found_at_their_observed_address_without_oneself(office: "Office") -> None:
@@ -282,7 +282,7 @@ async def test_peers_are_found_at_their_observed_address_without_oneself(office:
     await bob.ask(announce(share("lab", is_complete=False)))
     answer = await bob.ask(requests.FindPeers("lab", bytes(32), 5))
     thumbprint = tickets.thumbprint_of(ann.public_key)
-    assert answer == requests.Peers([protocol_events.Peer("ann", "192.0.2.1", 4000, thumbprint, True)])
+    assert answer == results.Peers([protocol_events.Peer("ann", "192.0.2.1", 4000, thumbprint, True)])
     assert await bob.code(requests.FindPeers("lab", b"\x09" * 32, 5)) == "no_such_file"
 
 
@@ -317,10 +317,10 @@ async def test_a_change_needs_an_announce_before_it(office: "Office") -> None:
     await ann.ask(a_file("lab", "data"))
     assert await ann.code(requests.AnnounceChange([share("lab")], [])) == "bad_request"
     await ann.ask(announce())
-    assert await ann.ask(requests.AnnounceChange([share("lab")], [])) == requests.Announced([])
-    assert await ann.ask(requests.AnnounceChange([], [share("lab")])) == requests.Announced([])
+    assert await ann.ask(requests.AnnounceChange([share("lab")], [])) == results.Announced([])
+    assert await ann.ask(requests.AnnounceChange([], [share("lab")])) == results.Announced([])
     listed = await ann.ask(requests.ListFiles("lab"))
-    assert isinstance(listed, requests.Files)
+    assert isinstance(listed, results.Files)
     assert listed.files[0].sharers_online == 0
 
 
@@ -329,7 +329,7 @@ async def test_who_left_is_no_peer_any_more(office: "Office") -> None:
     await ann.ask(a_file("lab", "data"))
     await bob.ask(announce(share("lab")))
     await bob.ask(requests.LeaveGroup("lab"))
-    assert await ann.ask(requests.FindPeers("lab", bytes(32), 5)) == requests.Peers([])
+    assert await ann.ask(requests.FindPeers("lab", bytes(32), 5)) == results.Peers([])
 
 
 async def test_the_silent_are_swept_away(office: "Office", clock: "Clock") -> None:
@@ -342,13 +342,13 @@ async def test_the_silent_are_swept_away(office: "Office", clock: "Clock") -> No
     office.service.sweep()
     assert office.service.is_forgotten(ann.caller)
     assert not office.service.is_forgotten(bob.caller)
-    assert await bob.ask(requests.FindPeers("lab", bytes(32), 5)) == requests.Peers([])
+    assert await bob.ask(requests.FindPeers("lab", bytes(32), 5)) == results.Peers([])
 
 
 async def test_a_ticket_names_account_group_epoch_and_key(office: "Office", clock: "Clock") -> None:
     (ann,) = await office.gather("lab", "ann")
     answer = await ann.ask(requests.GetTicket("lab"))
-    assert isinstance(answer, requests.Ticket)
+    assert isinstance(answer, results.Ticket)
     async with office.store.reading() as db:
         claims = tickets.check(answer.ticket, await find_trusted_keys(db, clock.now_s), clock.now_s)
     thumbprint = tickets.thumbprint_of(ann.public_key)
@@ -362,10 +362,10 @@ async def test_a_peer_that_is_reported_is_not_named_while_there_is_another(offic
         await member.ask(announce(share("lab")))
     key = tickets.thumbprint_of(cy.public_key)
     answer = await bob.ask(requests.FindPeers("lab", bytes(32), 5, [key], []))
-    assert isinstance(answer, requests.Peers)
+    assert isinstance(answer, results.Peers)
     assert [peer.user_id for peer in answer.peers] == ["ann"]
     again = await bob.ask(requests.FindPeers("lab", bytes(32), 5, [], [key]))
-    assert isinstance(again, requests.Peers)
+    assert isinstance(again, results.Peers)
     assert sorted(peer.user_id for peer in again.peers) == ["ann", "cy"]
 
 
@@ -377,6 +377,6 @@ async def test_who_waits_without_a_piece_is_no_sharer(office: "Office") -> None:
     for has_pieces in (False, True):
         await bob.ask(announce(requests.Share("lab", bytes(32), False, has_pieces)))
         listed = await ann.ask(requests.ListFiles("lab"))
-        assert isinstance(listed, requests.Files)
+        assert isinstance(listed, results.Files)
         counts.append((listed.files[0].sharers_online, listed.files[0].partial_online))
     assert counts == [(1, 0), (1, 1)]

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.tracker.service.test_dispatch import a_file, announce
-from tracker.protocol import requests
+from tracker.protocol import requests, results
 from tracker.protocol.manifests import Published
-from tracker.protocol.requests import Refused, Withdraw, Withdrawn
+from tracker.protocol.requests import Withdraw
+from tracker.protocol.results import Refused, Withdrawn
 from tracker.protocol.types import HOLDERS_NAMED_MAX
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def holding(*, is_complete: bool = True, has_pieces: bool = True) -> requests.An
 
 async def listed(person: "Person") -> list[tuple[str, bytes, str]]:
     answer = await person.ask(requests.ListFiles("lab"))
-    assert isinstance(answer, requests.Files)
+    assert isinstance(answer, results.Files)
     return [(entry.name, entry.root, entry.publisher) for entry in answer.files]
 
 
@@ -38,7 +39,7 @@ async def test_its_publisher_replaces_what_nobody_else_serves(office: "Office") 
     await bob.ask(holding())
     assert await bob.ask(a_file("lab", "data", NEW)) == Published(False, has_replaced=True)
     assert await listed(bob) == [("data", NEW, "bob")]
-    assert await bob.ask(requests.Announce("", 4000, [requests.Share("lab", OLD, True)])) != requests.Announced([])
+    assert await bob.ask(requests.Announce("", 4000, [requests.Share("lab", OLD, True)])) != results.Announced([])
 
 
 async def test_the_owner_replaces_it_too_and_is_its_publisher_then(office: "Office") -> None:
@@ -130,7 +131,7 @@ async def test_a_replaced_file_counts_for_nobody_any_more(office: "Office") -> N
     await ann.ask(a_file("lab", "data", NEW))
     await ann.ask(a_file("lab", "other", OLD))
     answer = await ann.ask(requests.ListFiles("lab"))
-    assert isinstance(answer, requests.Files)
+    assert isinstance(answer, results.Files)
     assert [entry.sharers_online for entry in answer.files] == [0, 0]
 
 

@@ -14,8 +14,9 @@ from argon2 import PasswordHasher
 
 from tests.tracker.conftest import CHEAP, Office, Person
 from tests.tracker.service.held_store import INVITE, LAB, Scene, enter, filled, resume, scene, until
-from tracker.protocol import authority, requests
-from tracker.protocol.requests import Done, LoggedIn, Refused, RevokeSessions
+from tracker.protocol import authority, requests, results
+from tracker.protocol.requests import RevokeSessions
+from tracker.protocol.results import Done, LoggedIn, Refused
 from tracker.service.dispatch import Service
 from tracker.service.passwords import Passwords
 from tracker.settings import REVOCATIONS_COUNTED_FOR_S, REVOCATIONS_PER_SESSION_MAX
@@ -45,7 +46,7 @@ async def present_generation(scene: Scene) -> int:
     return account.generation.number
 
 
-def generation_of(scene: Scene, answer: requests.Result) -> int:
+def generation_of(scene: Scene, answer: results.Result) -> int:
     assert isinstance(answer, LoggedIn), answer
     certificate = scene.office.authority.certificate
     return authority.member_of(answer.certificate_pem, certificate, scene.office.clock.now_s).generation
@@ -236,7 +237,7 @@ async def test_a_revocation_heard_of_between_a_login_and_its_session_ends_it(
     scene: Scene, ends: requests.Request
 ) -> None:
     ann, thief = await enter(scene.office, "ann"), scene.place.stranger()
-    answers: list[requests.Result] = []
+    answers: list[results.Result] = []
 
     async def log_in() -> None:
         answers.append(await thief.login("ann", "pw ann"))
@@ -320,7 +321,7 @@ async def test_a_retry_while_the_first_try_is_under_way_has_the_same_answer(
     assert isinstance(before, LoggedIn)
     elsewhere, _ = await resume(scene.place, ann.key, before)
     request_id = secrets.token_bytes(16)
-    first: list[requests.Result] = []
+    first: list[results.Result] = []
 
     async def ask() -> None:
         first.append(await ann.ask(request_kind, request_id))

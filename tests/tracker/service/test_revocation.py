@@ -7,15 +7,15 @@ import pytest
 from sqlalchemy import event
 
 from tests.tracker.conftest import Person, another_tracker
-from tracker.protocol import events, manifests, requests, tickets
+from tracker.protocol import events, manifests, requests, results, tickets
 from tracker.protocol.events import GroupEpoch, SessionEnded
-from tracker.protocol.requests import Done, LoggedIn
+from tracker.protocol.results import Done, LoggedIn
 
 if TYPE_CHECKING:
     from tests.tracker.conftest import Clock, Office
 
 
-async def resume(office: "Office", person: Person, logged_in: LoggedIn) -> requests.Result:
+async def resume(office: "Office", person: Person, logged_in: LoggedIn) -> results.Result:
     """The same key on a new connection."""
     later = office.stranger()
     later.key, later.events = person.key, person.events
@@ -46,16 +46,16 @@ async def test_only_the_owner_removes_members_and_not_itself(office: "Office") -
     assert await ann.code(requests.RemoveMember("lab", "ann")) == "bad_request"
     assert await ann.ask(requests.RemoveMember("lab", "bob")) == Done()
     assert await bob.code(requests.GetTicket("lab")) == "not_member"
-    assert isinstance(await cy.ask(requests.GetTicket("lab")), requests.Ticket)
+    assert isinstance(await cy.ask(requests.GetTicket("lab")), results.Ticket)
 
 
 async def test_all_members_and_the_removed_hear_of_a_removal_with_a_higher_epoch(office: "Office") -> None:
     people = ann, bob, _ = await office.gather("lab", "ann", "bob", "cy")
     before = await ann.ask(requests.GetTicket("lab"))
-    assert isinstance(before, requests.Ticket)
+    assert isinstance(before, results.Ticket)
     await ann.ask(requests.RemoveMember("lab", "bob"))
     after = await ann.ask(requests.GetTicket("lab"))
-    assert isinstance(after, requests.Ticket)
+    assert isinstance(after, results.Ticket)
     assert after.epoch > before.epoch
     for person in people:
         assert person.events == [GroupEpoch("lab", after.epoch, "bob")]
@@ -148,7 +148,7 @@ async def test_a_retried_removal_does_not_put_out_who_came_back(office: "Office"
     await bob.ask(requests.JoinGroup("lab"))
     await ann.ask(requests.AcceptRequest("lab", "bob"))
     assert await ann.ask(requests.RemoveMember("lab", "bob"), request_id) == Done()
-    assert isinstance(await bob.ask(requests.GetTicket("lab")), requests.Ticket)
+    assert isinstance(await bob.ask(requests.GetTicket("lab")), results.Ticket)
 
 
 # ---------------------------------------------------------------- sessions
@@ -174,9 +174,9 @@ async def test_every_other_session_ends_on_every_tracker_and_its_certificate_wit
     assert await there.code(requests.ListGroups()) == "not_logged_in"
     for place, person, old in ((office, here, here_before), (second, there, there_before)):
         refused = await resume(place, person, old)
-        assert isinstance(refused, requests.Refused)
+        assert isinstance(refused, results.Refused)
         assert refused.code == "session_ended"
-    assert isinstance(await ann.ask(requests.GetTicket("lab")), requests.Ticket)
+    assert isinstance(await ann.ask(requests.GetTicket("lab")), results.Ticket)
     assert isinstance(await ann.ask(requests.Renew()), LoggedIn)
     assert isinstance(await resume(second, ann, answer), LoggedIn)
 
@@ -190,7 +190,7 @@ async def test_peers_are_told_which_key_is_spared_in_every_group_of_the_account(
         ("lab", "bob", spared)
     ]
     assert [event.group_id for event in bob.events if isinstance(event, GroupEpoch)] == ["den", "lab"]
-    assert isinstance(await bob.ask(requests.GetTicket("lab")), requests.Ticket)
+    assert isinstance(await bob.ask(requests.GetTicket("lab")), results.Ticket)
 
 
 async def test_a_spared_session_on_another_tracker_goes_on(office: "Office") -> None:
@@ -201,7 +201,7 @@ async def test_a_spared_session_on_another_tracker_goes_on(office: "Office") -> 
     assert isinstance(await same_key.login("ann", "pw ann"), LoggedIn)
     await ann.ask(requests.RevokeSessions())
     await second.service.hear_news()
-    assert isinstance(await same_key.ask(requests.GetTicket("lab")), requests.Ticket)
+    assert isinstance(await same_key.ask(requests.GetTicket("lab")), results.Ticket)
 
 
 async def test_a_password_is_changed_by_who_knows_the_old_one(office: "Office") -> None:
@@ -211,5 +211,5 @@ async def test_a_password_is_changed_by_who_knows_the_old_one(office: "Office") 
     first = await ann.ask(requests.ChangePassword("pw ann", "better"), request_id)
     assert await ann.ask(requests.ChangePassword("pw ann", "better"), request_id) == first
     old = await office.stranger().login("ann", "pw ann")
-    assert isinstance(old, requests.Refused)
+    assert isinstance(old, results.Refused)
     assert isinstance(await office.stranger().login("ann", "better"), LoggedIn)

@@ -9,9 +9,9 @@ from sqlalchemy import update
 
 from tests.tracker.conftest import CHEAP, Person
 from tests.tracker.service.test_dispatch import a_file, announce, share
-from tracker.protocol import events, manifests, requests, tickets
+from tracker.protocol import events, manifests, requests, results, tickets
 from tracker.protocol.names import fold_id
-from tracker.protocol.requests import Done, LoggedIn, Refused
+from tracker.protocol.results import Done, LoggedIn, Refused
 from tracker.rules import permissions
 from tracker.service.passwords import Passwords
 from tracker.store import schema
@@ -112,7 +112,7 @@ async def test_no_second_group_differs_in_capital_letters_only(office: "Office")
     assert await ann.ask(requests.CreateGroup("Lab")) == Done()
     for group_id in ("Lab", "lab", "LAB"):
         assert await ann.code(requests.CreateGroup(group_id)) == "group_taken"
-    assert await ann.ask(requests.LeaveGroup("lab")) == requests.Left(None, True)
+    assert await ann.ask(requests.LeaveGroup("lab")) == results.Left(None, True)
     assert await ann.ask(requests.CreateGroup("lab")) == Done(), "the name is free again"
 
 
@@ -122,7 +122,7 @@ async def test_every_request_finds_group_and_account_in_any_capital_letters(offi
     for person in (bob, cid):
         assert await person.ask(requests.JoinGroup("LAB")) == Done()
     assert await bob.code(requests.JoinGroup("lab")) == "already_requested"
-    assert await ann.ask(requests.ListRequests("lab")) == requests.Requests(["Bob", "Cid"])
+    assert await ann.ask(requests.ListRequests("lab")) == results.Requests(["Bob", "Cid"])
     assert await ann.ask(requests.RejectRequest("lab", "cid")) == Done()
     assert await ann.ask(requests.AcceptRequest("lAB", "BOB")) == Done()
     assert bob.events == [events.RequestAnswered("Lab", True)]
@@ -130,14 +130,14 @@ async def test_every_request_finds_group_and_account_in_any_capital_letters(offi
     assert await ann.ask(requests.TransferOwnership("LAB", "bob")) == Done()
     assert bob.events[-1] == events.OwnerChanged("Lab", "Bob")
     audit = await bob.ask(requests.FetchAudit("lab"))
-    assert isinstance(audit, requests.Audit)
+    assert isinstance(audit, results.Audit)
     assert {entry.subject for entry in audit.entries} == {"", "Bob", "Cid"}
     assert await bob.ask(requests.RemoveMember("lab", "ANN")) == Done()
     removed = ann.events[-1]
     assert isinstance(removed, events.GroupEpoch)
     assert (removed.group_id, removed.removed) == ("Lab", "Ann")
-    assert await bob.ask(requests.ListGroups()) == requests.Groups([requests.GroupEntry("Lab", "Bob", 1, "owner")])
-    assert await bob.ask(requests.LeaveGroup("LAB")) == requests.Left(None, True)
+    assert await bob.ask(requests.ListGroups()) == results.Groups([results.GroupEntry("Lab", "Bob", 1, "owner")])
+    assert await bob.ask(requests.LeaveGroup("LAB")) == results.Left(None, True)
 
 
 def test_no_request_that_names_a_group_or_an_account_is_forgotten_here() -> None:
@@ -155,24 +155,24 @@ def test_no_request_that_names_a_group_or_an_account_is_forgotten_here() -> None
 async def transfer_a_file(ann: Person, bob: Person, clock: "Clock") -> None:
     """All that is asked on the way of a file from one to the other."""
     assert await ann.ask(a_file("LAB", "data")) == manifests.Published(False)
-    assert await ann.ask(announce(share("Lab"))) == requests.Announced([])
+    assert await ann.ask(announce(share("Lab"))) == results.Announced([])
     listed = await bob.ask(requests.ListFiles("lab"))
-    assert isinstance(listed, requests.Files)
+    assert isinstance(listed, results.Files)
     assert [(entry.name, entry.publisher, entry.sharers_online) for entry in listed.files] == [("data", "Ann", 1)]
     manifest = await bob.ask(manifests.FetchManifest("lab", "data", 5))
     assert isinstance(manifest, manifests.Manifest)
     assert [peer.user_id for peer in manifest.peers] == ["Ann"]
     found = await bob.ask(requests.FindPeers("lab", bytes(32), 5))
-    assert isinstance(found, requests.Peers)
+    assert isinstance(found, results.Peers)
     assert len(found.peers) == 1
     ticket = await bob.ask(requests.GetTicket("lab"))
-    assert isinstance(ticket, requests.Ticket)
+    assert isinstance(ticket, results.Ticket)
     assert ticket.group_id == "Lab"
     async with bob.service._store.reading() as db:
         keys = await find_trusted_keys(db, clock.now_s)
     claims = tickets.check(ticket.ticket, keys, clock.now_s)
     assert (claims.user_id, claims.group_id) == ("Bob", "Lab"), "peers compare it letter by letter"
-    assert await ann.ask(requests.Withdraw("lab", "data")) == requests.Withdrawn(True)
+    assert await ann.ask(requests.Withdraw("lab", "data")) == results.Withdrawn(True)
 
 
 async def test_who_is_not_there_is_not_found_in_any_capital_letters(office: "Office") -> None:
@@ -194,13 +194,13 @@ async def test_a_name_stands_for_one_content_in_every_normal_form(office: "Offic
     assert await bob.ask(a_file("lab", COMPOSED)) == manifests.Published(True, spelling=DECOMPOSED)
     assert await bob.code(a_file("lab", COMPOSED, root=b"\x02" * 32)) == "file_conflict"
     listed = await bob.ask(requests.ListFiles("lab"))
-    assert isinstance(listed, requests.Files)
+    assert isinstance(listed, results.Files)
     assert [entry.name for entry in listed.files] == [DECOMPOSED]
     for name in (COMPOSED, DECOMPOSED):
         manifest = await bob.ask(manifests.FetchManifest("lab", name))
         assert isinstance(manifest, manifests.Manifest)
         assert manifest.name == DECOMPOSED
-    assert await ann.ask(requests.Withdraw("lab", COMPOSED)) == requests.Withdrawn(True)
+    assert await ann.ask(requests.Withdraw("lab", COMPOSED)) == results.Withdrawn(True)
     assert await ann.code(manifests.FetchManifest("lab", DECOMPOSED)) == "no_such_file"
     assert await bob.ask(a_file("lab", COMPOSED)) == manifests.Published(False), "the name is free again"
 
@@ -233,9 +233,9 @@ async def test_older_files_that_clash_go_on_and_no_further_one_joins_them(office
         assert (manifest.name, manifest.root) == (name, root)
     assert await ann.code(manifests.FetchManifest("lab", mixed[2])) == "no_such_file", "it could be either"
     assert await ann.code(a_file("lab", mixed[2], b"\x09" * 32)) == "file_conflict", "nor does it replace either"
-    assert await ann.ask(requests.Withdraw("lab", mixed[0])) == requests.Withdrawn(True)
+    assert await ann.ask(requests.Withdraw("lab", mixed[0])) == results.Withdrawn(True)
     assert await bob.code(a_file("lab", mixed[0], b"\x09" * 32)) == "file_conflict"
-    assert await ann.ask(requests.Withdraw("lab", mixed[1])) == requests.Withdrawn(True)
+    assert await ann.ask(requests.Withdraw("lab", mixed[1])) == results.Withdrawn(True)
     assert await bob.ask(a_file("lab", mixed[0], b"\x09" * 32)) == manifests.Published(False)
 
 
@@ -245,5 +245,5 @@ async def test_the_publisher_replaces_a_file_under_another_form_of_its_name(offi
     answer = await ann.ask(a_file("lab", COMPOSED, b"\x09" * 32))
     assert answer == manifests.Published(False, has_replaced=True)
     listed = await ann.ask(requests.ListFiles("lab"))
-    assert isinstance(listed, requests.Files)
+    assert isinstance(listed, results.Files)
     assert [(entry.name, entry.root) for entry in listed.files] == [(COMPOSED, b"\x09" * 32)]

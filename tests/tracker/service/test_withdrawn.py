@@ -27,9 +27,9 @@ from tests.tracker.service.held_store import (
     resume,
     scene,
 )
-from tracker.protocol import manifests, requests
+from tracker.protocol import manifests, requests, results
 from tracker.protocol.manifests import Published
-from tracker.protocol.requests import Done, LoggedIn, Refused
+from tracker.protocol.results import Done, LoggedIn, Refused
 from tracker.protocol.types import LEAF_BYTES, PAGE_BYTES
 from tracker.rules import permissions
 from tracker.service.dispatch import HANDLERS
@@ -161,7 +161,7 @@ async def asking(scene: Scene, kind: type) -> Asking:
     logged_in = await first.login(user_id, "pw " + user_id)
     assert isinstance(logged_in, LoggedIn)
 
-    async def ask() -> requests.Result:
+    async def ask() -> results.Result:
         return (await resume(scene.place, first.key, logged_in))[1]
 
     return ask

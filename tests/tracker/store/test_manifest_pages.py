@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from tests.tracker.conftest import Clock, Office, Person
-from tracker.protocol import manifests, requests
+from tracker.protocol import manifests, requests, results
 from tracker.protocol.types import LEAF_BYTES, PAGE_BYTES, PIECE_BYTES_MAX, PIECE_COUNT_MAX
 from tracker.settings import STAGED_PAGE_LIFE_S
 from tracker.store import manifest_pages
@@ -30,7 +30,7 @@ def publish_of(pages: Sequence[bytes], piece_count: int | None = None, name: str
 
 async def put(person: Person, pages: Sequence[bytes], group_id: str = "lab") -> None:
     for page in pages:
-        assert await person.ask(manifests.PutPage(group_id, page)) == requests.Done()
+        assert await person.ask(manifests.PutPage(group_id, page)) == results.Done()
 
 
 async def fetch(person: Person, page_count: int, name: str = "data") -> list[bytes]:
@@ -133,7 +133,7 @@ async def test_pages_go_with_their_file(office: Office) -> None:
     pages = some_pages(2 * LEAVES_A_PAGE)
     await put(ann, pages)
     await ann.ask(publish_of(pages))
-    assert await ann.ask(requests.Withdraw("lab", "data")) == requests.Withdrawn(True)
+    assert await ann.ask(requests.Withdraw("lab", "data")) == results.Withdrawn(True)
     assert await count(office, "pages") == 0
 
 

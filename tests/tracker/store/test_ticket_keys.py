@@ -13,7 +13,7 @@ from tests.tracker.conftest import START_S, Person, another_tracker
 from tracker import admin
 from tracker.admin import rotate_key
 from tracker.client.client import TrackerClient
-from tracker.protocol import requests, tickets
+from tracker.protocol import requests, results, tickets
 from tracker.protocol.events import TicketKeys
 from tracker.protocol.types import TrustedKey
 from tracker.settings import TICKET_KEY_LEAD_S, TICKET_LIFE_S
@@ -31,13 +31,13 @@ Known = dict[str, TrustedKey]
 
 async def known_to(person: Person) -> Known:
     answer = await person.ask(requests.Renew())
-    assert isinstance(answer, requests.LoggedIn)
+    assert isinstance(answer, results.LoggedIn)
     return answer.ticket_keys
 
 
 async def ticket_of(person: Person) -> str:
     answer = await person.ask(requests.GetTicket("lab"))
-    assert isinstance(answer, requests.Ticket)
+    assert isinstance(answer, results.Ticket)
     return answer.ticket
 
 
@@ -104,7 +104,7 @@ async def test_all_trackers_of_a_store_tell_their_clients_and_change_over_togeth
     second = another_tracker(office)
     (ann,) = await office.gather("lab", "ann")
     there = second.stranger()
-    assert isinstance(await there.login("ann", "pw ann"), requests.LoggedIn)
+    assert isinstance(await there.login("ann", "pw ann"), results.LoggedIn)
     new = await rotate_key(office.store, 60, clock.now_s)
     for place, person in ((office, ann), (second, there)):
         await place.service.hear_news()
