@@ -23,7 +23,7 @@ from engine.coordinator.directory import GroupTicket
 from engine.coordinator.download.peer_answers import PeerReport
 from engine.coordinator.peer_links import PeerAddress
 from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnavailable
-from engine.ipc import events
+from engine.ipc import orders
 from tracker.client.client import Identity, Listener, TrackerClient, find_authority
 from tracker.client.errors import NoTracker, TrackerError, TrackerRefused, UntrustedTracker
 from tracker.protocol import events as protocol_events
@@ -73,7 +73,7 @@ class Session:
 
     # ------------------------------------------------------------ in and out
 
-    async def login(self, user_id: str, password: str) -> events.Configure:
+    async def login(self, user_id: str, password: str) -> orders.Configure:
         """With a fresh key. Returns what the workers have to be; raises ShoalError."""
         client = await self._connected()
         key = Ed25519PrivateKey.generate()
@@ -89,11 +89,11 @@ class Session:
         if self._client is not None:
             await self._client.logout()
 
-    def configuration(self, identity: Identity) -> events.Configure:
+    def configuration(self, identity: Identity) -> orders.Configure:
         """The workers' view of an identity."""
         key_pem = identity.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         keys: dict[str, tuple[bytes, float]] = {**identity.ticket_keys}
-        return events.Configure(identity.certificate_pem, key_pem, self._authority_pem, keys)
+        return orders.Configure(identity.certificate_pem, key_pem, self._authority_pem, keys)
 
     # ------------------------------------------------------------ asking
 

@@ -26,7 +26,7 @@ from engine.coordinator.pool import Pool
 from engine.coordinator.serving import Serving
 from engine.coordinator.ticking import Ticking
 from engine.errors import Cause, ShoalError, StorageError
-from engine.ipc import contest_events, endgame_events, events
+from engine.ipc import orders, reports
 from engine.ipc.handlers import Handlers
 from engine.ipc.ticket_check import CheckTicket
 from engine.settings import Settings
@@ -37,8 +37,8 @@ from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import BadBitfield
 
 OfLinkAndFile = (
-    events.FileOpened | events.FileRefused | contest_events.FileContested | events.PeerHas
-    | events.PeersNamed | events.PieceGranted | events.PieceVerified | events.PieceRejected
+    reports.FileOpened | reports.FileRefused | reports.FileContested | reports.PeerHas
+    | reports.PeersNamed | reports.PieceGranted | reports.PieceVerified | reports.PieceRejected
 )  # fmt: skip
 Fetching = asyncio.Task[Stamp | None]
 NOTHING_FOLLOWS = False
@@ -64,8 +64,8 @@ class Coordinator:
         self._runs: dict[int, DownloadRun] = {}
         self._tasks: dict[int, Fetching] = {}
         self._contests = Contests(self._look_at_piece)
-        self._identity: events.Configure | None = None
-        self._epochs: dict[str, events.SetEpoch] = {}
+        self._identity: orders.Configure | None = None
+        self._epochs: dict[str, orders.SetEpoch] = {}
         self._request_ids = itertools.count(1)
         self._accept_slots = itertools.count()
         self._is_pump_due = False
@@ -90,14 +90,14 @@ class Coordinator:
 
     # ------------------------------------------------------------ who we are
 
-    def configure(self, identity: events.Configure) -> None:
+    def configure(self, identity: orders.Configure) -> None:
         """From now on links are made and accepted as this member."""
         self._identity = identity
         self._pool.send_all(identity)
 
     def raise_epoch(self, group_id: str, epoch: int, removed: str, spared: bytes = b"") -> None:
         """A member is out, but for the `spared` key: nothing more for him, and nothing new for tickets from before."""
-        order = events.SetEpoch(group_id, epoch, removed, spared)
+        order = orders.SetEpoch(group_id, epoch, removed, spared)
         self._pool.send_all(order)
         # Kept for workers to come, which have no links to cut. News may come late: the highest epoch counts.
         self._epochs[group_id] = max(order, self._epochs.get(group_id, order), key=lambda each: each.epoch)
@@ -105,7 +105,7 @@ class Coordinator:
     async def stop(self) -> None:
         """Serve and fetch nothing more. Downloads are paused where they are, durably."""
         self._identity = None
-        self._pool.send_all(events.EndAllLinks("logged out"))
+        self._pool.send_all(orders.EndAllLinks("logged out"))
         await asyncio.sleep(0)  # a download that was begun just now has to begin before it can end in order
         running = list(self._tasks.values())
         for task in running:
@@ -121,7 +121,7 @@ class Coordinator:
             slots = self._pool.slots
             if slots and self._identity is not None:
                 slot = slots[next(self._accept_slots) % len(slots)]
-                self._pool.send(slot, events.AcceptLink(), [link.fileno()])
+                self._pool.send(slot, orders.AcceptLink(), [link.fileno()])
 
     # ------------------------------------------------------------ files we have
 
@@ -180,25 +180,25 @@ class Coordinator:
 
     # ------------------------------------------------------------ news from the workers
 
-    def _on_news(self, slot: int, news: events.AnyNews) -> None:
+    def _on_news(self, slot: int, news: reports.AnyReport) -> None:
         if self._handlers[type(news)](self, news, slot) is not NOTHING_FOLLOWS:
             self._pump_soon()
 
     @_handlers.register
-    def _link_up(self, news: events.LinkUp, slot: int) -> None:
+    def _link_up(self, news: reports.LinkUp, slot: int) -> None:
         link = self._links.find(news.link_id)
         if link is None:
             return
         if news.user_id != link.peer.user_id:  # pieces would be credited to, and blamed on, somebody else
             why = f"{news.user_id} answers there, not {link.peer.user_id}"
-            self._pool.send(slot, events.EndLink(news.link_id, why, "other_peer"))
+            self._pool.send(slot, orders.EndLink(news.link_id, why, "other_peer"))
         else:
             self._links.up(link)
             for file_id in link.files:
                 self._runs[file_id].open_on(link)
 
     @_handlers.register
-    def _link_down(self, news: events.LinkDown, slot: int) -> None:
+    def _link_down(self, news: reports.LinkDown, slot: int) -> None:
         link = self._links.find(news.link_id)
         if link is None:
             return
@@ -209,7 +209,7 @@ class Coordinator:
         self._lose(link, news.cause)
 
     @_handlers.register
-    def _file_opened(self, news: events.FileOpened, slot: int) -> None:
+    def _file_opened(self, news: reports.FileOpened, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             try:
@@ -219,42 +219,42 @@ class Coordinator:
                 run.blame.shut_out(link.peer.user_id, f"sent {error}", time.monotonic())
 
     @_handlers.register
-    def _file_refused(self, news: events.FileRefused, slot: int) -> None:
+    def _file_refused(self, news: reports.FileRefused, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.refused(link, news.code)
 
     @_handlers.register
-    def _file_contested(self, news: contest_events.FileContested, slot: int) -> None:
+    def _file_contested(self, news: reports.FileContested, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.forget(link)  # it stays open, for the server's answer
 
     @_handlers.register
-    def _peer_has(self, news: events.PeerHas, slot: int) -> bool:
+    def _peer_has(self, news: reports.PeerHas, slot: int) -> bool:
         link, run = self._find(news)
         return link is not None and run is not None and run.download.has(link, news.pieces)
 
     @_handlers.register
-    def _peers_named(self, news: events.PeersNamed, slot: int) -> None:
+    def _peers_named(self, news: reports.PeersNamed, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.download.peer_book.hearsay.heard(link.peer, news.peers, time.monotonic())
 
     @_handlers.register
-    def _granted(self, news: events.PieceGranted, slot: int) -> None:
+    def _granted(self, news: reports.PieceGranted, slot: int) -> None:
         _, run = self._find(news)
         if run is not None:
             run.download.granted(news)
 
     @_handlers.register
-    def _verified(self, news: events.PieceVerified, slot: int) -> None:
+    def _verified(self, news: reports.PieceVerified, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.download.verified(link, news)
 
     @_handlers.register
-    def _rejected(self, news: events.PieceRejected, slot: int) -> None:
+    def _rejected(self, news: reports.PieceRejected, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             now_s, why = time.monotonic(), f"sent a piece that does not match the manifest (piece {news.piece})"
@@ -262,7 +262,7 @@ class Coordinator:
             run.blame.shut_out(link.peer.user_id, why, now_s, link, news.piece)
 
     @_handlers.register
-    def _refused(self, news: events.RequestRefused, slot: int) -> None:
+    def _refused(self, news: reports.RequestRefused, slot: int) -> None:
         now_s = time.monotonic()
         for download in self._fetching():
             if news.after_s:
@@ -271,25 +271,25 @@ class Coordinator:
                 download.scheduler.refused(news.request_id, now_s)
 
     @_handlers.register
-    def _revoked(self, news: events.RequestRevoked, slot: int) -> None:
+    def _revoked(self, news: reports.RequestRevoked, slot: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None:
             run.download.scheduler.revoked(news.request_id)
 
     @_handlers.register
-    def _endgame(self, news: endgame_events.OfEndgame, slot: int) -> None:
+    def _endgame(self, news: reports.OfEndgame, slot: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None and run.download.is_prepared:
             run.endgame_news(news)
 
     @_handlers.register
-    def _write_failed(self, news: events.WriteFailed, slot: int) -> None:
+    def _write_failed(self, news: reports.WriteFailed, slot: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None:
             run.download.fail(explained(OSError(news.error_number, ""), "write", run.download.part))
 
     @_handlers.register
-    def _unreadable(self, news: events.FileUnreadable, slot: int) -> None:
+    def _unreadable(self, news: reports.FileUnreadable, slot: int) -> None:
         if news.file_id in self.serving:
             self._directory.share_broken(news.file_id, news.error_number, news.reason)
         elif news.file_id in self._runs:
@@ -297,7 +297,7 @@ class Coordinator:
             download.fail(StorageError(f"{download.part}: {news.reason}"))
 
     @_handlers.register
-    def _piece_contested(self, news: contest_events.PieceContested, slot: int) -> None:
+    def _piece_contested(self, news: reports.PieceContested, slot: int) -> None:
         self._contests.heard(news.file_id, news.piece, news.user_id)
 
     async def _look_at_piece(self, file_id: int, piece: int) -> None:
@@ -307,15 +307,15 @@ class Coordinator:
             await self._directory.share_contested(file_id, piece)
 
     @_handlers.register
-    def _served_bytes(self, news: events.Served, slot: int) -> None:
+    def _served_bytes(self, news: reports.Served, slot: int) -> None:
         self.sent_bytes += news.count
 
     @_handlers.register
-    def _hashed(self, news: events.PiecesHashed, slot: int) -> None:
+    def _hashed(self, news: reports.PiecesHashed, slot: int) -> None:
         self.hash_jobs.hashed(slot, news)
 
     @_handlers.register
-    def _hash_failed(self, news: events.HashFailed, slot: int) -> None:
+    def _hash_failed(self, news: reports.HashFailed, slot: int) -> None:
         self.hash_jobs.failed(news)
 
     def _find(self, news: OfLinkAndFile) -> tuple[Link | None, DownloadRun | None]:
@@ -377,7 +377,7 @@ class Coordinator:
             gained = download.take_unannounced()
             if gained:
                 owners = download.owners_of(gained)
-                self._pool.send_all(events.AnnouncePieces(download.file_id, gained, owners))
+                self._pool.send_all(orders.AnnouncePieces(download.file_id, gained, owners))
             if download.scheduler.is_complete:
                 download.news.set()
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from engine.coordinator.pool import Pool
 from engine.errors import StorageError
-from engine.ipc import events
+from engine.ipc import orders, reports
 from engine.storage.manifest import LEAF_BYTES, Leaves
 from engine.swarm.geometry import Geometry
 
@@ -73,7 +73,7 @@ class HashJobs:
                 self._jobs.pop(job.job_id, None)
         return leaves[np.asarray(pieces, np.int64)]
 
-    def hashed(self, slot: int, news: events.PiecesHashed) -> None:
+    def hashed(self, slot: int, news: reports.PiecesHashed) -> None:
         """A run is done. News of a job that was given up is ignored."""
         job = self._jobs.get(news.job_id)
         if job is None or slot not in job.under_way:
@@ -87,7 +87,7 @@ class HashJobs:
             job.done.set_result(None)
         self._hand_out()
 
-    def failed(self, news: events.HashFailed) -> None:
+    def failed(self, news: reports.HashFailed) -> None:
         job = self._jobs.pop(news.job_id, None)
         if job is not None and not job.done.done():
             job.done.set_exception(StorageError(f"cannot read the file: {news.reason}"))
@@ -118,7 +118,7 @@ class HashJobs:
                 continue
             first, count = job.under_way[slot] = job.waiting.popleft()
             geometry = job.geometry
-            order = events.HashPieces(job.job_id, geometry.size_bytes, geometry.piece_bytes, first, count)
+            order = orders.HashPieces(job.job_id, geometry.size_bytes, geometry.piece_bytes, first, count)
             self._pool.send(slot, order, [job.descriptor])
 
 

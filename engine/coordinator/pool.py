@@ -27,7 +27,7 @@ from multiprocessing.process import BaseProcess
 import psutil
 
 from engine.errors import LocalError
-from engine.ipc import events, fork_folder
+from engine.ipc import fork_folder, orders, reports
 from engine.ipc.channel import Channel
 from engine.ipc.slot_board import create_board
 from engine.ipc.ticket_check import CheckTicket
@@ -53,7 +53,7 @@ def usable_workers(settings: Settings) -> int:
 @dataclass(slots=True)
 class _Worker:
     process: BaseProcess
-    channel: Channel[events.AnyNews]
+    channel: Channel[reports.AnyReport]
     beats_missed: int = 0
     is_hung: bool = False
 
@@ -65,7 +65,7 @@ class Pool:
         self,
         settings: Settings,
         check_ticket: CheckTicket,
-        on_news: Callable[[int, events.AnyNews], None],
+        on_news: Callable[[int, reports.AnyReport], None],
         on_death: Callable[[int, str], None],
         on_birth: Callable[[int], None],
     ) -> None:
@@ -108,14 +108,14 @@ class Pool:
         """Process ids of the living workers."""
         return [worker.process.pid for worker in self._workers if worker is not None and worker.process.pid]
 
-    def send(self, slot: int, order: events.AnyOrder, descriptors: Sequence[int] = ()) -> None:
+    def send(self, slot: int, order: orders.AnyOrder, descriptors: Sequence[int] = ()) -> None:
         """To one worker; an order to one that just died is lost, and its death is reported."""
         worker = self._workers[slot]
         if worker is not None:
             self._stirred.set()
             worker.channel.send(order, descriptors)
 
-    def send_all(self, order: events.AnyOrder, descriptors: Sequence[int] = ()) -> None:
+    def send_all(self, order: orders.AnyOrder, descriptors: Sequence[int] = ()) -> None:
         for slot in self.slots:
             self.send(slot, order, descriptors)
 
@@ -124,7 +124,7 @@ class Pool:
         number, self._next_fence = self._next_fence, self._next_fence + 1
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiting = self._fences[number] = (set(self.slots), passed)
-        self.send_all(events.Ping(number))
+        self.send_all(orders.Ping(number))
         try:
             if waiting[0]:
                 await asyncio.wait_for(passed, timeout_s)
@@ -142,7 +142,7 @@ class Pool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         workers = [worker for worker in self._workers if worker is not None]
         for worker in workers:
-            worker.channel.send(events.Farewell())
+            worker.channel.send(orders.Farewell())
             worker.channel.close()
         for worker in workers:
             await asyncio.to_thread(worker.process.join, _END_GRACE_S)
@@ -168,17 +168,17 @@ class Pool:
                 await asyncio.wait({starting})  # the thread cannot be called back; its worker finds the channel closed
                 ours.close()
                 raise
-        channel: Channel[events.AnyNews] = Channel(
-            ours, events.AnyNews, lambda news, _: self._heard(slot, news), lambda: self._died(slot)
+        channel: Channel[reports.AnyReport] = Channel(
+            ours, reports.AnyReport, lambda news, _: self._heard(slot, news), lambda: self._died(slot)
         )
         assert self._board_descriptor is not None
-        channel.send(events.ShareSlots(slot, len(self._workers)), [self._board_descriptor])
+        channel.send(orders.ShareSlots(slot, len(self._workers)), [self._board_descriptor])
         return _Worker(process, channel)
 
     # ------------------------------------------------------------ life signs
 
-    def _heard(self, slot: int, news: events.AnyNews) -> None:
-        if not isinstance(news, events.Pong):
+    def _heard(self, slot: int, news: reports.AnyReport) -> None:
+        if not isinstance(news, reports.Pong):
             self._stirred.set()
             self._on_news(slot, news)
         elif news.number == _BEAT:
@@ -202,7 +202,7 @@ class Pool:
                     worker.is_hung = True
                     worker.process.kill()  # its channel closes: from here on it is a death like any other
                 worker.beats_missed += 1
-                worker.channel.send(events.Ping(_BEAT))
+                worker.channel.send(orders.Ping(_BEAT))
             await asyncio.sleep(_BEAT_S)
             quiet_beats = 0 if self._stirred.is_set() or self._is_missing_some() else quiet_beats + 1
             self._stirred.clear()

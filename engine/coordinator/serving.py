@@ -14,7 +14,7 @@ from pathlib import Path
 
 from engine.coordinator.pool import Pool
 from engine.errors import StorageError
-from engine.ipc import events
+from engine.ipc import orders
 from engine.storage.destination import backend_for
 from engine.storage.disk_errors import explained
 from engine.storage.ledger import SharedFile
@@ -31,7 +31,7 @@ _DESCRIPTORS_KEPT_FREE = 128
 
 @dataclass(slots=True)
 class _Served:
-    order: events.AddFile
+    order: orders.AddFile
     path: str
     shared_descriptor: int
     descriptor: int
@@ -45,7 +45,7 @@ class Serving:
         self._file_ids = file_ids
         self._served: dict[int, _Served] = {}
         self._by_root: dict[bytes, dict[int, str]] = {}
-        self._suspended: dict[tuple[str, bytes], events.SuspendFile] = {}
+        self._suspended: dict[tuple[str, bytes], orders.SuspendFile] = {}
 
     def __contains__(self, file_id: int) -> bool:
         return file_id in self._served
@@ -67,7 +67,7 @@ class Serving:
             raise
         shared.have[:] = 1
         file_id = next(self._file_ids)
-        order = events.AddFile(
+        order = orders.AddFile(
             file_id, share.group_id, share.root, share.geometry.size_bytes, share.geometry.piece_bytes,
             backend_for(Path(share.path).parent), share.stamp,
         )  # fmt: skip
@@ -80,7 +80,7 @@ class Serving:
         if limit != resource.RLIM_INFINITY and wanted > limit:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    def take_over(self, order: events.AddFile, path: str, shared_descriptor: int, descriptor: int) -> None:
+    def take_over(self, order: orders.AddFile, path: str, shared_descriptor: int, descriptor: int) -> None:
         """A file that was just fetched; the descriptors are ours from now on."""
         self._served[order.file_id] = _Served(order, path, shared_descriptor, descriptor)
         self._by_root.setdefault(order.root, {})[order.file_id] = order.group_id
@@ -90,7 +90,7 @@ class Serving:
     def end(self, file_id: int, reason: str) -> None:
         served = self._take(file_id)
         if served is not None:
-            self._pool.send_all(events.RemoveFile(file_id, reason))
+            self._pool.send_all(orders.RemoveFile(file_id, reason))
             os.close(served.descriptor)
 
     def suspend(self, file_id: int, code: str, reason: str) -> int:
@@ -99,7 +99,7 @@ class Serving:
         """
         served = self._take(file_id)
         assert served is not None
-        order = events.SuspendFile(file_id, served.order.group_id, served.order.root, code, reason)
+        order = orders.SuspendFile(file_id, served.order.group_id, served.order.root, code, reason)
         self._suspended[served.order.group_id, served.order.root] = order
         self._pool.send_all(order)
         return served.descriptor
@@ -107,7 +107,7 @@ class Serving:
     def release(self, group_id: str, root: bytes) -> None:
         """What was suspended does not come back soon."""
         if self._suspended.pop((group_id, root), None) is not None:
-            self._pool.send_all(events.ReleaseFile(group_id, root))
+            self._pool.send_all(orders.ReleaseFile(group_id, root))
 
     def _take(self, file_id: int) -> _Served | None:
         """Out of the books; its data descriptor is still open."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from engine.coordinator.download.download import Download
 from engine.coordinator.peer_links import Links
 from engine.coordinator.pool import Pool
-from engine.ipc import events
+from engine.ipc import orders
 
 _IDLE_TICK_S = 1.0
 
@@ -56,7 +56,7 @@ class Ticking:
             download.tick(now_s)
         for link in self._links.idle(now_s):
             self._links.forget(link)
-            self._pool.send(link.slot, events.EndLink(link.link_id, "idle"))
+            self._pool.send(link.slot, orders.EndLink(link.link_id, "idle"))
         if fetching:
             self._pump()
 

@@ -18,9 +18,10 @@ from typing import Generic, TypeVar
 
 import msgspec
 
-from engine.ipc.events import News, Order
+from engine.ipc.orders import Order
+from engine.ipc.reports import Report
 
-Incoming = TypeVar("Incoming", bound=Order | News)
+Incoming = TypeVar("Incoming", bound=Order | Report)
 
 _LENGTH_BYTES = 4
 _READ_BYTES = 64 << 10
@@ -56,14 +57,14 @@ class Channel(Generic[Incoming]):
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._read)
 
-    def send(self, message: Order | News, descriptors: Sequence[int] = ()) -> None:
+    def send(self, message: Order | Report, descriptors: Sequence[int] = ()) -> None:
         """Descriptors stay the caller's; the message may wait, so it goes with copies of its own."""
         if not self._is_open:
             return
         frame, self._lingering = self._lingering + self._frame(message), bytearray()
         self._queue(frame, [os.dup(descriptor) for descriptor in descriptors])
 
-    def send_soon(self, message: Order | News) -> None:
+    def send_soon(self, message: Order | Report) -> None:
         """With the next message that is sent, or within LINGER_S: the other process is not woken for this alone."""
         if self._is_open:
             self._lingering += self._frame(message)
@@ -80,7 +81,7 @@ class Channel(Generic[Incoming]):
         if len(self._unsent) == 1:
             self._write()
 
-    def _frame(self, message: Order | News) -> bytes:
+    def _frame(self, message: Order | Report) -> bytes:
         payload = self._encoder.encode(message)
         return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
 

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Coroutine
 
 from engine.errors import Cause
-from engine.ipc import contest_events, endgame_events, events
+from engine.ipc import orders, reports
 from engine.ipc.channel import Channel
 from engine.ipc.handlers import Handlers
 from engine.net.fetch_link import FetchLink
@@ -40,7 +40,7 @@ class FetchSide:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
-    def connect(self, channel: Channel[events.AnyOrder]) -> None:
+    def connect(self, channel: Channel[orders.AnyOrder]) -> None:
         """News goes there. Before anything else."""
         self._channel = channel
 
@@ -69,11 +69,11 @@ class FetchSide:
     # ------------------------------------------------------------ orders
 
     @handlers.register
-    def _dial(self, order: events.Dial) -> None:
+    def _dial(self, order: orders.Dial) -> None:
         if self._identity is not None:
             self._spawn(self._connect(order, self._identity))
 
-    async def _connect(self, order: events.Dial, identity: Identity) -> None:
+    async def _connect(self, order: orders.Dial, identity: Identity) -> None:
         link = FetchLink(self, identity, order.thumbprint, self._settings.block_bytes, is_open=order.is_open)
         self._fetch_links[order.link_id], self._link_ids[link] = link, order.link_id
         self._on_link()
@@ -86,34 +86,34 @@ class FetchSide:
             self.link_down(link, error.cause, f"no link to {order.host}:{order.port}: {error}")
 
     @handlers.register
-    def _open_file(self, order: events.OpenFile) -> None:
+    def _open_file(self, order: orders.OpenFile) -> None:
         link, file = self._fetch_links.get(order.link_id), self._files.get(order.file_id)
         if link is not None and file is not None:
             link.open(file.file_id, file.geometry, file.group_id, file.root, order.ticket)
 
     @handlers.register
-    def _renew_ticket(self, order: events.RenewTicket) -> None:
+    def _renew_ticket(self, order: orders.RenewTicket) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].renew(order.group_id, order.ticket)
 
     @handlers.register
-    def _close_file(self, order: events.CloseFile) -> None:
+    def _close_file(self, order: orders.CloseFile) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].close_channel(order.file_id)
 
     @handlers.register
-    def _contest(self, order: contest_events.ContestPiece) -> None:
+    def _contest(self, order: orders.ContestPiece) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].contest(order.file_id, order.piece)
-            self._channel.send(contest_events.FileContested(order.link_id, order.file_id))
+            self._channel.send(reports.FileContested(order.link_id, order.file_id))
 
     @handlers.register
-    def _end_link(self, order: events.EndLink) -> None:
+    def _end_link(self, order: orders.EndLink) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].end(order.reason, order.cause)
 
     @handlers.register
-    def _fetch(self, order: events.Fetch) -> None:
+    def _fetch(self, order: orders.Fetch) -> None:
         link = self._fetch_links.get(order.link_id)
         if link is not None:
             if order.is_scratch:
@@ -121,20 +121,20 @@ class FetchSide:
             link.ask(order.request_id, order.file_id, order.candidates, order.begin, order.length)
 
     @handlers.register
-    def _revoke(self, order: events.RevokeRequest) -> None:
+    def _revoke(self, order: orders.RevokeRequest) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].cancel(order.request_id)
         self._scratch.take(order.request_id)
-        self._channel.send(events.RequestRevoked(order.file_id, order.request_id))
+        self._channel.send(reports.RequestRevoked(order.file_id, order.request_id))
 
     @handlers.register
-    def _cut(self, order: endgame_events.CutRequest) -> None:
+    def _cut(self, order: orders.CutRequest) -> None:
         link = self._fetch_links.get(order.link_id)
         at = link.cut(order.request_id) if link is not None else 0
-        self._channel.send(endgame_events.RequestCut(order.file_id, order.request_id, at))
+        self._channel.send(reports.RequestCut(order.file_id, order.request_id, at))
 
     @handlers.register
-    def _finish_piece(self, order: endgame_events.OfPiece) -> None:
+    def _finish_piece(self, order: orders.OfPiece) -> None:
         file = self._files.get(order.file_id)
         if file and (news := finish_piece(file, self._scratch, order, time.monotonic())):
             self._channel.send(news)
@@ -142,23 +142,23 @@ class FetchSide:
     # ------------------------------------------------------------ news of fetch links
 
     def link_up(self, link: FetchLink, peer: PeerIdentity) -> None:
-        self._channel.send(events.LinkUp(self._link_ids[link], peer.user_id))
+        self._channel.send(reports.LinkUp(self._link_ids[link], peer.user_id))
 
     def link_down(self, link: FetchLink, cause: Cause, reason: str) -> None:
         link_id = self._link_ids.pop(link, None)
         if link_id is not None:
             del self._fetch_links[link_id]
             self._scratch.forget_link(link_id)
-            self._channel.send(events.LinkDown(link_id, cause, reason))
+            self._channel.send(reports.LinkDown(link_id, cause, reason))
 
     def opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
-        self._channel.send(events.FileOpened(self._link_ids[link], channel, bitfield))
+        self._channel.send(reports.FileOpened(self._link_ids[link], channel, bitfield))
 
     def refused(self, link: FetchLink, channel: int, code: str, reason: str) -> None:
-        self._channel.send(events.FileRefused(self._link_ids[link], channel, code, reason))
+        self._channel.send(reports.FileRefused(self._link_ids[link], channel, code, reason))
 
     def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
-        news = events.PeerHas(self._link_ids[link], channel, pieces)
+        news = reports.PeerHas(self._link_ids[link], channel, pieces)
         file = self._files.get(channel)
         if link.is_busy or file is None or all(file.have[piece] for piece in pieces):
             self._channel.send_soon(news)  # nothing is asked on this link because of it, before it has answered
@@ -166,7 +166,7 @@ class FetchSide:
             self._channel.send(news)
 
     def named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
-        self._channel.send(events.PeersNamed(self._link_ids[link], channel, peers))
+        self._channel.send(reports.PeersNamed(self._link_ids[link], channel, peers))
 
     def sink_for(self, link: FetchLink, request_id: int, channel: int, piece: int, begin: int) -> Sink | None:
         file = self._files.get(channel)
@@ -174,30 +174,30 @@ class FetchSide:
 
     def granted(self, link: FetchLink, request_id: int, channel: int, piece: int) -> None:
         self._channel.send(
-            events.PieceGranted(self._link_ids[link], channel, request_id, piece, time.monotonic())
+            reports.PieceGranted(self._link_ids[link], channel, request_id, piece, time.monotonic())
         )
 
     def received(self, link: FetchLink, request_id: int, channel: int, piece: int, is_good: bool) -> None:
         link_id = self._link_ids[link]
         if not is_good:
-            self._channel.send(events.PieceRejected(link_id, channel, request_id, piece))
+            self._channel.send(reports.PieceRejected(link_id, channel, request_id, piece))
         elif self._scratch.is_for(request_id):
-            self._channel.send(endgame_events.ScratchReady(link_id, channel, request_id, time.monotonic()))
+            self._channel.send(reports.ScratchReady(link_id, channel, request_id, time.monotonic()))
         else:
-            self._channel.send(events.PieceVerified(link_id, channel, request_id, piece, time.monotonic()))
+            self._channel.send(reports.PieceVerified(link_id, channel, request_id, piece, time.monotonic()))
 
     def received_part(self, link: FetchLink, request_id: int, channel: int, digest: bytes) -> None:
         now_s = time.monotonic()
-        self._channel.send(endgame_events.PartReceived(self._link_ids[link], channel, request_id, digest, now_s))
+        self._channel.send(reports.PartReceived(self._link_ids[link], channel, request_id, digest, now_s))
 
     def wasted(self, link: FetchLink, channel: int, count: int) -> None:
-        self._channel.send(endgame_events.Wasted(channel, count))
+        self._channel.send(reports.Wasted(channel, count))
 
     def rejected(self, link: FetchLink, request_id: int, after_s: float) -> None:
-        self._channel.send(events.RequestRefused(self._link_ids[link], request_id, after_s))
+        self._channel.send(reports.RequestRefused(self._link_ids[link], request_id, after_s))
 
     def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
-        self._channel.send(events.WriteFailed(channel, error.errno or 0))
+        self._channel.send(reports.WriteFailed(channel, error.errno or 0))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

@@ -3,19 +3,19 @@
 Parts are read back from the file, since they may have come through different workers.
 """
 
-from engine.ipc import endgame_events, events
+from engine.ipc import orders, reports
 from engine.worker.open_file import OpenFile
 from engine.worker.scratch import Scratch
 
 
-def finish_piece(file: OpenFile, scratch: Scratch, order: endgame_events.OfPiece, now_s: float) -> events.News | None:
+def finish_piece(file: OpenFile, scratch: Scratch, order: orders.OfPiece, now_s: float) -> reports.Report | None:
     """What to report; None for a duplicate whose link went meanwhile, which was told."""
-    if isinstance(order, endgame_events.KeepScratch):
+    if isinstance(order, orders.KeepScratch):
         return scratch.keep(order, now_s)
     try:
-        if isinstance(order, endgame_events.CheckParts):
-            return endgame_events.PartsChecked(order.file_id, order.piece, file.has_good(order.piece))
+        if isinstance(order, orders.CheckParts):
+            return reports.PartsChecked(order.file_id, order.piece, file.has_good(order.piece))
         digests = [file.digest_of(order.piece, begin, end) for begin, end in order.ranges]
-        return endgame_events.RangesHashed(order.file_id, order.piece, digests)
+        return reports.RangesHashed(order.file_id, order.piece, digests)
     except OSError as error:
-        return events.FileUnreadable(order.file_id, error.errno or 0, str(error))
+        return reports.FileUnreadable(order.file_id, error.errno or 0, str(error))

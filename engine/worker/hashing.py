@@ -9,7 +9,7 @@ import errno
 import mmap
 import os
 
-from engine.ipc.events import HashPieces
+from engine.ipc.orders import HashPieces
 from engine.storage.manifest import piece_hasher
 from engine.swarm.geometry import Geometry
 

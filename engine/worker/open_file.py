@@ -7,7 +7,7 @@ written is checked by the have-bits alone; its marks change all the time.
 import errno
 import os
 
-from engine.ipc.events import AddFile
+from engine.ipc.orders import AddFile
 from engine.storage.destination import open_destination
 from engine.storage.manifest import Leaves, piece_hasher
 from engine.storage.shared_state import SharedState

@@ -4,7 +4,7 @@ let go. So no byte is ever written by two links (I2), and a silent holder costs 
 Invariant: what is here belongs to a request of a living link; a piece of memory at most for each.
 """
 
-from engine.ipc import endgame_events, events
+from engine.ipc import orders, reports
 from engine.swarm.leases import LinkId, RequestId
 from engine.worker.open_file import OpenFile, Sink
 
@@ -45,7 +45,7 @@ class Scratch:
         sink = self._sinks[request_id] = ScratchSink(file, piece, begin)
         return sink
 
-    def keep(self, order: endgame_events.KeepScratch, now_s: float) -> events.News | None:
+    def keep(self, order: orders.KeepScratch, now_s: float) -> reports.Report | None:
         """Write a duplicate to its place; None if its link went meanwhile, which was told."""
         sink = self.take(order.request_id)
         if sink is None:
@@ -53,8 +53,8 @@ class Scratch:
         try:
             sink.keep()
         except OSError as error:
-            return events.WriteFailed(order.file_id, error.errno or 0)
-        return events.PieceVerified(order.link_id, order.file_id, order.request_id, sink.piece, now_s)
+            return reports.WriteFailed(order.file_id, error.errno or 0)
+        return reports.PieceVerified(order.link_id, order.file_id, order.request_id, sink.piece, now_s)
 
     def take(self, request_id: RequestId) -> ScratchSink | None:
         """Forget it; what came so far, if anything."""

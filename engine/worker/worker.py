@@ -17,7 +17,7 @@ import time
 from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
-from engine.ipc import contest_events, events
+from engine.ipc import orders, reports
 from engine.ipc.channel import Channel
 from engine.ipc.handlers import Handlers
 from engine.ipc.slot_board import slot_board
@@ -65,8 +65,8 @@ class Worker:
         self.is_dismissed = False
         self._is_watchful = False
         self._loop = asyncio.get_running_loop()
-        self._channel: Channel[events.AnyOrder] = Channel(
-            channel, events.AnyOrder, self._on_order, self._is_closed.set
+        self._channel: Channel[orders.AnyOrder] = Channel(
+            channel, orders.AnyOrder, self._on_order, self._is_closed.set
         )
         self._fetch_side.connect(self._channel)
 
@@ -76,26 +76,26 @@ class Worker:
 
     # ------------------------------------------------------------ orders
 
-    def _on_order(self, order: events.AnyOrder, descriptors: list[int]) -> None:
+    def _on_order(self, order: orders.AnyOrder, descriptors: list[int]) -> None:
         if type(order) in FetchSide.handlers:
             FetchSide.handlers[type(order)](self._fetch_side, order)
         else:
             self._handlers[type(order)](self, order, *descriptors)
 
     @_handlers.register
-    def _share_slots(self, order: events.ShareSlots, descriptor: int) -> None:
+    def _share_slots(self, order: orders.ShareSlots, descriptor: int) -> None:
         self._slots = SharedSlots(self._settings.upload_slots, slot_board(descriptor, order.rows), order.row)
         os.close(descriptor)
 
     @_handlers.register
-    def _configure(self, order: events.Configure) -> None:
+    def _configure(self, order: orders.Configure) -> None:
         self._identity = Identity(order.certificate_pem, order.key_pem, order.authority_pem)
         self._fetch_side.configure(self._identity)
         self._serving_tls = serving_context(self._identity)
         self._gate.trust(order.ticket_keys)
 
     @_handlers.register
-    def _add_file(self, order: events.AddFile, state: int, data: int) -> None:
+    def _add_file(self, order: orders.AddFile, state: int, data: int) -> None:
         if order.file_id in self._files:
             self._files[order.file_id].settle(order.stamp)
             os.close(state)
@@ -105,7 +105,7 @@ class Worker:
             file = OpenFile(order, self._settings.upload_slots, state, data)
         except OSError as error:
             os.close(data)
-            self._channel.send(events.FileUnreadable(order.file_id, error.errno or 0, str(error)))
+            self._channel.send(reports.FileUnreadable(order.file_id, error.errno or 0, str(error)))
             return
         finally:
             os.close(state)
@@ -113,16 +113,16 @@ class Worker:
         self._gate.serve(file)
 
     @_handlers.register
-    def _remove_file(self, order: events.RemoveFile) -> None:
+    def _remove_file(self, order: orders.RemoveFile) -> None:
         self._withdraw(order.file_id, "closed", order.reason)
 
     @_handlers.register
-    def _suspend_file(self, order: events.SuspendFile) -> None:
+    def _suspend_file(self, order: orders.SuspendFile) -> None:
         self._gate.suspend(order.group_id, order.root, order.code, order.reason)
         self._withdraw(order.file_id, order.code, order.reason)
 
     @_handlers.register
-    def _release_file(self, order: events.ReleaseFile) -> None:
+    def _release_file(self, order: orders.ReleaseFile) -> None:
         self._gate.release(order.group_id, order.root)
 
     def _withdraw(self, file_id: int, code: str, reason: str) -> None:
@@ -135,7 +135,7 @@ class Worker:
         file.close()
 
     @_handlers.register
-    def _set_epoch(self, order: events.SetEpoch) -> None:
+    def _set_epoch(self, order: orders.SetEpoch) -> None:
         self._gate.raise_epoch(order.group_id, order.epoch)
         for link in self._serve_links:
             peer = link.peer
@@ -143,7 +143,7 @@ class Worker:
                 link.put_out(order.group_id, order.epoch, "you are not a member any more")
 
     @_handlers.register
-    def _announce(self, order: events.AnnouncePieces) -> None:
+    def _announce(self, order: orders.AnnouncePieces) -> None:
         file = self._files.get(order.file_id)
         if file is not None:
             for link in self._serve_links:
@@ -151,7 +151,7 @@ class Worker:
                     link.announce(file, order.pieces)
 
     @_handlers.register
-    def _tell_again(self, order: events.TellAgain) -> None:
+    def _tell_again(self, order: orders.TellAgain) -> None:
         file = self._files.get(order.file_id)
         if file is not None:
             pieces = tuple(file.verified())
@@ -160,14 +160,14 @@ class Worker:
                     link.announce(file, pieces)
 
     @_handlers.register
-    def _spread(self, order: events.SpreadPeers) -> None:
+    def _spread(self, order: orders.SpreadPeers) -> None:
         file = self._files.get(order.file_id)
         if file is not None:
             for link in self._serve_links:
                 link.gossip(file, order.peers)
 
     @_handlers.register
-    def _accept(self, order: events.AcceptLink, descriptor: int) -> None:
+    def _accept(self, order: orders.AcceptLink, descriptor: int) -> None:
         accepted = socket.socket(fileno=descriptor)
         accepted.setblocking(False)
         try:
@@ -208,31 +208,31 @@ class Worker:
             PlainTransport(accepted, link)
 
     @_handlers.register
-    def _end_all_links(self, order: events.EndAllLinks) -> None:
+    def _end_all_links(self, order: orders.EndAllLinks) -> None:
         self._identity = None
         self._fetch_side.end_all(order.reason)
         for serving in list(self._serve_links):
             serving.end(order.reason)
 
     @_handlers.register
-    def _farewell(self, order: events.Farewell) -> None:
+    def _farewell(self, order: orders.Farewell) -> None:
         self.is_dismissed = True
 
     @_handlers.register
-    def _ping(self, order: events.Ping) -> None:
-        self._channel.send(events.Pong(order.number))
+    def _ping(self, order: orders.Ping) -> None:
+        self._channel.send(reports.Pong(order.number))
 
     @_handlers.register
-    def _hash(self, order: events.HashPieces, descriptor: int) -> None:
+    def _hash(self, order: orders.HashPieces, descriptor: int) -> None:
         self._spawn(self._hash_in_thread(order, descriptor))
 
-    async def _hash_in_thread(self, order: events.HashPieces, descriptor: int) -> None:
+    async def _hash_in_thread(self, order: orders.HashPieces, descriptor: int) -> None:
         try:
             leaves = await self._loop.run_in_executor(self._hasher, hash_pieces, order, descriptor)
         except OSError as error:
-            self._channel.send(events.HashFailed(order.job_id, order.first, str(error)))
+            self._channel.send(reports.HashFailed(order.job_id, order.first, str(error)))
         else:
-            self._channel.send(events.PiecesHashed(order.job_id, order.first, leaves))
+            self._channel.send(reports.PiecesHashed(order.job_id, order.first, leaves))
         finally:
             os.close(descriptor)
 
@@ -251,11 +251,11 @@ class Worker:
 
     def unreadable(self, file: ServedFile, error: OSError) -> None:
         assert isinstance(file, OpenFile)
-        self._channel.send(events.FileUnreadable(file.file_id, error.errno or 0, error.strerror or str(error)))
+        self._channel.send(reports.FileUnreadable(file.file_id, error.errno or 0, error.strerror or str(error)))
 
     def contested(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
         assert isinstance(file, OpenFile)
-        self._channel.send(contest_events.PieceContested(file.file_id, piece, peer.user_id))
+        self._channel.send(reports.PieceContested(file.file_id, piece, peer.user_id))
 
     def proven(self, link: ServeLink, peer: PeerIdentity) -> bool:
         caller = self._serve_links.get(link)
@@ -277,7 +277,7 @@ class Worker:
             elif serving.is_idle(now_s, self._settings.handshake_timeout_s, self._settings.idle_serve_link_s):
                 serving.end("said nothing for too long")
         for (file_id, user_id), count in self._served.items():
-            self._channel.send(events.Served(file_id, user_id, count))
+            self._channel.send(reports.Served(file_id, user_id, count))
         self._served.clear()
         self._is_watchful = bool(self._serve_links) or self._fetch_side.has_links
         if self._is_watchful:

@@ -9,7 +9,7 @@ import pytest
 
 from engine.coordinator.coordinator import Coordinator, Fetching
 from engine.coordinator.download.download import Download
-from engine.ipc import events
+from engine.ipc import reports
 from engine.net.listener import Listener
 from engine.net.rate_limit import Knocks
 from engine.settings import Settings
@@ -39,10 +39,10 @@ class Node:
         """Overhear what the workers report."""
         handle = self.coordinator._on_news
 
-        def overhear(slot: int, news: events.AnyNews) -> None:
-            if isinstance(news, events.FileRefused):
+        def overhear(slot: int, news: reports.AnyReport) -> None:
+            if isinstance(news, reports.FileRefused):
                 self.refusals.append(news.code)
-            elif isinstance(news, events.LinkDown):
+            elif isinstance(news, reports.LinkDown):
                 self.lost_links.append(news.reason)
             handle(slot, news)
 

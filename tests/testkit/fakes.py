@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from engine.coordinator.directory import GroupTicket
 from engine.coordinator.download.peer_answers import PeerReport
 from engine.coordinator.peer_links import PeerAddress
-from engine.ipc import events
+from engine.ipc import orders
 from tracker.protocol import authority, tickets
 
 
@@ -34,7 +34,7 @@ class Club:
         key = Ed25519PrivateKey.generate()
         raw = key.public_key().public_bytes_raw()
         certificate = authority.issue_member(self._authority, user_id, raw, time.time(), 3600.0)
-        identity = events.Configure(certificate, authority.private_pem(key), self.pem, self.ticket_keys)
+        identity = orders.Configure(certificate, authority.private_pem(key), self.pem, self.ticket_keys)
         return Member(self, user_id, identity, hashlib.sha256(raw).digest())
 
 
@@ -44,7 +44,7 @@ class Member:
 
     club: Club
     user_id: str
-    identity: events.Configure
+    identity: orders.Configure
     thumbprint: bytes
 
     def ticket(

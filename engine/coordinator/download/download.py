@@ -31,7 +31,7 @@ from engine.coordinator.download.recheck import recheck
 from engine.coordinator.hash_jobs import HashJobs
 from engine.coordinator.peer_links import Link
 from engine.errors import ShoalError, StorageError
-from engine.ipc import endgame_events, events
+from engine.ipc import orders, reports
 from engine.reports import DownloadState
 from engine.settings import Settings
 from engine.storage import file_names
@@ -242,10 +242,10 @@ class Download:
         self.checkpoints.close()
         return self.shared_descriptor, self._part_files.release(self.descriptor)
 
-    def as_order(self, stamp: Stamp | None = None) -> events.AddFile:
+    def as_order(self, stamp: Stamp | None = None) -> orders.AddFile:
         """What a worker needs to fetch and serve it; with the marks of the finished file, only to serve it."""
         geometry = self.manifest.geometry
-        return events.AddFile(
+        return orders.AddFile(
             self.file_id, self.group_id, self.manifest.root, geometry.size_bytes, geometry.piece_bytes,
             self._backend, stamp,
         )  # fmt: skip
@@ -277,10 +277,10 @@ class Download:
             self.peer_book.answers.ended(link.peer.thumbprint, was_open=was_open)
         self.peer_book.hearsay.failed(link.peer, time.monotonic())
 
-    def granted(self, news: events.PieceGranted) -> None:
+    def granted(self, news: reports.PieceGranted) -> None:
         self.scheduler.granted(news.request_id, news.piece, news.at_s)
 
-    def verified(self, link: Link, news: events.PieceVerified) -> None:
+    def verified(self, link: Link, news: reports.PieceVerified) -> None:
         piece = self.scheduler.verified(news.request_id, news.at_s)
         self.peer_book.answers.gave(link.peer.thumbprint)
         if piece is not None:
@@ -295,16 +295,16 @@ class Download:
         self.checkpoints.grew(self.manifest.geometry.offset_of(piece), length)
         return length
 
-    def endgame_news(self, news: endgame_events.OfEndgame) -> list[tuple[int, str]]:
+    def endgame_news(self, news: reports.OfEndgame) -> list[tuple[int, str]]:
         """Returns the links, and their accounts, that are proved to have brought wrong bytes."""
         match news:
-            case endgame_events.RequestCut():
+            case reports.RequestCut():
                 self.scheduler.was_cut(news.request_id, news.at)
-            case endgame_events.PartReceived():
+            case reports.PartReceived():
                 self.scheduler.part_received(news.request_id, news.digest, news.at_s)
-            case endgame_events.ScratchReady():
+            case reports.ScratchReady():
                 self.scheduler.scratch_ready(news.request_id, news.at_s)
-            case endgame_events.PartsChecked():
+            case reports.PartsChecked():
                 parts = self.scheduler.checked(news.piece, news.is_good)
                 if parts:
                     self._gain(news.piece)
@@ -312,13 +312,13 @@ class Download:
                     self.progress.bytes_by_peer[self._users[link]] += count
                     if link in self._open_on:
                         self.peer_book.answers.gave(self._open_on[link])
-            case endgame_events.RangesHashed():
+            case reports.RangesHashed():
                 return [(link, self._users[link]) for link in self.scheduler.compared(news.piece, news.digests)]
-            case endgame_events.Wasted():
+            case reports.Wasted():
                 self.progress.wasted_bytes += news.count
         return []
 
-    def next_orders(self, now_s: float) -> Iterator[tuple[int | None, events.AnyOrder]]:
+    def next_orders(self, now_s: float) -> Iterator[tuple[int | None, orders.AnyOrder]]:
         """(link id, order) for everything the scheduler wants now; None: any worker will do."""
         for action in self.scheduler.next_actions(now_s):
             yield order_for(action, self.file_id)

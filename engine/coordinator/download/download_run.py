@@ -20,7 +20,7 @@ from engine.coordinator.hash_jobs import HashJobs
 from engine.coordinator.peer_links import Link, Links, PeerAddress
 from engine.coordinator.pool import Pool
 from engine.errors import ShoalError, StorageError
-from engine.ipc import endgame_events, events
+from engine.ipc import orders, reports
 from engine.settings import Settings
 from engine.storage.disk_errors import OUT_OF_SPACE, explained
 from engine.storage.stamp import Stamp
@@ -128,7 +128,7 @@ class DownloadRun:
         self._close_channels()
         group_id, root = self.download.swarm
         said = "its sharer reads it again: a piece of it is wrong"
-        self._parts.pool.send_all(events.SuspendFile(self.download.file_id, group_id, root, REREADING, said))
+        self._parts.pool.send_all(orders.SuspendFile(self.download.file_id, group_id, root, REREADING, said))
         self._is_suspended = True  # by the workers, until they have the file again
         await self._parts.pool.fence(_SETTLE_S)
         self.download.distrust()
@@ -224,7 +224,7 @@ class DownloadRun:
             download.ticket = ticket
             for link in parts.links:
                 if download.file_id in link.files and link.is_up:
-                    parts.pool.send(link.slot, events.RenewTicket(link.link_id, download.group_id, ticket))
+                    parts.pool.send(link.slot, orders.RenewTicket(link.link_id, download.group_id, ticket))
 
     # ------------------------------------------------------------ links
 
@@ -251,7 +251,7 @@ class DownloadRun:
         download, pool = self.download, self._parts.pool
         link, is_new = self._parts.links.link_to(peer, slot, is_open=download.is_open, is_hint=is_hint)
         if is_new:
-            order = events.Dial(link.link_id, peer.host, peer.port, peer.thumbprint, link.is_open)
+            order = orders.Dial(link.link_id, peer.host, peer.port, peer.thumbprint, link.is_open)
             pool.send(slot, order)
         if download.file_id not in link.files:
             if not is_hint:
@@ -269,11 +269,11 @@ class DownloadRun:
         chosen = random.sample(list(proven.values()), min(len(proven), GOSSIP_PEERS_MAX + 1))
         if chosen:
             named = tuple(Neighbour(each.user_id, each.host, each.port, each.thumbprint) for each in chosen)
-            parts.pool.send_all(events.SpreadPeers(download.file_id, named))
+            parts.pool.send_all(orders.SpreadPeers(download.file_id, named))
 
     def open_on(self, link: Link) -> None:
         """The link is up: ask for the file on it."""
-        order = events.OpenFile(link.link_id, self.download.file_id, self.download.ticket)
+        order = orders.OpenFile(link.link_id, self.download.file_id, self.download.ticket)
         self._parts.pool.send(link.slot, order)
 
     def lost(self, link: Link, cause: str) -> None:
@@ -302,13 +302,13 @@ class DownloadRun:
     def forget(self, link: Link) -> None:
         """Nothing of this file comes over it any more."""
         if self.download.is_open_on(link):
-            self._parts.pool.send_all(events.TellAgain(self.download.file_id, link.peer.thumbprint))
+            self._parts.pool.send_all(orders.TellAgain(self.download.file_id, link.peer.thumbprint))
         self.download.lost(link)
 
-    def endgame_news(self, news: endgame_events.OfEndgame) -> None:
+    def endgame_news(self, news: reports.OfEndgame) -> None:
         for link_id, user_id in self.download.endgame_news(news):
             why = "sent wrong bytes of a piece that several sent together"
-            piece = news.piece if isinstance(news, endgame_events.RangesHashed) else 0
+            piece = news.piece if isinstance(news, reports.RangesHashed) else 0
             self.blame.shut_out(user_id, why, time.monotonic(), self._parts.links.find(link_id), piece)
 
     async def look_at_piece(self, piece: int) -> None:
@@ -346,10 +346,10 @@ class DownloadRun:
     async def _leave(self) -> bool:
         """Neither fetch nor serve it any more; whether it is certain that nothing is written any more."""
         self._close_channels()
-        self._parts.pool.send_all(events.RemoveFile(self.download.file_id, "not shared here any more"))
+        self._parts.pool.send_all(orders.RemoveFile(self.download.file_id, "not shared here any more"))
         if self._is_suspended:
             self._is_suspended = False
-            self._parts.pool.send_all(events.ReleaseFile(*self.download.swarm))
+            self._parts.pool.send_all(orders.ReleaseFile(*self.download.swarm))
         return await self._parts.pool.fence(_SETTLE_S)
 
     def _close_channels(self) -> None:
@@ -357,4 +357,4 @@ class DownloadRun:
         for link in self._parts.links:
             if file_id in link.files:
                 link.files.discard(file_id)
-                self._parts.pool.send(link.slot, events.CloseFile(link.link_id, file_id))
+                self._parts.pool.send(link.slot, orders.CloseFile(link.link_id, file_id))

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from engine.coordinator.download.status import status_of
-from engine.ipc import endgame_events, events
+from engine.ipc import orders
 from engine.swarm.actions import Cut
 from engine.swarm.scheduler import Scheduler
 from tests.engine.conftest import Node, World
@@ -30,12 +30,12 @@ def silenced(node: Node) -> Iterator[None]:
             os.kill(pid, signal.SIGCONT)
 
 
-def ordered(node: Node, kind: type[events.Order]) -> list[events.Order]:
+def ordered(node: Node, kind: type[orders.Order]) -> list[orders.Order]:
     """Every order of this kind that the node's workers get from now on."""
-    found: list[events.Order] = []
+    found: list[orders.Order] = []
     send = node.coordinator._pool.send
 
-    def overhear(slot: int, order: events.AnyOrder, descriptors: object = ()) -> None:
+    def overhear(slot: int, order: orders.AnyOrder, descriptors: object = ()) -> None:
         if isinstance(order, kind):
             found.append(order)
         send(slot, order, descriptors)  # type: ignore[arg-type]
@@ -67,8 +67,8 @@ async def test_a_duplicate_is_written_once_the_silent_holder_has_let_go(world: W
     for seeder in (silent, other):
         seeder.serve(path, manifest)
     leecher.knows(silent, other)
-    kept = ordered(leecher, endgame_events.KeepScratch)
-    revoked = ordered(leecher, events.RevokeRequest)
+    kept = ordered(leecher, orders.KeepScratch)
+    revoked = ordered(leecher, orders.RevokeRequest)
     target = world.folder / "copy.bin"
     download, fetching = leecher.fetch(target, manifest)
     await until(lambda: status_of(download).bytes_by_peer.get("silent", 0) > 8 * MIB)

@@ -6,7 +6,7 @@ from typing import Any
 
 from engine.coordinator.download.download_run import DownloadRun
 from engine.coordinator.download.peer_book import PeerBook
-from engine.ipc import events
+from engine.ipc import orders
 from engine.net.tls import PeerIdentity
 from engine.settings import Settings
 from engine.storage.shared_state import SharedState
@@ -31,20 +31,20 @@ def worker_with(*links: FakeServeLink) -> Any:
     return SimpleNamespace(_files={7: file}, _serve_links=dict.fromkeys(links))
 
 
-def carry_out(worker: Any, order: events.AnyOrder) -> None:
+def carry_out(worker: Any, order: orders.AnyOrder) -> None:
     Worker._handlers[type(order)](worker, order)
 
 
 def test_who_has_a_piece_is_not_told_of_it() -> None:
     to_ann, to_bob, to_a_stranger = FakeServeLink(ANN), FakeServeLink(BOB), FakeServeLink(None)
     worker = worker_with(to_ann, to_bob, to_a_stranger)
-    carry_out(worker, events.AnnouncePieces(7, (3,), (BOB.thumbprint,)))
+    carry_out(worker, orders.AnnouncePieces(7, (3,), (BOB.thumbprint,)))
     assert (to_ann.told, to_bob.told, to_a_stranger.told) == ([(3,)], [], [])
 
 
 def test_who_may_not_have_what_it_had_is_told_of_everything() -> None:
     to_ann, to_bob = FakeServeLink(ANN), FakeServeLink(BOB)
-    carry_out(worker_with(to_ann, to_bob), events.TellAgain(7, BOB.thumbprint))
+    carry_out(worker_with(to_ann, to_bob), orders.TellAgain(7, BOB.thumbprint))
     assert (to_ann.told, to_bob.told) == ([], [(0, 2, 3)])
 
 
@@ -63,13 +63,13 @@ class FakeDownload:
 
 
 def test_a_peer_whose_pieces_we_do_not_see_any_more_is_told_again_and_one_we_never_saw_is_not() -> None:
-    orders: list[events.AnyOrder] = []
+    sent_orders: list[orders.AnyOrder] = []
     seen, unseen = (SimpleNamespace(peer=peer) for peer in (ANN, BOB))
-    pool = SimpleNamespace(send_all=orders.append)
+    pool = SimpleNamespace(send_all=sent_orders.append)
     parts: Any = SimpleNamespace(pool=pool, links=[], directory=None, settings=Settings())
     download: Any = FakeDownload(seen)
     run = DownloadRun(download, parts)
     for link in (seen, unseen, seen):
         lost: Any = link
         run.lost(lost, "hung_up")
-    assert orders == [events.TellAgain(7, ANN.thumbprint)]
+    assert sent_orders == [orders.TellAgain(7, ANN.thumbprint)]

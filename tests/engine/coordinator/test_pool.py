@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from engine.ipc import events
+from engine.ipc import orders
 from engine.settings import Settings
 from tests.engine.conftest import World
 from tests.engine.coordinator.test_transfer import until
@@ -68,7 +68,7 @@ async def test_an_idle_pool_is_asked_seldom_and_one_that_is_given_something_to_d
     await until(lambda: pool._is_idle)
     hung = node.coordinator.worker_pids()[0]
     os.kill(hung, signal.SIGSTOP)
-    pool.send_all(events.RemoveFile(1, "an order"))
+    pool.send_all(orders.RemoveFile(1, "an order"))
     await until(lambda: [code for code, _ in node.directory.notices] == ["worker_died"])
     assert "did not answer" in node.directory.notices[0][1]
     await until(lambda: len(node.coordinator.worker_pids()) == 2 and hung not in node.coordinator.worker_pids())

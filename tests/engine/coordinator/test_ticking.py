@@ -5,7 +5,7 @@ from typing import Any
 
 from engine.coordinator.peer_links import Links, PeerAddress
 from engine.coordinator.ticking import Ticking
-from engine.ipc import events
+from engine.ipc import orders
 from engine.settings import Settings
 
 ANN = PeerAddress("ann", "127.0.0.1", 7001, b"a" * 32)
@@ -20,12 +20,12 @@ class FakeDownload:
         self.ticks += 1
 
 
-def clock(links: Links, fetching: list[Any], runs: int) -> tuple[Ticking, list[events.AnyOrder], list[None]]:
-    orders: list[events.AnyOrder] = []
+def clock(links: Links, fetching: list[Any], runs: int) -> tuple[Ticking, list[orders.AnyOrder], list[None]]:
+    sent_orders: list[orders.AnyOrder] = []
     pumped: list[None] = []
-    pool: Any = SimpleNamespace(send=lambda _, order: orders.append(order))
+    pool: Any = SimpleNamespace(send=lambda _, order: sent_orders.append(order))
     ticking = Ticking(links, pool, dict.fromkeys(range(runs)), lambda: fetching, lambda: pumped.append(None), 0.1)
-    return ticking, orders, pumped
+    return ticking, sent_orders, pumped
 
 
 def test_what_only_serves_does_not_tick() -> None:
@@ -51,9 +51,9 @@ def test_pieces_that_may_move_are_looked_after_all_the_time() -> None:
 def test_a_link_that_is_left_over_is_ended_and_then_nothing_ticks() -> None:
     links = Links(Settings())
     links.link_to(ANN, 0, is_open=False)
-    ticking, orders, _ = clock(links, [], 0)
+    ticking, sent_orders, _ = clock(links, [], 0)
     ticking._tick(1.0)
-    assert (ticking._pause_s(), orders) == (1.0, [])
+    assert (ticking._pause_s(), sent_orders) == (1.0, [])
     ticking._tick(2.0 + Settings().idle_link_s)
-    assert [type(order) for order in orders] == [events.EndLink]
+    assert [type(order) for order in sent_orders] == [orders.EndLink]
     assert ticking._pause_s() is None

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from engine.ipc import events
+from engine.ipc import orders, reports
 from engine.ipc.channel import Channel
 
 
@@ -15,12 +15,12 @@ class End:
     """One end, and what arrived at it."""
 
     def __init__(self, connected: socket.socket) -> None:
-        self.heard: list[events.AnyNews] = []
+        self.heard: list[reports.AnyReport] = []
         self.descriptors: list[int] = []
         self.is_closed = asyncio.Event()
-        self.channel: Channel[events.AnyNews] = Channel(connected, events.AnyNews, self._take, self.is_closed.set)
+        self.channel: Channel[reports.AnyReport] = Channel(connected, reports.AnyReport, self._take, self.is_closed.set)
 
-    def _take(self, news: events.AnyNews, descriptors: list[int]) -> None:
+    def _take(self, news: reports.AnyReport, descriptors: list[int]) -> None:
         self.heard.append(news)
         self.descriptors += descriptors
 
@@ -40,27 +40,27 @@ async def ends() -> AsyncIterator[tuple[End, End]]:
 
 async def test_what_may_wait_goes_before_what_is_sent_after_it(ends: tuple[End, End]) -> None:
     ours, theirs = ends
-    ours.channel.send_soon(events.Pong(1))
-    ours.channel.send_soon(events.Pong(2))
-    ours.channel.send(events.Pong(3))
+    ours.channel.send_soon(reports.Pong(1))
+    ours.channel.send_soon(reports.Pong(2))
+    ours.channel.send(reports.Pong(3))
     await theirs.until(3)
-    assert theirs.heard == [events.Pong(1), events.Pong(2), events.Pong(3)]
+    assert theirs.heard == [reports.Pong(1), reports.Pong(2), reports.Pong(3)]
 
 
 async def test_what_may_wait_arrives_by_itself_too_and_not_at_once(ends: tuple[End, End]) -> None:
     ours, theirs = ends
-    ours.channel.send_soon(events.Pong(1))
+    ours.channel.send_soon(reports.Pong(1))
     for _ in range(3):
         await asyncio.sleep(0)
     assert not theirs.heard
     await theirs.until(1)
-    ours.channel.send_soon(events.Pong(2))
+    ours.channel.send_soon(reports.Pong(2))
     await theirs.until(2)
 
 
 async def test_many_messages_arrive_whole_and_in_order_when_nobody_reads_for_a_while(ends: tuple[End, End]) -> None:
     ours, theirs = ends
-    said = [events.PeerHas(number, 1, tuple(range(500))) for number in range(2000)]
+    said = [reports.PeerHas(number, 1, tuple(range(500))) for number in range(2000)]
     for number, news in enumerate(said):
         (ours.channel.send_soon if number % 3 else ours.channel.send)(news)
     await theirs.until(len(said))
@@ -69,30 +69,30 @@ async def test_many_messages_arrive_whole_and_in_order_when_nobody_reads_for_a_w
 
 async def test_the_end_comes_after_the_last_message_and_what_still_waited_is_lost(ends: tuple[End, End]) -> None:
     ours, theirs = ends
-    ours.channel.send(events.Pong(1))
-    ours.channel.send_soon(events.Pong(2))
+    ours.channel.send(reports.Pong(1))
+    ours.channel.send_soon(reports.Pong(2))
     ours.channel.close()
-    ours.channel.send_soon(events.Pong(3))
+    ours.channel.send_soon(reports.Pong(3))
     async with asyncio.timeout(5):
         await theirs.is_closed.wait()
-    assert theirs.heard == [events.Pong(1)]
+    assert theirs.heard == [reports.Pong(1)]
 
 
 async def test_a_descriptor_stays_with_its_message_whatever_waited_before_it() -> None:
     ours, theirs = socket.socketpair()
-    orders: list[tuple[events.AnyOrder, list[int]]] = []
-    sender: Channel[events.AnyNews] = Channel(ours, events.AnyNews, lambda news, fds: None, lambda: None)
-    receiver: Channel[events.AnyOrder] = Channel(
-        theirs, events.AnyOrder, lambda order, fds: orders.append((order, fds)), lambda: None
+    sent_orders: list[tuple[orders.AnyOrder, list[int]]] = []
+    sender: Channel[reports.AnyReport] = Channel(ours, reports.AnyReport, lambda news, fds: None, lambda: None)
+    receiver: Channel[orders.AnyOrder] = Channel(
+        theirs, orders.AnyOrder, lambda order, fds: sent_orders.append((order, fds)), lambda: None
     )
     shown = os.memfd_create("shown")
-    sender.send_soon(events.Ping(1))
-    sender.send(events.AcceptLink(), [shown])
+    sender.send_soon(orders.Ping(1))
+    sender.send(orders.AcceptLink(), [shown])
     async with asyncio.timeout(5):
-        while len(orders) < 2:
+        while len(sent_orders) < 2:
             await asyncio.sleep(0)
-    (ping, none), (accept, (descriptor,)) = orders
-    assert (ping, none, accept) == (events.Ping(1), [], events.AcceptLink())
+    (ping, none), (accept, (descriptor,)) = sent_orders
+    assert (ping, none, accept) == (orders.Ping(1), [], orders.AcceptLink())
     assert os.fstat(descriptor).st_ino == os.fstat(shown).st_ino
     sender.close()
     receiver.close()

@@ -5,20 +5,20 @@ from typing import get_args
 import pytest
 
 from engine.coordinator.coordinator import Coordinator
-from engine.ipc import events
+from engine.ipc import orders, reports
 from engine.ipc.handlers import Handlers
 from engine.worker.fetch_side import FetchSide
 from engine.worker.worker import Worker
 
 
 def test_every_order_is_carried_out_by_the_worker() -> None:
-    for order in get_args(events.AnyOrder):
+    for order in get_args(orders.AnyOrder):
         assert (order in Worker._handlers) != (order in FetchSide.handlers)
 
 
 def test_all_news_but_life_signs_reach_the_coordinator() -> None:
-    for news in get_args(events.AnyNews):
-        if news is not events.Pong:  # the pool hears that itself
+    for news in get_args(reports.AnyReport):
+        if news is not reports.Pong:  # the pool hears that itself
             assert callable(Coordinator._handlers[news])
 
 
@@ -26,10 +26,10 @@ def test_a_method_takes_each_of_a_union_and_no_message_has_two() -> None:
     handlers = Handlers()
 
     @handlers.register
-    def either(news: events.Pong | events.LinkDown) -> None: ...
+    def either(news: reports.Pong | reports.LinkDown) -> None: ...
 
-    assert handlers[events.Pong] is handlers[events.LinkDown] is either
+    assert handlers[reports.Pong] is handlers[reports.LinkDown] is either
     with pytest.raises(TypeError, match="two methods take Pong"):
         handlers.register(either)
     with pytest.raises(KeyError):
-        handlers[events.LinkUp]
+        handlers[reports.LinkUp]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.ipc import events
+from engine.ipc import orders
 from engine.storage.shared_state import SharedState
 from engine.swarm.sender_choice import SENT_FORGOTTEN_S
 from engine.worker.open_file import OpenFile
@@ -20,7 +20,7 @@ def twice(tmp_path: Path) -> Iterator[tuple[OpenFile, OpenFile]]:
     """One file, open in two workers."""
     path = write_content(tmp_path / "data.bin", 4 * PIECE)
     _, state = SharedState.create(4)
-    order = events.AddFile(1, "lab", bytes(32), 4 * PIECE, PIECE, "pwrite", None)
+    order = orders.AddFile(1, "lab", bytes(32), 4 * PIECE, PIECE, "pwrite", None)
     files = [OpenFile(order, 8, state, os.open(path, os.O_RDWR)) for _ in range(2)]
     os.close(state)
     yield files[0], files[1]

@@ -1,18 +1,63 @@
-"""What crosses between the coordinator and its workers: orders one way, news the other. Plain values.
+"""What the coordinator orders its workers to do. Plain values.
 
 File descriptors travel beside the message that names how many it needs (`descriptor_count`).
+Not here: what workers say (reports), how either travels (channel).
 """
 
 from typing import ClassVar
 
+from msgspec import Struct
+
 from engine.errors import Cause
-from engine.ipc import contest_events, endgame_events
-from engine.ipc.message import News as News
-from engine.ipc.message import Order as Order
 from engine.storage.stamp import Stamp
 from engine.wire.messages import Neighbour
 
-# ---------------------------------------------------------------- orders, coordinator → worker
+
+class Order(Struct, frozen=True, array_like=True):
+    descriptor_count: ClassVar[int] = 0
+
+
+class CutRequest(Order, tag="cut_request", frozen=True):
+    link_id: int
+    file_id: int
+    request_id: int
+
+
+class KeepScratch(Order, tag="keep_scratch", frozen=True):
+    """Write what is in memory; answered by `PieceVerified`."""
+
+    link_id: int
+    file_id: int
+    request_id: int
+
+
+class CheckParts(Order, tag="check_parts", frozen=True):
+    """A piece that came in parts: does it match? Answered by `PartsChecked`."""
+
+    file_id: int
+    piece: int
+
+
+class HashRanges(Order, tag="hash_ranges", frozen=True):
+    """(begin, end) within a piece that is in the file; answered by `RangesHashed`."""
+
+    file_id: int
+    piece: int
+    ranges: tuple[tuple[int, int], ...]
+
+
+OfPiece = KeepScratch | CheckParts | HashRanges
+"""Orders that a worker carries out without a link."""
+
+
+class ContestPiece(Order, tag="contest_piece", frozen=True):
+    """A piece from this link does not match: tell the server, and take nothing more of the file from it. Answered by
+    `FileContested`.
+    """
+
+    link_id: int
+    file_id: int
+    piece: int
 
 
 class Configure(Order, tag="configure", frozen=True):
@@ -208,14 +253,14 @@ AnyOrder = (
     | OpenFile
     | RenewTicket
     | CloseFile
-    | contest_events.ContestPiece
+    | ContestPiece
     | EndLink
     | EndAllLinks
     | Fetch
-    | endgame_events.CutRequest
-    | endgame_events.KeepScratch
-    | endgame_events.CheckParts
-    | endgame_events.HashRanges
+    | CutRequest
+    | KeepScratch
+    | CheckParts
+    | HashRanges
     | RevokeRequest
     | AnnouncePieces
     | TellAgain
@@ -223,159 +268,4 @@ AnyOrder = (
     | HashPieces
     | Ping
     | Farewell
-)
-
-
-# ---------------------------------------------------------------- news, worker → coordinator
-
-
-class LinkUp(News, tag="link_up", frozen=True):
-    link_id: int
-    user_id: str
-
-
-class LinkDown(News, tag="link_down", frozen=True):
-    """Nothing of this link is being written any more."""
-
-    link_id: int
-    cause: Cause
-    reason: str
-
-
-class FileOpened(News, tag="file_opened", frozen=True):
-    link_id: int
-    file_id: int
-    bitfield: bytes
-
-
-class FileRefused(News, tag="file_refused", frozen=True):
-    link_id: int
-    file_id: int
-    code: str
-    reason: str
-
-
-class PeerHas(News, tag="peer_has", frozen=True):
-    link_id: int
-    file_id: int
-    pieces: tuple[int, ...]
-
-
-class PeersNamed(News, tag="peers_named", frozen=True):
-    """A peer says that these serve the file too."""
-
-    link_id: int
-    file_id: int
-    peers: tuple[Neighbour, ...]
-
-
-class PieceGranted(News, tag="piece_granted", frozen=True):
-    """`at_s`: time.monotonic() of the worker, which is the machine's; news may wait for the coordinator."""
-
-    link_id: int
-    file_id: int
-    request_id: int
-    piece: int
-    at_s: float
-
-
-class PieceVerified(News, tag="piece_verified", frozen=True):
-    """The bytes are in the file and match the manifest, since `at_s`."""
-
-    link_id: int
-    file_id: int
-    request_id: int
-    piece: int
-    at_s: float
-
-
-class PieceRejected(News, tag="piece_rejected", frozen=True):
-    """What came does not match the manifest: the peer at the other end of this link sent wrong bytes."""
-
-    link_id: int
-    file_id: int
-    request_id: int
-    piece: int
-
-
-class RequestRefused(News, tag="request_refused", frozen=True):
-    """The server will not answer this request, or only in `after_s` seconds (0: never)."""
-
-    link_id: int
-    request_id: int
-    after_s: float
-
-
-class RequestRevoked(News, tag="request_revoked", frozen=True):
-    """Not one more byte of this request will be written."""
-
-    file_id: int
-    request_id: int
-
-
-class WriteFailed(News, tag="write_failed", frozen=True):
-    file_id: int
-    error_number: int
-
-
-class FileUnreadable(News, tag="file_unreadable", frozen=True):
-    """`error_number`: ESTALE if it carries other marks than it was shared with."""
-
-    file_id: int
-    error_number: int
-    reason: str
-
-
-class Served(News, tag="served", frozen=True):
-    """Bytes sent since the last one."""
-
-    file_id: int
-    user_id: str
-    count: int
-
-
-class PiecesHashed(News, tag="pieces_hashed", frozen=True):
-    """`leaves`: 32 bytes a piece, from `first` on."""
-
-    job_id: int
-    first: int
-    leaves: bytes
-
-
-class HashFailed(News, tag="hash_failed", frozen=True):
-    job_id: int
-    first: int
-    reason: str
-
-
-class Pong(News, tag="pong", frozen=True):
-    number: int
-
-
-AnyNews = (
-    LinkUp
-    | LinkDown
-    | FileOpened
-    | FileRefused
-    | contest_events.FileContested
-    | PeerHas
-    | PeersNamed
-    | PieceGranted
-    | PieceVerified
-    | PieceRejected
-    | RequestRefused
-    | RequestRevoked
-    | endgame_events.RequestCut
-    | endgame_events.PartReceived
-    | endgame_events.ScratchReady
-    | endgame_events.PartsChecked
-    | endgame_events.RangesHashed
-    | endgame_events.Wasted
-    | WriteFailed
-    | FileUnreadable
-    | contest_events.PieceContested
-    | Served
-    | PiecesHashed
-    | HashFailed
-    | Pong
 )

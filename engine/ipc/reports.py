@@ -1,0 +1,233 @@
+"""What workers report to the coordinator. Plain values.
+
+Reports of one worker arrive in the order in which things happened there; times are time.monotonic() of the machine,
+since a report may wait before it is read. Not here: what workers are told to do (orders), how either travels (channel).
+"""
+
+from typing import ClassVar
+
+from msgspec import Struct
+
+from engine.errors import Cause
+from engine.wire.messages import Neighbour
+
+
+class Report(Struct, frozen=True, array_like=True):
+    descriptor_count: ClassVar[int] = 0
+
+
+class RequestCut(Report, tag="request_cut", frozen=True):
+    """It will end at byte `at` of its piece; 0: too late."""
+
+    file_id: int
+    request_id: int
+    at: int
+
+
+class PartReceived(Report, tag="part_received", frozen=True):
+    """A part of a piece is in the file; the hash of the part, which nothing can be compared with yet."""
+
+    link_id: int
+    file_id: int
+    request_id: int
+    digest: bytes
+    at_s: float
+
+
+class ScratchReady(Report, tag="scratch_ready", frozen=True):
+    """A duplicate is in memory and matches the manifest."""
+
+    link_id: int
+    file_id: int
+    request_id: int
+    at_s: float
+
+
+class PartsChecked(Report, tag="parts_checked", frozen=True):
+    file_id: int
+    piece: int
+    is_good: bool
+
+
+class RangesHashed(Report, tag="ranges_hashed", frozen=True):
+    file_id: int
+    piece: int
+    digests: list[bytes]
+
+
+class Wasted(Report, tag="wasted", frozen=True):
+    """Bytes that came and were not kept."""
+
+    file_id: int
+    count: int
+
+
+OfEndgame = RequestCut | PartReceived | ScratchReady | PartsChecked | RangesHashed | Wasted
+"""What the endgame of one file brings about."""
+
+
+class FileContested(Report, tag="file_contested", frozen=True):
+    """Not one more byte of the file comes from this link."""
+
+    link_id: int
+    file_id: int
+
+
+class PieceContested(Report, tag="piece_contested", frozen=True):
+    """A fetcher says that what it was sent of this piece does not match."""
+
+    file_id: int
+    piece: int
+    user_id: str
+
+
+class LinkUp(Report, tag="link_up", frozen=True):
+    link_id: int
+    user_id: str
+
+
+class LinkDown(Report, tag="link_down", frozen=True):
+    """Nothing of this link is being written any more."""
+
+    link_id: int
+    cause: Cause
+    reason: str
+
+
+class FileOpened(Report, tag="file_opened", frozen=True):
+    link_id: int
+    file_id: int
+    bitfield: bytes
+
+
+class FileRefused(Report, tag="file_refused", frozen=True):
+    link_id: int
+    file_id: int
+    code: str
+    reason: str
+
+
+class PeerHas(Report, tag="peer_has", frozen=True):
+    link_id: int
+    file_id: int
+    pieces: tuple[int, ...]
+
+
+class PeersNamed(Report, tag="peers_named", frozen=True):
+    """A peer says that these serve the file too."""
+
+    link_id: int
+    file_id: int
+    peers: tuple[Neighbour, ...]
+
+
+class PieceGranted(Report, tag="piece_granted", frozen=True):
+    """`at_s`: time.monotonic() of the worker, which is the machine's; news may wait for the coordinator."""
+
+    link_id: int
+    file_id: int
+    request_id: int
+    piece: int
+    at_s: float
+
+
+class PieceVerified(Report, tag="piece_verified", frozen=True):
+    """The bytes are in the file and match the manifest, since `at_s`."""
+
+    link_id: int
+    file_id: int
+    request_id: int
+    piece: int
+    at_s: float
+
+
+class PieceRejected(Report, tag="piece_rejected", frozen=True):
+    """What came does not match the manifest: the peer at the other end of this link sent wrong bytes."""
+
+    link_id: int
+    file_id: int
+    request_id: int
+    piece: int
+
+
+class RequestRefused(Report, tag="request_refused", frozen=True):
+    """The server will not answer this request, or only in `after_s` seconds (0: never)."""
+
+    link_id: int
+    request_id: int
+    after_s: float
+
+
+class RequestRevoked(Report, tag="request_revoked", frozen=True):
+    """Not one more byte of this request will be written."""
+
+    file_id: int
+    request_id: int
+
+
+class WriteFailed(Report, tag="write_failed", frozen=True):
+    file_id: int
+    error_number: int
+
+
+class FileUnreadable(Report, tag="file_unreadable", frozen=True):
+    """`error_number`: ESTALE if it carries other marks than it was shared with."""
+
+    file_id: int
+    error_number: int
+    reason: str
+
+
+class Served(Report, tag="served", frozen=True):
+    """Bytes sent since the last one."""
+
+    file_id: int
+    user_id: str
+    count: int
+
+
+class PiecesHashed(Report, tag="pieces_hashed", frozen=True):
+    """`leaves`: 32 bytes a piece, from `first` on."""
+
+    job_id: int
+    first: int
+    leaves: bytes
+
+
+class HashFailed(Report, tag="hash_failed", frozen=True):
+    job_id: int
+    first: int
+    reason: str
+
+
+class Pong(Report, tag="pong", frozen=True):
+    number: int
+
+
+AnyReport = (
+    LinkUp
+    | LinkDown
+    | FileOpened
+    | FileRefused
+    | FileContested
+    | PeerHas
+    | PeersNamed
+    | PieceGranted
+    | PieceVerified
+    | PieceRejected
+    | RequestRefused
+    | RequestRevoked
+    | RequestCut
+    | PartReceived
+    | ScratchReady
+    | PartsChecked
+    | RangesHashed
+    | Wasted
+    | WriteFailed
+    | FileUnreadable
+    | PieceContested
+    | Served
+    | PiecesHashed
+    | HashFailed
+    | Pong
+)
