@@ -33,7 +33,7 @@ from tracker.service.dispatch import Service
 from tracker.service.passwords import Passwords
 from tracker.settings import FIRST_INVITE_LIFE_S, TICKET_LIFE_S, Policy
 from tracker.standard_streams import StandardStreams, run_with_streams
-from tracker.store import people
+from tracker.store import accounts
 from tracker.store.invites import add_invite
 from tracker.store.keyring import load_keyring
 from tracker.store.store import Store, StoreError, open_store
@@ -165,7 +165,7 @@ async def _invite_first(store: Store) -> None:
     """Somebody has to be able to begin."""
     code = secrets.token_bytes(16)
     async with store.changing() as db:
-        if await people.has_accounts(db):
+        if await accounts.has_accounts(db):
             return
         await add_invite(db, invite_digest(code), "", time.time() + FIRST_INVITE_LIFE_S)
     print(f"invitation for the first account, used once within a day: {invite_text(code)}", flush=True)

@@ -20,7 +20,7 @@ from tracker.rules.permissions import Refusal
 from tracker.service.context import Caller, Turn
 from tracker.service.sessions import Door, Outdated, renewed
 from tracker.settings import INVITES_PER_ACCOUNT_MAX, REVOCATIONS_COUNTED_FOR_S, REVOCATIONS_PER_SESSION_MAX
-from tracker.store import invites, people
+from tracker.store import accounts, groups, invites
 from tracker.store.audit import Deed, write_deed
 from tracker.store.news import SessionsRevoked
 from tracker.store.outcomes import find_outcome, remember_outcome
@@ -38,29 +38,29 @@ async def create_user(
         raise Refusal("throttled", f"too many accounts from your address; try again in {math.ceil(left_s)} s")
     async with door.store.reading() as db:
         was_this_request = await find_outcome(db, user_id, request_id) is not None
-        account = await people.find_account(db, user_id)
-        is_taken = bool(await people.list_alike(db, user_id))
+        account = await accounts.find_account(db, user_id)
+        is_taken = bool(await accounts.list_alike(db, user_id))
         if not is_taken:
             await _check_invite(door, db, request.invite, now_s)
     if is_taken:
         password_hash = account and account.password_hash
         if was_this_request and await door.check_password(caller, user_id, password_hash, request.password, now_s):
             async with door.store.reading() as db:
-                if await people.find_account(db, user_id) != account:
+                if await accounts.find_account(db, user_id) != account:
                     raise Outdated
             return Done()
         raise _taken(user_id)
     new_hash = await door.passwords.hash_password(host, request.password)
     async with door.store.changing() as db:
         now_s = door.clock()
-        if await people.list_alike(db, user_id):
+        if await accounts.list_alike(db, user_id):
             raise Outdated  # maybe by this very request, sent to another tracker too
         is_invited = door.desk.policy.registration == "open" or await invites.use_invite(
             db, invite_codes.invite_digest(request.invite), now_s
         )
         if not is_invited:
             raise Refusal("bad_invite", _BAD_INVITE)
-        if not await people.add_account(db, user_id, new_hash, now_s):
+        if not await accounts.add_account(db, user_id, new_hash, now_s):
             raise _taken(user_id)
         await write_deed(db, Deed(user_id, "account_created", "", ""), host, now_s)
         await remember_outcome(db, user_id, request_id, Done(), now_s)
@@ -97,7 +97,7 @@ async def change_password(
     assert session is not None, "permissions let nobody here without a session"
     user_id = session.user_id
     async with door.store.reading() as db:
-        account = await people.find_account(db, user_id)
+        account = await accounts.find_account(db, user_id)
         session.check_alive(account and account.generation, now_s)
         done_before = await find_outcome(db, user_id, request_id)
     if isinstance(done_before, LoggedIn):
@@ -108,11 +108,11 @@ async def change_password(
     new_hash = await door.passwords.hash_password(caller.observed_host, request.new_password)
     async with door.store.changing() as db:
         turn = Turn(door.desk, db, session, caller.observed_host, door.clock())
-        present = await people.find_account(db, user_id)
+        present = await accounts.find_account(db, user_id)
         session.check_alive(present and present.generation, turn.now_s)
         if present != account:
             raise Outdated  # maybe by this very request, sent to another tracker too
-        await people.change_password_hash(db, user_id, new_hash)
+        await accounts.change_password_hash(db, user_id, new_hash)
         turn.note("password_changed")
         result = await _revoke_others(turn)
         await remember_outcome(db, user_id, request_id, result, turn.now_s)
@@ -138,10 +138,10 @@ async def revoke_sessions(turn: Turn, request: RevokeSessions) -> LoggedIn:
 async def _revoke_others(turn: Turn) -> LoggedIn:
     """Every session but the asking one, which goes on with the certificate of the answer."""
     session, db = turn.session, turn.db
-    present = await people.revoke_sessions(db, session.user_id, session.thumbprint)
-    for group_id in sorted(await people.list_groups_of(db, session.user_id)):
-        epoch = await people.raise_epoch(db, group_id)
-        members = await people.list_members(db, group_id)
+    present = await accounts.revoke_sessions(db, session.user_id, session.thumbprint)
+    for group_id in sorted(await groups.list_groups_of(db, session.user_id)):
+        epoch = await groups.raise_epoch(db, group_id)
+        members = await groups.list_members(db, group_id)
         turn.tell(members, GroupEpoch(group_id, epoch, session.user_id, session.thumbprint))
     turn.tell([], SessionsRevoked(session.user_id, present.number, session.thumbprint))
     return await renewed(turn, present)

@@ -39,7 +39,7 @@ from tracker.settings import (
     REQUESTS_PER_S_PER_ACCOUNT,
     Policy,
 )
-from tracker.store import people
+from tracker.store import groups as group_rows
 from tracker.store.news import read_news
 from tracker.store.outcomes import find_outcome, remember_outcome
 from tracker.store.store import Store
@@ -214,7 +214,7 @@ class Service:
         group_id: str | None = None
         if permissions.LEAST_STANDING[type(request)] is not None:
             group_id = getattr(request, "group_id")  # noqa: B009 (only some of the union have it)
-        present, group = await people.find_standing(turn.db, turn.user_id, group_id)
+        present, group = await group_rows.find_standing(turn.db, turn.user_id, group_id)
         # Other trackers' revocations are heard of later, and this one's after its commit.
         turn.generation = turn.session.check_alive(present, turn.now_s)
         if handler.is_change:

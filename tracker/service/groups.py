@@ -22,15 +22,15 @@ from tracker.protocol.results import Audit, Done, Groups, Left, Requests
 from tracker.rules import quotas
 from tracker.rules.permissions import Refusal
 from tracker.service.context import Turn
-from tracker.store import people
+from tracker.store import groups
 from tracker.store.audit import read_deeds
 from tracker.store.files import remove_files_of
 
 
 async def create_group(turn: Turn, request: CreateGroup) -> Done:
     group_id = check_new_id("group id", request.group_id)
-    quotas.check_owner(turn.user_id, await people.count_groups_owned(turn.db, turn.user_id), is_asking=True)
-    if not await people.add_group(turn.db, group_id, turn.user_id, request.is_open, turn.now_s):
+    quotas.check_owner(turn.user_id, await groups.count_groups_owned(turn.db, turn.user_id), is_asking=True)
+    if not await groups.add_group(turn.db, group_id, turn.user_id, request.is_open, turn.now_s):
         raise Refusal("group_taken", f"there is a group {group_id} already; capital letters make no difference")
     turn.note("group_created", group_id)
     return Done()
@@ -42,8 +42,8 @@ async def join_group(turn: Turn, request: JoinGroup) -> Done:
         raise Refusal("already_member", f"you are a member of {group.group_id} already")
     if group.standing == "requested":
         raise Refusal("already_requested", f"you have asked already; {shown_id(group.owner)} has to let you in")
-    quotas.check_asker(await people.count_requests(turn.db, turn.user_id))
-    await people.add_request(turn.db, group.group_id, turn.user_id, turn.now_s)
+    quotas.check_asker(await groups.count_requests(turn.db, turn.user_id))
+    await groups.add_request(turn.db, group.group_id, turn.user_id, turn.now_s)
     turn.note("join_requested", group.group_id)
     turn.tell([group.owner], RequestArrived(group.group_id, turn.user_id))
     return Done()
@@ -51,11 +51,11 @@ async def join_group(turn: Turn, request: JoinGroup) -> Done:
 
 async def leave_group(turn: Turn, request: LeaveGroup) -> Left:
     group_id, leaver = turn.group.group_id, turn.user_id
-    members_before = await people.list_members(turn.db, group_id)
+    members_before = await groups.list_members(turn.db, group_id)
     if members_before == [leaver]:
-        askers = await people.list_requests(turn.db, group_id)
+        askers = await groups.list_requests(turn.db, group_id)
         await remove_files_of(turn.db, group_id)
-        epoch = await people.remove_group(turn.db, group_id)
+        epoch = await groups.remove_group(turn.db, group_id)
         turn.note("group_removed", group_id)
         turn.tell(askers, RequestAnswered(group_id, False))
         turn.tell([leaver], GroupEpoch(group_id, epoch, leaver))
@@ -65,7 +65,7 @@ async def leave_group(turn: Turn, request: LeaveGroup) -> Left:
     if turn.group.standing != "owner":
         return Left(None, False)
     staying = [user_id for user_id in members_before if user_id != leaver]
-    await people.change_owner(turn.db, group_id, staying[0])
+    await groups.change_owner(turn.db, group_id, staying[0])
     turn.note("ownership_transferred", group_id, staying[0])
     turn.tell(staying, OwnerChanged(group_id, staying[0]))
     return Left(staying[0], False)
@@ -73,7 +73,7 @@ async def leave_group(turn: Turn, request: LeaveGroup) -> Left:
 
 async def remove_member(turn: Turn, request: RemoveMember) -> Done:
     group_id = turn.group.group_id
-    members_before = await people.list_members(turn.db, group_id)
+    members_before = await groups.list_members(turn.db, group_id)
     leaver = _member_called(request.user_id, members_before, group_id)
     if leaver == turn.user_id:
         raise Refusal("bad_request", f"you own {group_id}; give it away first (transfer_ownership)")
@@ -84,12 +84,12 @@ async def remove_member(turn: Turn, request: RemoveMember) -> Done:
 
 async def transfer_ownership(turn: Turn, request: TransferOwnership) -> Done:
     group_id = turn.group.group_id
-    members = await people.list_members(turn.db, group_id)
+    members = await groups.list_members(turn.db, group_id)
     owner = _member_called(request.user_id, members, group_id)
     if owner == turn.user_id:
         raise Refusal("bad_request", f"you own {group_id} already")
-    quotas.check_owner(owner, await people.count_groups_owned(turn.db, owner), is_asking=False)
-    await people.change_owner(turn.db, group_id, owner)
+    quotas.check_owner(owner, await groups.count_groups_owned(turn.db, owner), is_asking=False)
+    await groups.change_owner(turn.db, group_id, owner)
     turn.note("ownership_transferred", group_id, owner)
     turn.tell(members, OwnerChanged(group_id, owner))
     return Done()
@@ -100,12 +100,12 @@ async def fetch_audit(turn: Turn, request: FetchAudit) -> Audit:
 
 
 async def list_requests(turn: Turn, request: ListRequests) -> Requests:
-    return Requests(await people.list_requests(turn.db, turn.group.group_id))
+    return Requests(await groups.list_requests(turn.db, turn.group.group_id))
 
 
 async def accept_request(turn: Turn, request: AcceptRequest) -> Done:
     asker = await _answer_request(turn, request.user_id, is_accepted=True)
-    await people.add_member(turn.db, turn.group.group_id, asker, turn.now_s)
+    await groups.add_member(turn.db, turn.group.group_id, asker, turn.now_s)
     return Done()
 
 
@@ -115,14 +115,14 @@ async def reject_request(turn: Turn, request: RejectRequest) -> Done:
 
 
 async def list_groups(turn: Turn, request: ListGroups) -> Groups:
-    return Groups(await people.list_groups(turn.db, turn.user_id))
+    return Groups(await groups.list_groups(turn.db, turn.user_id))
 
 
 async def _put_out(turn: Turn, leaver: str, members_before: list[str]) -> None:
     """No member any more; everybody who has files of the group hears whom to cut off."""
     group_id = turn.group.group_id
-    await people.remove_member(turn.db, group_id, leaver)
-    epoch = await people.raise_epoch(turn.db, group_id)
+    await groups.remove_member(turn.db, group_id, leaver)
+    epoch = await groups.raise_epoch(turn.db, group_id)
     turn.tell(members_before, GroupEpoch(group_id, epoch, leaver))
 
 
@@ -137,8 +137,8 @@ def _member_called(user_id: str, members: list[str], group_id: str) -> str:
 async def _answer_request(turn: Turn, user_id: str, is_accepted: bool) -> str:
     """How the account is spelled that had asked."""
     group_id = turn.group.group_id
-    asker = await people.find_asker(turn.db, group_id, user_id)
-    if asker is None or not await people.remove_request(turn.db, group_id, asker):
+    asker = await groups.find_asker(turn.db, group_id, user_id)
+    if asker is None or not await groups.remove_request(turn.db, group_id, asker):
         raise Refusal("no_such_request", f"{shown_id(user_id)} has not asked to join {group_id}")
     turn.note("request_accepted" if is_accepted else "request_rejected", group_id, asker)
     turn.tell([asker], RequestAnswered(group_id, is_accepted))

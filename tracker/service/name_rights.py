@@ -16,7 +16,7 @@ from tracker.protocol.types import HOLDERS_NAMED_MAX
 from tracker.rules.permissions import Refusal
 from tracker.rules.presence import Holding
 from tracker.service.context import Turn
-from tracker.store import files, people
+from tracker.store import files, groups
 from tracker.store.files import KnownFile
 
 
@@ -76,7 +76,7 @@ def no_such_file(group_id: str, name: str) -> Refusal:
 async def _entitled(turn: Turn, known: KnownFile) -> list[str]:
     """Who could free the name: its publisher, while a member, and the group's owner."""
     owner = turn.group.owner
-    members = await people.members_among(turn.db, turn.group.group_id, {known.publisher})
+    members = await groups.members_among(turn.db, turn.group.group_id, {known.publisher})
     return [owner] if known.publisher == owner or known.publisher not in members else [known.publisher, owner]
 
 

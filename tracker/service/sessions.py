@@ -29,7 +29,7 @@ from tracker.rules.throttle import Throttle
 from tracker.service.context import Caller, Desk, Session, Turn
 from tracker.service.passwords import PasswordDesk
 from tracker.settings import CERTIFICATE_LIFE_S
-from tracker.store import people
+from tracker.store import accounts, groups
 from tracker.store.audit import Deed, write_deed
 from tracker.store.store import Store
 from tracker.store.ticket_keys import find_trusted_keys
@@ -79,8 +79,8 @@ async def login(door: Door, caller: Caller, request: Login, request_id: bytes, n
     _check_proof(caller, request.user_id, request.public_key, request.proof)
     async with door.store.reading() as db:
         # Of nobody, if several are meant: an account is found by its own spelling, or by any if it is the only one.
-        user_id = choose_spelling(request.user_id, await people.list_alike(db, request.user_id)) or request.user_id
-        account = await people.find_account(db, user_id)
+        user_id = choose_spelling(request.user_id, await accounts.list_alike(db, request.user_id)) or request.user_id
+        account = await accounts.find_account(db, user_id)
     password_hash = account and account.password_hash
     is_right = await door.check_password(caller, user_id, password_hash, request.password, now_s)
     if account is None or not is_right:
@@ -90,11 +90,11 @@ async def login(door: Door, caller: Caller, request: Login, request_id: bytes, n
         stronger = await door.passwords.hash_password(caller.observed_host, request.password)
     async with door.store.changing() as db:
         now_s = door.clock()
-        present = await people.find_account(db, user_id)
+        present = await accounts.find_account(db, user_id)
         if present is None or present.password_hash != account.password_hash:
             raise Outdated
         if stronger is not None:
-            await people.change_password_hash(db, user_id, stronger)
+            await accounts.change_password_hash(db, user_id, stronger)
         await write_deed(db, Deed(user_id, "login", "", ""), caller.observed_host, now_s)
         keys = await find_trusted_keys(db, now_s)
     member = authority.MemberCertificate(user_id, request.public_key, present.generation.number)
@@ -108,7 +108,7 @@ async def resume(door: Door, caller: Caller, request: Resume, request_id: bytes,
         raise Refusal("session_ended", f"{error}; log in again") from error
     _check_proof(caller, member.user_id, member.public_key, request.proof)
     async with door.store.reading() as db:
-        present, _ = await people.find_standing(db, member.user_id, None)
+        present, _ = await groups.find_standing(db, member.user_id, None)
         present = check_alive(present, member.generation, thumbprint_of(member.public_key))
         keys = await find_trusted_keys(db, now_s)
     certificate_pem = request.certificate_pem

@@ -18,7 +18,7 @@ from tracker.rules.permissions import Refusal
 from tracker.rules.presence import Holding, Sharer, Swarm
 from tracker.service.context import Turn
 from tracker.settings import PUSHES_PER_ANNOUNCE_MAX
-from tracker.store import files, people
+from tracker.store import files, groups
 from tracker.store.ticket_keys import find_signing_key
 
 
@@ -66,7 +66,7 @@ async def choose_peers(turn: Turn, group_id: str, root: bytes, want: int) -> lis
     """Members who serve the file now, never the caller's own session. Those who had no link with it hear of it."""
     swarm, number = (group_id, root), turn.session.number
     placed = _placed(turn, swarm)
-    members = await people.members_among(turn.db, group_id, {one.user_id for one in placed})
+    members = await groups.members_among(turn.db, group_id, {one.user_id for one in placed})
     sharers = [one for one in placed if one.user_id in members]
     handed = _choose(turn, swarm, sharers, want)
     own = next((one for one in placed if one.session == number), None)
@@ -98,7 +98,7 @@ async def _sort_out(turn: Turn, shares: Collection[Share]) -> tuple[list[Share],
     asked: dict[str, set[bytes]] = {}
     for share in shares:
         asked.setdefault(share.group_id, set()).add(share.root)
-    my_groups = await people.list_groups_of(turn.db, turn.user_id)
+    my_groups = await groups.list_groups_of(turn.db, turn.user_id)
     listed = {
         group_id: await files.known_roots(turn.db, group_id, roots)
         for group_id, roots in asked.items()
@@ -130,7 +130,7 @@ async def _introduce(turn: Turn, swarm: Swarm) -> int:
     told = _tell_fetching(turn, swarm, newcomer, handed.peers)
     if newcomer.is_complete or not handed.new:
         return told
-    members = await people.members_among(turn.db, swarm[0], {one.user_id for one in handed.new})
+    members = await groups.members_among(turn.db, swarm[0], {one.user_id for one in handed.new})
     for peer in handed.new:
         if peer.user_id in members:
             _tell(turn, newcomer.session, PeerJoined(*swarm, _peer(peer)))

@@ -22,7 +22,7 @@ from tracker.protocol.results import LoggedIn
 from tracker.service.dispatch import Service
 from tracker.service.passwords import Passwords
 from tracker.settings import Policy
-from tracker.store import invites, people
+from tracker.store import accounts, groups, invites
 from tracker.store.keyring import load_keyring
 from tracker.store.store import Store, open_store
 
@@ -142,11 +142,11 @@ async def _fill(folder: Path) -> None:
     office = Office(store, await load_keyring(store, START_S), Clock())
     async with store.changing() as db:
         for user_id in ("ann", "bob", "cyd", "eve"):
-            await people.add_account(db, user_id, Passwords(CHEAP).hash_password("pw " + user_id), 0.0)
+            await accounts.add_account(db, user_id, Passwords(CHEAP).hash_password("pw " + user_id), 0.0)
         for group_id in (LAB, DEN):
-            await people.add_group(db, group_id, "ann", False, 0.0)
-        await people.add_member(db, LAB, "bob", 1.0)
-        await people.add_request(db, LAB, "cyd", 0.0)
+            await groups.add_group(db, group_id, "ann", False, 0.0)
+        await groups.add_member(db, LAB, "bob", 1.0)
+        await groups.add_request(db, LAB, "cyd", 0.0)
         await invites.add_invite(db, invite_codes.invite_digest(INVITE), "ann", START_S + 600)
     ann = await enter(office, "ann")
     await ann.ask(manifests.Publish(LAB, "data", 5, 1 << 18, ROOT, bytes(32)))

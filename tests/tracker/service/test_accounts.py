@@ -20,7 +20,7 @@ from tracker.rules.throttle import ENTRIES_MAX, Throttle
 from tracker.service.dispatch import Service
 from tracker.service.passwords import Passwords
 from tracker.settings import INVITES_PER_ACCOUNT_MAX, Policy
-from tracker.store import people, schema
+from tracker.store import accounts, schema
 
 if TYPE_CHECKING:
     from tests.tracker.conftest import Clock, Office
@@ -153,7 +153,7 @@ def invite_office(office: "Office") -> "Office":
 
 async def ann_in(office: "Office") -> Person:
     async with office.store.changing() as db:
-        await people.add_account(db, "ann", Passwords(CHEAP).hash_password("pw"), 0.0)
+        await accounts.add_account(db, "ann", Passwords(CHEAP).hash_password("pw"), 0.0)
     ann = office.stranger()
     assert isinstance(await ann.login("ann", "pw"), LoggedIn)
     return ann

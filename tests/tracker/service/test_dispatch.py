@@ -8,7 +8,7 @@ from tests.tracker.conftest import CHEAP
 from tracker.protocol import events as protocol_events
 from tracker.protocol import manifests, requests, results, tickets
 from tracker.protocol.results import Done, LoggedIn, Refused
-from tracker.store import people, schema
+from tracker.store import accounts, schema
 from tracker.store.ticket_keys import find_trusted_keys
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ async def test_an_account_from_before_gets_in_as_it_used_to_and_then_in_every_fo
     composed, decomposed = "pass\u00e9", "passe\u0301"
     older = PasswordHasher(CHEAP.passes, CHEAP.memory_kib, parallelism=1).hash(decomposed)
     async with office.store.changing() as db:
-        await people.add_account(db, "ann", older, 0.0)
+        await accounts.add_account(db, "ann", older, 0.0)
     assert isinstance(await office.stranger().login("ann", composed), Refused)
     assert isinstance(await office.stranger().login("ann", decomposed), LoggedIn)
     assert isinstance(await office.stranger().login("ann", composed), LoggedIn)

@@ -20,7 +20,7 @@ from tracker.protocol.results import Done, LoggedIn, Refused
 from tracker.service.dispatch import Service
 from tracker.service.passwords import Passwords
 from tracker.settings import REVOCATIONS_COUNTED_FOR_S, REVOCATIONS_PER_SESSION_MAX
-from tracker.store import people
+from tracker.store import accounts
 
 __all__ = ["filled", "scene"]
 
@@ -41,7 +41,7 @@ async def hear_all(scene: Scene) -> None:
 
 async def present_generation(scene: Scene) -> int:
     async with scene.office.store.reading() as db:
-        account = await people.find_account(db, "ann")
+        account = await accounts.find_account(db, "ann")
     assert account is not None
     return account.generation.number
 
@@ -140,7 +140,7 @@ async def test_an_account_that_changes_all_the_time_is_said_to_be_busy(scene: Sc
         if passwords.has_verified.is_set():
             passwords.has_verified.clear()
             async with scene.office.store.changing() as db:
-                await people.change_password_hash(db, "ann", PasswordHasher(1, 8, parallelism=1).hash("pw ann"))
+                await accounts.change_password_hash(db, "ann", PasswordHasher(1, 8, parallelism=1).hash("pw ann"))
         await asyncio.sleep(0)
     answer = await logging_in
     assert isinstance(answer, Refused)
@@ -200,11 +200,11 @@ async def test_an_old_password_that_waited_while_it_was_changed_opens_nothing(sc
 async def test_a_login_that_makes_the_hash_anew_does_not_bring_the_old_password_back(scene: Scene) -> None:
     async with scene.office.store.changing() as db:
         older = PasswordHasher(CHEAP.passes + 1, CHEAP.memory_kib, parallelism=1).hash("pw ann")
-        await people.change_password_hash(db, "ann", older)
+        await accounts.change_password_hash(db, "ann", older)
     ann = scene.office.stranger()
     assert isinstance(await ann.login("ann", "pw ann"), LoggedIn)
     async with scene.office.store.changing() as db:
-        await people.change_password_hash(db, "ann", older)
+        await accounts.change_password_hash(db, "ann", older)
     answer = await scene.ask_too_late(
         ann.ask(CHANGE), lambda: scene.place.stranger().login("ann", "pw ann")
     )
@@ -216,7 +216,7 @@ async def test_a_login_that_makes_the_hash_anew_does_not_bring_the_old_password_
 async def test_two_logins_that_make_the_hash_anew_at_once_both_succeed(scene: Scene) -> None:
     async with scene.office.store.changing() as db:
         older = PasswordHasher(CHEAP.passes + 1, CHEAP.memory_kib, parallelism=1).hash("pw ann")
-        await people.change_password_hash(db, "ann", older)
+        await accounts.change_password_hash(db, "ann", older)
     first, second = scene.office.stranger(), scene.place.stranger()
     logging_in = first.login("ann", "pw ann")
     assert isinstance(await scene.ask_too_late(logging_in, lambda: second.login("ann", "pw ann")), LoggedIn)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tracker.rules.permissions import Refusal, check_alive
-from tracker.store import people
+from tracker.store import accounts, groups
 from tracker.store.database_file import StoreError, back_up, check_database, restore
 from tracker.store.keyring import load_keyring
 from tracker.store.store import Store, open_store
@@ -22,12 +22,12 @@ async def opened(state: Path, *user_ids: str) -> Store:
     store = await open_store(state)
     async with store.changing() as db:
         for user_id in user_ids:
-            await people.add_account(db, user_id, "hash", 0)
-            await people.add_group(db, f"group of {user_id}", user_id, False, 0)
+            await accounts.add_account(db, user_id, "hash", 0)
+            await groups.add_group(db, f"group of {user_id}", user_id, False, 0)
     return store
 
 
-async def accounts(state: Path) -> list[str]:
+async def names_of_accounts(state: Path) -> list[str]:
     with closing(sqlite3.connect(state / "tracker.db")) as connection:
         return [user_id for (user_id,) in connection.execute("SELECT user_id FROM accounts ORDER BY user_id")]
 
@@ -36,7 +36,7 @@ async def test_a_copy_is_made_while_a_tracker_runs_and_nobody_else_may_read_it(s
     store = await opened(state, "ann")
     assert back_up(state, tmp_path / "copy") == "1 accounts, 1 groups, 0 files"
     async with store.changing() as db:  # it goes on
-        await people.add_account(db, "bob", "hash", 0)
+        await accounts.add_account(db, "bob", "hash", 0)
     await store.close()
     assert (tmp_path / "copy").stat().st_mode & 0o077 == 0
     assert not list(tmp_path.glob("copy?*"))
@@ -49,10 +49,10 @@ async def test_a_copy_put_back_brings_its_accounts_and_keys_and_keeps_what_it_re
     authority = (await load_keyring(store, 1.8e9)).pem
     back_up(state, tmp_path / "copy")
     async with store.changing() as db:
-        await people.add_account(db, "bob", "hash", 0)
+        await accounts.add_account(db, "bob", "hash", 0)
     await store.close()
     assert restore(tmp_path / "copy", state) == "1 accounts, 1 groups, 0 files"
-    assert await accounts(state) == ["ann"]
+    assert await names_of_accounts(state) == ["ann"]
     (replaced,) = state.glob("tracker.db.replaced-*")
     with closing(sqlite3.connect(replaced)) as connection:
         assert connection.execute("SELECT count(*) FROM accounts").fetchone() == (2,)
@@ -65,15 +65,15 @@ async def test_no_epoch_given_since_the_copy_is_given_again(state: Path, tmp_pat
     store = await opened(state, "ann")
     back_up(state, tmp_path / "copy")
     async with store.changing() as db:
-        newest = max([await people.raise_epoch(db, "group of ann") for _ in range(100)])
+        newest = max([await groups.raise_epoch(db, "group of ann") for _ in range(100)])
     await store.close()
     restore(tmp_path / "copy", state)
     store = await open_store(state)
     async with store.changing() as db:
-        _, group = await people.find_standing(db, "ann", "group of ann")
+        _, group = await groups.find_standing(db, "ann", "group of ann")
         assert group is not None
         assert group.epoch > newest
-        assert await people.raise_epoch(db, "group of ann") > group.epoch
+        assert await groups.raise_epoch(db, "group of ann") > group.epoch
     await store.close()
 
 
@@ -82,15 +82,15 @@ async def test_no_session_from_before_a_copy_was_put_back_goes_on(state: Path, t
     store = await opened(state, "ann")
     key = bytes(32)
     async with store.changing() as db:
-        before = await people.revoke_sessions(db, "ann", key)
+        before = await accounts.revoke_sessions(db, "ann", key)
     back_up(state, tmp_path / "copy")
     async with store.changing() as db:
-        since = [await people.revoke_sessions(db, "ann", b"\x01" * 32) for _ in range(100)]
+        since = [await accounts.revoke_sessions(db, "ann", b"\x01" * 32) for _ in range(100)]
     await store.close()
     restore(tmp_path / "copy", state)
     store = await open_store(state)
     async with store.reading() as db:
-        present, _ = await people.find_standing(db, "ann", None)
+        present, _ = await groups.find_standing(db, "ann", None)
     await store.close()
     assert present is not None
     assert present.number > max(each.number for each in since)
@@ -115,7 +115,7 @@ async def test_a_damaged_database_is_replaced_by_a_copy(state: Path, tmp_path: P
     with pytest.raises(StoreError, match="python -m tracker restore"):
         await open_store(state)
     restore(tmp_path / "copy", state)
-    assert await accounts(state) == ["ann"]
+    assert await names_of_accounts(state) == ["ann"]
 
 
 async def test_what_is_no_good_copy_is_not_put_back(state: Path, tmp_path: Path) -> None:

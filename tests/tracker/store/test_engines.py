@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from tracker.store import people, schema
+from tracker.store import accounts, schema
 from tracker.store.store import Store, open_store
 
 
@@ -16,7 +16,7 @@ async def _count(store: Store) -> int:
 
 async def _add(store: Store, user_id: str) -> None:
     async with store.changing() as db:
-        await people.add_account(db, user_id, "hash", 0)
+        await accounts.add_account(db, user_id, "hash", 0)
 
 
 async def _until_waiting(change: "asyncio.Task[None]") -> None:

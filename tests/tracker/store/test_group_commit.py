@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event, select, text
 from sqlalchemy.exc import OperationalError
 
-from tracker.store import people, schema
+from tracker.store import accounts, schema
 from tracker.store.group_commit import _CHANGES_MAX
 from tracker.store.store import Store, open_store
 
@@ -32,7 +32,7 @@ class Place:
 
     async def add(self, user_id: str, error: Exception | None = None) -> None:
         async with self.store.changing() as db:
-            await people.add_account(db, user_id, "hash", 0)
+            await accounts.add_account(db, user_id, "hash", 0)
             if error is not None:
                 raise error
 
@@ -151,7 +151,7 @@ async def test_one_that_is_given_up_in_its_turn_leaves_nothing(place: Place) -> 
 
     async def hang() -> None:
         async with place.store.changing() as db:
-            await people.add_account(db, "ann", "hash", 0)
+            await accounts.add_account(db, "ann", "hash", 0)
             begun.set()
             await asyncio.Event().wait()
 

@@ -13,7 +13,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 
 from tracker.rules.permissions import Generation
-from tracker.store import files, manifest_pages, people, schema
+from tracker.store import accounts, files, groups, manifest_pages, schema
 from tracker.store.database_file import restore
 from tracker.store.migrations import versions
 from tracker.store.store import Store, StoreError, open_store
@@ -74,7 +74,7 @@ async def test_a_database_from_before_is_brought_up_to_date_and_keeps_what_is_in
     make_first_version(tmp_path)
     store = await open_store(tmp_path)
     async with store.reading() as db:
-        assert await people.find_account(db, "ann") == people.Account("hash", Generation(0, None))
+        assert await accounts.find_account(db, "ann") == accounts.Account("hash", Generation(0, None))
     await store.close()
     assert ask(tmp_path / "tracker.db", "SELECT version_num FROM alembic_version") == [(schema.REVISION,)]
 
@@ -118,17 +118,17 @@ async def test_names_that_clash_already_go_on_and_no_further_one_joins_them(tmp_
     store = await open_store(tmp_path)
     async with store.changing() as db:
         for user_id in ("ann", *users):
-            assert await people.find_account(db, user_id) is not None
+            assert await accounts.find_account(db, user_id) is not None
         for taken in ("ann", "ANN", "BOB", "\u00fcnal"):
-            assert not await people.add_account(db, taken, "hash", 0.0)
-        assert await people.add_account(db, "cid", "hash", 0.0)
-        assert await people.list_alike(db, "ANN") == ["Ann", "ann", "\uff41nn"]
+            assert not await accounts.add_account(db, taken, "hash", 0.0)
+        assert await accounts.add_account(db, "cid", "hash", 0.0)
+        assert await accounts.list_alike(db, "ANN") == ["Ann", "ann", "\uff41nn"]
         for group_id in ("lab", "LAB"):
-            _, group = await people.find_standing(db, "ann", group_id)
+            _, group = await groups.find_standing(db, "ann", group_id)
             assert group is not None
             assert group.group_id == group_id
-        assert (await people.find_standing(db, "ann", "Lab"))[1] is None, "it could be either"
-        assert not await people.add_group(db, "Lab", "ann", False, 0.0)
+        assert (await groups.find_standing(db, "ann", "Lab"))[1] is None, "it could be either"
+        assert not await groups.add_group(db, "Lab", "ann", False, 0.0)
         for number, name in enumerate(names):
             known = await files.find_file(db, "lab", name)
             assert known is not None
@@ -151,8 +151,8 @@ async def test_the_database_itself_refuses_a_second_spelling(tmp_path: Path, aga
     """Where two trackers make them in the same moment."""
     store = await open_store(tmp_path)
     async with store.changing() as db:
-        await people.add_account(db, "bob", "hash", 0.0)
-        await people.add_group(db, "lab", "bob", False, 0.0)
+        await accounts.add_account(db, "bob", "hash", 0.0)
+        await groups.add_group(db, "lab", "bob", False, 0.0)
     await store.close()
     with pytest.raises(sqlite3.IntegrityError, match=r"UNIQUE constraint failed: .*folded"):
         execute(tmp_path, again)
@@ -173,7 +173,7 @@ async def test_a_copy_of_the_first_version_is_put_back_and_brought_up_to_date(tm
     assert restore(tmp_path / "copy", tmp_path / "state") == "1 accounts, 0 groups, 0 files"
     store = await open_store(tmp_path / "state")
     async with store.reading() as db:
-        assert await people.find_account(db, "ann") == people.Account("hash", Generation(0, None))
+        assert await accounts.find_account(db, "ann") == accounts.Account("hash", Generation(0, None))
     await store.close()
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Executable, func, select, text
 
-from tracker.store import people, schema
+from tracker.store import accounts, schema
 from tracker.store.keyring import load_keyring
 from tracker.store.store import StoreError, open_store
 from tracker.store.ticket_keys import find_trusted_keys
@@ -44,7 +44,7 @@ async def test_a_change_that_fails_leaves_nothing(tmp_path: Path) -> None:
 
     async def fail_halfway() -> None:
         async with store.changing() as db:
-            await people.add_account(db, "ann", "hash", 0)
+            await accounts.add_account(db, "ann", "hash", 0)
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

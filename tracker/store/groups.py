@@ -1,14 +1,13 @@
-"""Accounts, groups, members and pending requests, as SQL. Each function is one question or one change.
+"""Groups, their members and pending requests to join, as SQL. Each function is one question or one change.
 
-Invariants. Ids that differ in capital letters only are one (names.fold_id); where one is asked for, the stored spelling
-is the answer. The owner of a group is one of its members. Epochs come from one rising counter for all groups, so a
+Invariants. The owner of a group is one of its members. Epochs come from one rising counter for all groups, so a
 group made anew under an old name never repeats an epoch, and no old ticket fits it.
 
-Not here: whether the caller may (permissions), transactions (store).
+Not here: whether the caller may (rules.permissions), transactions (store).
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from sqlalchemy import BindParameter, Row, bindparam, delete, exists, func, select, true, update
 from sqlalchemy.exc import IntegrityError
@@ -17,10 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from tracker.protocol.names import choose_spelling, fold_id
 from tracker.protocol.results import GroupEntry
 from tracker.rules.permissions import Generation, Group, Standing
+from tracker.store.accounts import find_account
 from tracker.store.schema import accounts, counters, groups, members, requests
 
 _OF_GROUP: BindParameter[str] = bindparam("of_group")
+
+
 _OF_USER: BindParameter[str] = bindparam("of_user")
+
+
 # Made once: putting these together takes longer than running them, and they are asked for every file.
 _STANDING = (
     select(
@@ -37,68 +41,14 @@ _STANDING = (
     .where(accounts.c.user_id == _OF_USER, groups.c.folded == bindparam("folded"))
     .with_for_update()
 )
+
+
 _MEMBERS_AMONG = select(members.c.user_id).where(
     members.c.group_id == _OF_GROUP, members.c.user_id.in_(bindparam("user_ids", expanding=True))
 )
-_ACCOUNT = select(accounts.c.password_hash, accounts.c.generation, accounts.c.spared).where(
-    accounts.c.user_id == _OF_USER
-)
+
+
 _GROUPS_OF = select(members.c.group_id).where(members.c.user_id == _OF_USER)
-
-
-class Account(NamedTuple):
-    """What a login is judged by. Every other password and every revocation makes it another."""
-
-    password_hash: str
-    generation: Generation
-
-
-async def list_alike(db: AsyncConnection, user_id: str) -> list[str]:
-    """The accounts whose id is this one: one at most, unless they are from before ids were compared without case."""
-    query = select(accounts.c.user_id).where(accounts.c.folded == fold_id(user_id)).order_by(accounts.c.user_id)
-    return list(await db.scalars(query))
-
-
-async def find_account(db: AsyncConnection, user_id: str) -> Account | None:
-    row = (await db.execute(_ACCOUNT, {"of_user": user_id})).first()
-    return None if row is None else Account(row.password_hash, Generation(row.generation, row.spared))
-
-
-async def has_accounts(db: AsyncConnection) -> bool:
-    return await db.scalar(select(accounts.c.user_id).limit(1)) is not None
-
-
-async def add_account(db: AsyncConnection, user_id: str, password_hash: str, now_s: float) -> bool:
-    """False if the name is taken."""
-    if await list_alike(db, user_id):
-        return False
-    try:
-        await db.execute(
-            accounts.insert().values(
-                user_id=user_id, folded=fold_id(user_id), apart="", password_hash=password_hash, generation=0,
-                files_published=0, manifest_bytes=0, created_at_s=now_s,
-            )
-        )
-    except IntegrityError:
-        return False
-    return True
-
-
-async def change_password_hash(db: AsyncConnection, user_id: str, password_hash: str) -> None:
-    await db.execute(
-        update(accounts).where(accounts.c.user_id == user_id).values(password_hash=password_hash)
-    )
-
-
-async def revoke_sessions(db: AsyncConnection, user_id: str, spared: bytes) -> Generation:
-    """Certificates of this account from before are void now, but for those of the spared key (a thumbprint)."""
-    number = await db.scalar(
-        update(accounts)
-        .where(accounts.c.user_id == user_id)
-        .values(generation=accounts.c.generation + 1, spared=spared)
-        .returning(accounts.c.generation)
-    )
-    return Generation(int(number or 0), spared)
 
 
 async def find_standing(
