@@ -23,9 +23,9 @@ from msgspec.structs import replace
 
 from engine.client import manifests
 from engine.client.announcer import Announcer
-from engine.client.event_router import Switchboard
+from engine.client.event_router import EventRouter
 from engine.client.fetching.downloads import Downloads
-from engine.client.housekeeping import Upkeep
+from engine.client.housekeeping import Housekeeping
 from engine.client.session import Session
 from engine.client.sharing import uploads
 from engine.client.sharing.shares import Shares
@@ -37,7 +37,7 @@ from engine.coordinator.coordinator import Coordinator
 from engine.errors import LocalError, ShoalError
 from engine.ipc import fork_folder
 from engine.net.listener import Listener
-from engine.net.rate_limit import Knocks
+from engine.net.rate_limit import DialLimit
 from engine.reports import (
     DownloadStatus,
     InviteReport,
@@ -76,19 +76,19 @@ class Client:
     ) -> None:
         """Use `start`. Raises LocalError if the address is taken or the state folder is damaged."""
         self._state = state
-        self._board = board = Switchboard(on_notice)
+        self._router = router = EventRouter(on_notice)
         self._ledger = Ledger(state.path / "client.sqlite")
-        self._coordinator = Coordinator(settings, tickets.check, board)
-        self._listener = Listener(host, port, self._coordinator.accept, Knocks(settings))
-        self._session = Session(addresses, state.path, settings.peers_wanted, board, board.notice)
+        self._coordinator = Coordinator(settings, tickets.check, router)
+        self._listener = Listener(host, port, self._coordinator.accept, DialLimit(settings))
+        self._session = Session(addresses, state.path, settings.peers_wanted, router, router.notice)
         announcer = Announcer(self._session, self._coordinator.copies)
-        self._shares = Shares(self._ledger, self._coordinator, self._session, announcer, board.notice)
+        self._shares = Shares(self._ledger, self._coordinator, self._session, announcer, router.notice)
         self._downloads = Downloads(
-            self._ledger, self._coordinator, self._session, announcer, self._shares, board.notice
+            self._ledger, self._coordinator, self._session, announcer, self._shares, router.notice
         )
-        self._withdrawals = Withdrawals(self._ledger, self._session, self._shares, board.notice)
-        self._upkeep: asyncio.Task[None]
-        board.connect(
+        self._withdrawals = Withdrawals(self._ledger, self._session, self._shares, router.notice)
+        self._housekeeping: asyncio.Task[None]
+        router.connect(
             self._session, self._coordinator, announcer, self._shares, self._downloads, self._withdrawals, host,
             self.port,
         )  # fmt: skip
@@ -116,7 +116,9 @@ class Client:
         try:
             fork_folder.take_note(state.path / "fork_folder")
             await client._coordinator.start()
-            client._upkeep = asyncio.create_task(Upkeep(client._ledger, client._shares, client._board).run())
+            client._housekeeping = asyncio.create_task(
+                Housekeeping(client._ledger, client._shares, client._router).run()
+            )
         except BaseException:
             client._listener.close()
             client._ledger.close()
@@ -130,8 +132,8 @@ class Client:
         if self.user_id is not None:
             with contextlib.suppress(ShoalError):
                 await self.logout()
-        self._upkeep.cancel()
-        await self._board.close()
+        self._housekeeping.cancel()
+        await self._router.close()
         await self._session.close()
         await self._coordinator.close()
         self._ledger.close()
@@ -174,10 +176,10 @@ class Client:
         user_id = self.user_id or user_id  # as it was spelled when the account was made
         self._coordinator.configure(identity)
         self._shares.resume(user_id)
-        dropped = self._shares.drop_unknown(await self._session.announce_all(self._board.snapshot()))
+        dropped = self._shares.drop_unknown(await self._session.announce_all(self._router.snapshot()))
         dropped += await self._shares.settle(_RECHECK_PATIENCE_S)
         for name, error in await self._downloads.resume(user_id):
-            self._board.notice("download_stuck", f"the download of {name} does not go on: {error}")
+            self._router.notice("download_stuck", f"the download of {name} does not go on: {error}")
         waiting = [share for share in self._shares.statuses() if share.state != "served"]
         resumed = len(self._shares.statuses()) - len(waiting)
         return LoginReport(user_id, resumed, dropped, self._downloads.count_active(), waiting)
@@ -185,15 +187,13 @@ class Client:
     async def logout(self) -> None:
         """Serving stops at once; downloads pause. Both go on at the next login."""
         self._require_login()
-        await self._board.stop_transfers()
+        await self._router.stop_transfers()
         await self._session.logout()
 
     async def change_password(self, old_password: str, new_password: str) -> None:
         """Every other session of the account ends with it."""
         self._require_login()
-        await self._session.revoke_others(
-            requests.ChangePassword(_password(old_password), _password(new_password))
-        )
+        await self._session.revoke_others(requests.ChangePassword(_password(old_password), _password(new_password)))
 
     async def revoke_sessions(self) -> None:
         """End every other session of this account, wherever it is; peers stop serving them."""
@@ -217,7 +217,7 @@ class Client:
         self._require_login()
         group_id = await self._session.spelling_of(_group_id(group_id))
         left = await self._session.call(requests.LeaveGroup(group_id), results.Left)
-        await self._board.leave_group(group_id)
+        await self._router.leave_group(group_id)
         return LeaveReport(group_id, left.new_owner, left.is_removed)
 
     async def list_requests(self, group_id: str) -> list[str]:

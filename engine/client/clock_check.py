@@ -9,7 +9,7 @@ _WRONG_FROM_S = 30.0
 """From here on tickets look as if they were not valid yet (tracker.protocol.tickets)."""
 
 
-class Clocks:
+class ClockCheck:
     """By the tracker's line in tracker_info.txt, from 0."""
 
     def __init__(self) -> None:

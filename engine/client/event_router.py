@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 
 from engine.client.announcer import Announcer
-from engine.client.clock_check import Clocks
+from engine.client.clock_check import ClockCheck
 from engine.client.fetching.downloads import Downloads
 from engine.client.session import Session, peer_address
 from engine.client.sharing.shares import Shares
@@ -25,13 +25,13 @@ from tracker.client.client import Identity
 from tracker.protocol import events, requests, results
 
 
-class Switchboard:
+class EventRouter:
     """The Directory of the coordinator and the Listener of the trackers. `connect` before use."""
 
     def __init__(self, on_notice: Callable[[Notice], None]) -> None:
         self._on_notice = on_notice
         self._chores: set[asyncio.Task[None]] = set()
-        self._clocks = Clocks()
+        self._clock_check = ClockCheck()
         self._place_said = ""
 
     def connect(
@@ -101,7 +101,7 @@ class Switchboard:
             self._soon(self.stop_transfers())
 
     def on_clock(self, tracker_index: int, ahead_s: float) -> None:
-        said = self._clocks.heard(tracker_index, ahead_s)
+        said = self._clock_check.heard(tracker_index, ahead_s)
         if said is not None:
             self.notice("clock", said)
 

@@ -9,7 +9,7 @@ that was away is found again.
 import asyncio
 import time
 
-from engine.client.event_router import Switchboard
+from engine.client.event_router import EventRouter
 from engine.client.sharing.shares import Shares
 from engine.errors import ShoalError
 from engine.storage.ledger import Ledger
@@ -24,11 +24,11 @@ def pause_s(share_count: int) -> float:
     return min(share_count * _LOOK_S_PER_SHARE, _LOOK_S_MAX)
 
 
-class Upkeep:
+class Housekeeping:
     """`run` is to be a task."""
 
-    def __init__(self, ledger: Ledger, shares: Shares, board: Switchboard) -> None:
-        self._ledger, self._shares, self._board = ledger, shares, board
+    def __init__(self, ledger: Ledger, shares: Shares, router: EventRouter) -> None:
+        self._ledger, self._shares, self._router = ledger, shares, router
         self._failure = ""
 
     async def run(self) -> None:
@@ -49,7 +49,7 @@ class Upkeep:
             await asyncio.to_thread(self._ledger.sync)
         except ShoalError as error:
             if str(error) != self._failure:
-                self._board.notice(error.code, str(error))
+                self._router.notice(error.code, str(error))
             self._failure = str(error)
         else:
             self._failure = ""

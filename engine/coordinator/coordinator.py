@@ -21,7 +21,7 @@ from engine.coordinator.download.download import Download
 from engine.coordinator.download.download_run import DownloadRun, Parts
 from engine.coordinator.download.local_copies import LocalCopies
 from engine.coordinator.hash_jobs import HashJobs
-from engine.coordinator.peer_links import Link, Links, PeerAddress
+from engine.coordinator.peer_links import PeerAddress, PeerLink, PeerLinks
 from engine.coordinator.pool import Pool
 from engine.coordinator.serving import Serving
 from engine.coordinator.ticking import Ticking
@@ -55,7 +55,7 @@ class Coordinator:
         self._directory = directory
         self._pool = Pool(settings, check_ticket, self._on_news, self._worker_died, self._worker_born)
         self.hash_jobs = HashJobs(self._pool, settings.hash_job_bytes)
-        self._links = Links(settings)
+        self._links = PeerLinks(settings)
         self._part_files = PartFiles(settings.space_reserve_bytes)
         self._file_ids = itertools.count(1)
         self.serving = Serving(self._pool, self._file_ids)
@@ -173,7 +173,7 @@ class Coordinator:
                 run.download.peer_book.meet(peer)
                 run.connect()
 
-    def _lose(self, link: Link, cause: Cause) -> None:
+    def _lose(self, link: PeerLink, cause: Cause) -> None:
         self._links.down(link, time.monotonic())
         for file_id in link.files:
             self._runs[file_id].lost(link, cause)
@@ -239,7 +239,7 @@ class Coordinator:
     def _peers_named(self, news: reports.PeersNamed, slot: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
-            run.download.peer_book.hearsay.heard(link.peer, news.peers, time.monotonic())
+            run.download.peer_book.peer_exchange.heard(link.peer, news.peers, time.monotonic())
 
     @_handlers.register
     def _granted(self, news: reports.PieceGranted, slot: int) -> None:
@@ -318,7 +318,7 @@ class Coordinator:
     def _hash_failed(self, news: reports.HashFailed, slot: int) -> None:
         self.hash_jobs.failed(news)
 
-    def _find(self, news: OfLinkAndFile) -> tuple[Link | None, DownloadRun | None]:
+    def _find(self, news: OfLinkAndFile) -> tuple[PeerLink | None, DownloadRun | None]:
         """Both None if the link is gone or does not carry this file any more: the news is late."""
         link = self._links.find(news.link_id)
         if link is None or news.file_id not in link.files:

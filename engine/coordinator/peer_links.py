@@ -29,7 +29,7 @@ class PeerAddress:
 
 
 @dataclass(slots=True)
-class Link:
+class PeerLink:
     """`files`: the ids that were opened on it, or are being opened. `is_open`: not encrypted. `is_hint`: dialled on
     another peer's word.
     """
@@ -53,20 +53,20 @@ class _Absence:
     delay_s: float
 
 
-class Links:
+class PeerLinks:
     """All fetch links, by id. Times are the caller's monotonic clock."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._links: dict[int, Link] = {}
-        self._by_peer: dict[tuple[bytes, int, bool], Link] = {}
+        self._links: dict[int, PeerLink] = {}
+        self._by_peer: dict[tuple[bytes, int, bool], PeerLink] = {}
         self._absent: dict[bytes, _Absence] = {}
         self._next_id = 1
 
-    def __iter__(self) -> Iterator[Link]:
+    def __iter__(self) -> Iterator[PeerLink]:
         return iter(list(self._links.values()))
 
-    def find(self, link_id: int) -> Link | None:
+    def find(self, link_id: int) -> PeerLink | None:
         return self._links.get(link_id)
 
     def wanted(
@@ -102,23 +102,23 @@ class Links:
 
         return sorted(slots, key=load)
 
-    def link_to(self, peer: PeerAddress, slot: int, *, is_open: bool, is_hint: bool = False) -> tuple[Link, bool]:
+    def link_to(self, peer: PeerAddress, slot: int, *, is_open: bool, is_hint: bool = False) -> tuple[PeerLink, bool]:
         """The link of this pair and kind, and whether it is new and must be dialled. One that is being made on
         hearsay is in nobody's way.
         """
         known = self._by_peer.get((peer.thumbprint, slot, is_open))
         if known is not None and (known.is_up or not known.is_hint):
             return known, False
-        link = Link(self._next_id, slot, peer, is_open, is_hint)
+        link = PeerLink(self._next_id, slot, peer, is_open, is_hint)
         self._next_id += 1
         self._links[link.link_id] = self._by_peer[peer.thumbprint, slot, is_open] = link
         return link, True
 
-    def up(self, link: Link) -> None:
+    def up(self, link: PeerLink) -> None:
         link.is_up = True
         self._absent.pop(link.peer.thumbprint, None)
 
-    def down(self, link: Link, now_s: float) -> None:
+    def down(self, link: PeerLink, now_s: float) -> None:
         """It ended; its peer is left alone for a while, longer each time in a row."""
         self.forget(link)
         if link.is_hint and not link.is_up:
@@ -130,14 +130,14 @@ class Links:
         # Never in step with others who lost the same peer.
         self._absent[link.peer.thumbprint] = _Absence(now_s + delay_s * random.uniform(*_JITTER), delay_s)
 
-    def forget(self, link: Link) -> None:
+    def forget(self, link: PeerLink) -> None:
         """We end it ourselves: a new one may be made at once, and nothing is held against the peer."""
         self._links.pop(link.link_id, None)
         key = link.peer.thumbprint, link.slot, link.is_open
         if self._by_peer.get(key) is link:
             del self._by_peer[key]
 
-    def idle(self, now_s: float) -> list[Link]:
+    def idle(self, now_s: float) -> list[PeerLink]:
         """Links that carried no file for a while."""
         for link in self:
             if link.files or not link.used_at_s:
@@ -154,7 +154,7 @@ class Links:
 
 
 
-def _in_turn(peers: list[PeerAddress], linked: dict[bytes, Link], now_s: float) -> list[PeerAddress]:
+def _in_turn(peers: list[PeerAddress], linked: dict[bytes, PeerLink], now_s: float) -> list[PeerAddress]:
     """One peer of every account before the second of any; of one account those first whose links are up, then those
     being dialled. Who is late with the answer comes after all others.
     """

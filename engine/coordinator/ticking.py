@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from engine.coordinator.download.download import Download
-from engine.coordinator.peer_links import Links
+from engine.coordinator.peer_links import PeerLinks
 from engine.coordinator.pool import Pool
 from engine.ipc import orders
 
@@ -24,7 +24,7 @@ class Ticking:
 
     def __init__(
         self,
-        links: Links,
+        links: PeerLinks,
         pool: Pool,
         runs: Mapping[int, object],
         fetching: Callable[[], Sequence[Download]],

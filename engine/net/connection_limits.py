@@ -13,7 +13,7 @@ from engine.settings import Settings
 
 
 @dataclass(eq=False, slots=True)
-class Caller:
+class AcceptedLink:
     """An accepted connection. `cut` ends it and may lead to `leave` later."""
 
     host: str
@@ -21,18 +21,18 @@ class Caller:
     user_id: str = ""
 
 
-class Callers:
+class ConnectionLimits:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._inside: set[Caller] = set()
-        self._unproven: OrderedDict[Caller, None] = OrderedDict()
+        self._inside: set[AcceptedLink] = set()
+        self._unproven: OrderedDict[AcceptedLink, None] = OrderedDict()
         self._of_host: Counter[str] = Counter()
         self._of_account: Counter[str] = Counter()
 
     def __len__(self) -> int:
         return len(self._inside)
 
-    def enter(self, caller: Caller) -> bool:
+    def enter(self, caller: AcceptedLink) -> bool:
         """False if it has to be turned away."""
         if self._of_host[caller.host] >= self._settings.serve_links_per_address:
             is_there_room = self._put_out(caller.host)
@@ -44,7 +44,7 @@ class Callers:
             self._of_host[caller.host] += 1
         return is_there_room
 
-    def prove(self, caller: Caller, user_id: str) -> bool:
+    def prove(self, caller: AcceptedLink, user_id: str) -> bool:
         """False if this account has as many links as it may."""
         if caller not in self._unproven or self._of_account[user_id] >= self._settings.serve_links_per_account:
             return False
@@ -53,7 +53,7 @@ class Callers:
         self._of_account[user_id] += 1
         return True
 
-    def leave(self, caller: Caller) -> None:
+    def leave(self, caller: AcceptedLink) -> None:
         """May be said again."""
         if caller not in self._inside:
             return

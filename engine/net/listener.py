@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from engine.errors import LocalError
-from engine.net.rate_limit import Knocks
+from engine.net.rate_limit import DialLimit
 from engine.net.readiness import until_readable
 
 _BACKLOG = 128
@@ -26,9 +26,9 @@ _HANDSHAKE_RECORD = 22
 class Listener:
     """Listening while it exists; `on_link` owns each accepted socket."""
 
-    def __init__(self, host: str, port: int, on_link: Callable[[socket.socket], None], knocks: Knocks) -> None:
+    def __init__(self, host: str, port: int, on_link: Callable[[socket.socket], None], dial_limit: DialLimit) -> None:
         """Raises LocalError if the address cannot be listened on."""
-        self._on_link, self._knocks = on_link, knocks
+        self._on_link, self._dial_limit = on_link, dial_limit
         self._loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
@@ -56,7 +56,7 @@ class Listener:
                 self._loop.remove_reader(self._socket)
                 self._loop.call_later(_PAUSE_WITHOUT_DESCRIPTORS_S, self._resume)
             return
-        if not self._knocks.may_enter(str(address[0]), time.monotonic()):
+        if not self._dial_limit.may_enter(str(address[0]), time.monotonic()):
             link.close()
             return
         link.setblocking(False)

@@ -14,7 +14,7 @@ from engine.settings import Settings
 _ADDRESSES_MAX = 8192
 
 
-class Knocks:
+class DialLimit:
     def __init__(self, settings: Settings) -> None:
         self._per_s = float(settings.dials_per_s_per_address)
         self._at_once = float(settings.dials_at_once_per_address)

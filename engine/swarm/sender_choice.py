@@ -46,12 +46,12 @@ class SentPieces:
         never. Both are zero at first and written from here only.
         """
         self.counts = counts
-        self._clocks = clocks
+        self._clock_check = clocks
         self._on_their_way = slot_count + IN_NETWORK_BYTES / piece_bytes
 
     def goes_on(self, now_s: float) -> None:
         """Something of the file is about to be sent. After a long pause all is counted anew."""
-        clocks = self._clocks
+        clocks = self._clock_check
         if not clocks[_LAST_SENT] or now_s - clocks[_LAST_SENT] > SENT_FORGOTTEN_S:
             self.counts[:] = 0
             clocks[_ROUND_BEGAN] = now_s
@@ -65,11 +65,11 @@ class SentPieces:
 
     def wait_s(self, piece: int, now_s: float) -> float:
         """For how long whoever asks for this piece is put off; 0 if it may leave now."""
-        return max(0.0, float(self._clocks[_REPEATS_WAIT]) - now_s) if self.counts[piece] else 0.0
+        return max(0.0, float(self._clock_check[_REPEATS_WAIT]) - now_s) if self.counts[piece] else 0.0
 
     def count(self, piece: int, now_s: float) -> None:
         """It leaves now."""
-        counts, clocks = self.counts, self._clocks
+        counts, clocks = self.counts, self._clock_check
         counts[piece] += 1
         if counts[piece] == 1 and not clocks[_REPEATS_WAIT] and counts.all():
             usual_s = (now_s - clocks[_ROUND_BEGAN]) / len(counts)

@@ -23,7 +23,7 @@ from engine.ipc.handlers import Handlers
 from engine.ipc.slot_board import slot_board
 from engine.ipc.ticket_check import CheckTicket
 from engine.net.admission import Grant, ServedFile
-from engine.net.connection_limits import Caller, Callers
+from engine.net.connection_limits import AcceptedLink, ConnectionLimits
 from engine.net.listener import first_byte
 from engine.net.piece_sender import PieceSender
 from engine.net.plain_transport import PlainTransport
@@ -56,8 +56,8 @@ class Worker:
         self._identity: Identity | None = None
         self._files: dict[int, OpenFile] = {}
         self._fetch_side = FetchSide(self._files, settings, self._watch)
-        self._callers = Callers(settings)
-        self._serve_links: dict[ServeLink, Caller] = {}
+        self._connection_limits = ConnectionLimits(settings)
+        self._serve_links: dict[ServeLink, AcceptedLink] = {}
         self._served: dict[tuple[int, str], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._hasher = ThreadPoolExecutor(1, "hash")
@@ -171,16 +171,16 @@ class Worker:
         accepted = socket.socket(fileno=descriptor)
         accepted.setblocking(False)
         try:
-            caller = Caller(str(accepted.getpeername()[0]), accepted.close)
+            caller = AcceptedLink(str(accepted.getpeername()[0]), accepted.close)
         except OSError:
             accepted.close()
             return
-        if self._identity is not None and self._callers.enter(caller):
+        if self._identity is not None and self._connection_limits.enter(caller):
             self._spawn(self._greet(accepted, caller))
         else:
             accepted.close()
 
-    async def _greet(self, accepted: socket.socket, caller: Caller) -> None:
+    async def _greet(self, accepted: socket.socket, caller: AcceptedLink) -> None:
         """Which kind of link it is, the first byte tells."""
         if accepted.fileno() == -1:
             return  # cut already, by somebody who came in the same moment
@@ -195,7 +195,7 @@ class Worker:
             if self._identity is None:
                 raise ConnectionAbortedError("logged out meanwhile")
         except (OSError, TimeoutError, asyncio.CancelledError):
-            self._callers.leave(caller)
+            self._connection_limits.leave(caller)
             accepted.close()
             return
         link = ServeLink(self, self._slots, self._settings, self._identity, is_open=is_open)
@@ -259,12 +259,12 @@ class Worker:
 
     def proven(self, link: ServeLink, peer: PeerIdentity) -> bool:
         caller = self._serve_links.get(link)
-        return caller is not None and self._callers.prove(caller, peer.user_id)
+        return caller is not None and self._connection_limits.prove(caller, peer.user_id)
 
     def link_lost(self, link: ServeLink) -> None:
         caller = self._serve_links.pop(link, None)
         if caller is not None:
-            self._callers.leave(caller)
+            self._connection_limits.leave(caller)
 
     # ------------------------------------------------------------ housekeeping
 

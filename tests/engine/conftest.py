@@ -11,7 +11,7 @@ from engine.coordinator.coordinator import Coordinator, Fetching
 from engine.coordinator.download.download import Download
 from engine.ipc import reports
 from engine.net.listener import Listener
-from engine.net.rate_limit import Knocks
+from engine.net.rate_limit import DialLimit
 from engine.settings import Settings
 from engine.storage.ledger import SharedFile
 from engine.storage.manifest import Manifest
@@ -75,7 +75,7 @@ class World:
         coordinator = Coordinator(settings or Settings(workers=2), tickets.check, directory)
         await coordinator.start()
         coordinator.configure(member.identity)
-        node = Node(member, directory, coordinator, Listener("127.0.0.1", 0, coordinator.accept, Knocks(Settings())))
+        node = Node(member, directory, coordinator, Listener("127.0.0.1", 0, coordinator.accept, DialLimit(Settings())))
         self.nodes.append(node)
         return node
 

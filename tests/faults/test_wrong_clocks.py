@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.client.clock_check import Clocks
+from engine.client.clock_check import ClockCheck
 from tests.end_to_end.world import MIB, PASSWORD, World, download, login, upload
 from tests.faults.wrong_clock import COMPILER, WrongClock
 
@@ -58,7 +58,7 @@ def test_a_download_survives_a_clock_that_jumps_ahead_and_back(world: World) -> 
 
 
 def test_a_wrong_clock_is_said_once_and_when_it_is_right_again() -> None:
-    clocks = Clocks()
+    clocks = ClockCheck()
     assert clocks.heard(0, 29.9) is None
     said = clocks.heard(0, -7200.0)
     assert said is not None

@@ -19,7 +19,7 @@ from tracker.protocol.events import Bulletin, Event
 from tracker.protocol.requests import Announce, Call, Request, login_challenge
 from tracker.protocol.results import Announced, LoggedIn, Result
 from tracker.server.server import TrackerServer
-from tracker.service.context import Caller
+from tracker.service.context import Connection
 from tracker.service.dispatch import Service
 from tracker.service.passwords import Cost, Passwords
 from tracker.store.keyring import load_keyring
@@ -42,7 +42,7 @@ class Person:
     """One connection to the service, as a client has it."""
 
     service: Service
-    caller: Caller
+    connection: Connection
     events: list[Event]
     key: Ed25519PrivateKey = field(default_factory=Ed25519PrivateKey.generate)
 
@@ -51,10 +51,10 @@ class Person:
         return self.key.public_key().public_bytes_raw()
 
     async def ask(self, request: Request, request_id: bytes | None = None) -> Result:
-        return await self.service.answer(self.caller, Call(1, request_id or secrets.token_bytes(16), request))
+        return await self.service.answer(self.connection, Call(1, request_id or secrets.token_bytes(16), request))
 
     async def login(self, user_id: str, password: str) -> Result:
-        proof = self.key.sign(login_challenge(self.caller.nonce, user_id))
+        proof = self.key.sign(login_challenge(self.connection.nonce, user_id))
         return await self.ask(requests.Login(user_id, password, self.public_key, proof))
 
     async def code(self, request: Request) -> str:
@@ -77,7 +77,7 @@ class Office:
         def push(event: Event | Bulletin) -> None:
             events.append(event.event if isinstance(event, Bulletin) else event)
 
-        return Person(self.service, Caller(secrets.token_bytes(32), host, push), events)
+        return Person(self.service, Connection(secrets.token_bytes(32), host, push), events)
 
     async def enter(self, user_id: str, host: str = "192.0.2.1") -> Person:
         """A person with an account, logged in."""

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from tracker.client.connection import fetch_authority
 from tracker.client.errors import NoTracker, TrackerError, TrackerLost, TrackerRefused
 from tracker.client.promptness import PATIENCE_MIN_S
-from tracker.client.reconnect import Link
+from tracker.client.reconnect import TrackerLink
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.manifests import FetchPage, Publish, PutPage
 from tracker.protocol.requests import ChangePassword, CreateUser, Login, Request
@@ -26,7 +26,7 @@ _PASSING = frozenset({"busy", "throttled", "internal"})
 """Refusals of one tracker that another, asked already, may not give."""
 
 Answer = TypeVar("Answer")
-Ask = Callable[[Link], Coroutine[Any, Any, Answer]]
+Ask = Callable[[TrackerLink], Coroutine[Any, Any, Answer]]
 
 
 def takes_long(request: Request) -> bool:
@@ -36,12 +36,12 @@ def takes_long(request: Request) -> bool:
     return isinstance(request, CreateUser | Login | ChangePassword | PutPage | FetchPage)
 
 
-async def first_answer(find_links: Callable[[], Sequence[Link]], ask: Ask[Answer], *, is_long: bool) -> Answer:
+async def first_answer(find_links: Callable[[], Sequence[TrackerLink]], ask: Ask[Answer], *, is_long: bool) -> Answer:
     """`find_links`: whom to ask, in order, looked up whenever the next is due. Raises TrackerRefused, and TrackerLost
     when nobody is left.
     """
-    running: dict[asyncio.Task[Answer], Link] = {}
-    asked: set[Link] = set()
+    running: dict[asyncio.Task[Answer], TrackerLink] = {}
+    asked: set[TrackerLink] = set()
     refusal: TrackerRefused | None = None
     patience: _Patience | None = None
     try:
@@ -102,7 +102,7 @@ class _Patience:
     `greeting` is under way while the tracker has to show that it is well.
     """
 
-    def __init__(self, link: Link, is_long: bool) -> None:
+    def __init__(self, link: TrackerLink, is_long: bool) -> None:
         self.is_over = False
         self.greeting: asyncio.Task[bool] | None = None
         self._link = link
@@ -148,7 +148,7 @@ async def _wait(running: Collection[asyncio.Task[Any]], patience: _Patience | No
     await asyncio.wait(waited_for, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
 
 
-async def _greets(link: Link) -> bool:
+async def _greets(link: TrackerLink) -> bool:
     try:
         await fetch_authority(link.address, link.promptness.patience_s)
     except TrackerError:

@@ -21,7 +21,7 @@ from msgspec.structs import replace
 
 from tracker.client.asking import Answer, Ask, find_authority, first_answer, takes_long
 from tracker.client.errors import NoTracker, TrackerLost, TrackerRefused, UntrustedTracker
-from tracker.client.reconnect import Identity, Link, Listener
+from tracker.client.reconnect import Identity, Listener, TrackerLink
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.events import Bulletin, Event, TicketKeys
 from tracker.protocol.requests import (
@@ -59,7 +59,7 @@ class TrackerClient:
         self._listener = listener
         self._heard: deque[Bulletin] = deque(maxlen=_HEARD_MAX)
         self._links = [
-            Link(
+            TrackerLink(
                 index,
                 address,
                 authority_pem,
@@ -103,7 +103,7 @@ class TrackerClient:
         """Logs in on one tracker, then resumes on the others in the background. Raises like `call`."""
         public_key = private_key.public_key().public_bytes_raw()
 
-        async def ask(link: Link) -> tuple[Link, Result]:
+        async def ask(link: TrackerLink) -> tuple[TrackerLink, Result]:
             if link.connection is None:
                 raise _lost(link)
             # Signed anew for each tracker: the proof is bound to the connection.
@@ -144,7 +144,7 @@ class TrackerClient:
         """How many trackers know this client right now."""
         return sum(link.has_session for link in self._links)
 
-    async def _ask(self, ask: Ask[Answer], find_links: Callable[[], list[Link]], *, is_long: bool) -> Answer:
+    async def _ask(self, ask: Ask[Answer], find_links: Callable[[], list[TrackerLink]], *, is_long: bool) -> Answer:
         """Until somebody answers, or nobody has been there for a while."""
         give_up_at_s: float | None = None
         while True:
@@ -154,7 +154,7 @@ class TrackerClient:
             give_up_at_s = give_up_at_s or time.monotonic() + NO_TRACKER_GRACE_S
             await self._wait_for(change, give_up_at_s)
 
-    async def _call_on(self, link: Link, request: Request, request_id: bytes, timeout_s: float) -> Result:
+    async def _call_on(self, link: TrackerLink, request: Request, request_id: bytes, timeout_s: float) -> Result:
         connection = link.connection
         if connection is None:
             raise _lost(link)
@@ -171,7 +171,7 @@ class TrackerClient:
             raise TrackerLost(answer.message)
         raise TrackerRefused(answer.code, answer.message)
 
-    def _usable_links(self, *, needs_session: bool) -> list[Link]:
+    def _usable_links(self, *, needs_session: bool) -> list[TrackerLink]:
         """Those that let calls lapse come last."""
         needs_session = needs_session and self.identity is not None
         usable = [
@@ -205,7 +205,7 @@ class TrackerClient:
         self._change.set()
         self._change = asyncio.Event()
 
-    async def _take_identity(self, link: Link, private_key: Ed25519PrivateKey, answer: LoggedIn) -> None:
+    async def _take_identity(self, link: TrackerLink, private_key: Ed25519PrivateKey, answer: LoggedIn) -> None:
         self.identity = Identity(
             answer.user_id, private_key, answer.certificate_pem, answer.expires_at_s, answer.ticket_keys
         )
@@ -298,7 +298,7 @@ class TrackerClient:
                 late.add_done_callback(self._late.discard)
         return [answer for task in calls if task.done() and (answer := task.result()) is not None]
 
-    async def _call_quietly(self, link: Link, request: Request) -> Result | None:
+    async def _call_quietly(self, link: TrackerLink, request: Request) -> Result | None:
         """None if the tracker is lost."""
         if link.connection is None:
             return None
@@ -310,11 +310,11 @@ class TrackerClient:
         link.promptness.answered(time.monotonic() - begun_s)
         return answer
 
-    async def _hear_late(self, call: asyncio.Task[Result | None], link: Link) -> None:
+    async def _hear_late(self, call: asyncio.Task[Result | None], link: TrackerLink) -> None:
         answer = await call
         if isinstance(answer, Announced):
             await self._listener.on_session(link.index, answer)
 
 
-def _lost(link: Link) -> TrackerLost:
+def _lost(link: TrackerLink) -> TrackerLost:
     return TrackerLost(f"the connection to the tracker at {link.address} is gone")

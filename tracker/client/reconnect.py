@@ -68,7 +68,7 @@ class Listener(Protocol):
         """How far this machine's clock is ahead of that tracker's, to within seconds; told again and again."""
 
 
-class Link:
+class TrackerLink:
     """`trouble` is why there is no connection, while there is none. `changed` is called after every change of state."""
 
     def __init__(

@@ -26,7 +26,7 @@ class Guest:
     cut: Callable[[], None]
 
 
-class Doorkeeper:
+class ConnectionLimits:
     def __init__(self) -> None:
         self._inside: set[Guest] = set()
         self._of_host: Counter[str] = Counter()

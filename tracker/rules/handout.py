@@ -141,7 +141,7 @@ class _Candidate(NamedTuple):
     """`turn`: how many sessions of its account come before it."""
 
     session: int
-    turn: int
+    context: int
 
 
 def _turns(able: Sequence[Sharer], linked: Sequence[Sharer]) -> dict[int, int]:
@@ -229,7 +229,7 @@ class _Graph:
     def join(self, node: int, able: "Sequence[_Candidate]", chance: "random.Random") -> None:
         """Links from `node` to some of these, the first before the others, where it has too few."""
         own = self._links.setdefault(node, set())
-        fair = [one.session for one in able if one.turn < NEIGHBOURS_PER_ACCOUNT_MAX]
+        fair = [one.session for one in able if one.context < NEIGHBOURS_PER_ACCOUNT_MAX]
         for other in fair:
             if len(own) >= DEGREE and self._surplus_of(node) is None:
                 break

@@ -15,7 +15,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 
-from tracker.rules.connection_limits import Doorkeeper, Guest
+from tracker.rules.connection_limits import ConnectionLimits, Guest
 from tracker.settings import HANDSHAKE_TIMEOUT_S
 
 _BACKLOG = 512
@@ -30,11 +30,11 @@ Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str, Callable[[], 
 """(reader, writer, the other side's address, to be called once it has logged in); returns when it is over."""
 
 
-class Entrance:
+class TlsListener:
     def __init__(self, tls: ssl.SSLContext, serve: Serve) -> None:
         self._tls = tls
         self._serve = serve
-        self._doorkeeper = Doorkeeper()
+        self._connection_limits = ConnectionLimits()
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -77,7 +77,7 @@ class Entrance:
         with contextlib.suppress(OSError):
             link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         guest = Guest(str(address[0]), lambda: None)
-        if not self._doorkeeper.enter(guest, time.monotonic()):
+        if not self._connection_limits.enter(guest, time.monotonic()):
             link.close()
             return
         task = self._loop.create_task(self._receive(link, guest))
@@ -98,11 +98,11 @@ class Entrance:
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S, ssl_shutdown_timeout=HANDSHAKE_TIMEOUT_S,
             )  # fmt: skip
             writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
-            await self._serve(reader, writer, guest.host, lambda: self._doorkeeper.know(guest))
+            await self._serve(reader, writer, guest.host, lambda: self._connection_limits.know(guest))
         except (OSError, TimeoutError):
             pass  # It never spoke TLS, or went away: nobody is left to be told.
         finally:
-            self._doorkeeper.leave(guest)
+            self._connection_limits.leave(guest)
             if transport is not None:
                 transport.abort()
             else:

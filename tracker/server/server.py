@@ -25,8 +25,8 @@ from tracker.protocol.events import Bulletin, Event, Welcome
 from tracker.protocol.framing import FRAME_BYTES_MAX_MEMBER, FRAME_BYTES_MAX_STRANGER, ProtocolError
 from tracker.protocol.manifests import Publish
 from tracker.protocol.results import Refused, Reply, Result
-from tracker.server.listener import Entrance
-from tracker.service.context import Caller
+from tracker.server.listener import TlsListener
+from tracker.service.context import Connection
 from tracker.service.dispatch import Service
 from tracker.settings import (
     FRAME_TIMEOUT_S,
@@ -45,13 +45,13 @@ class TrackerServer:
         self._service = service
         self._authority_pem = authority.pem
         self._connections: set[_Connection] = set()
-        self._entrance = Entrance(_server_tls(authority, now_s), self._receive)
+        self._listener = TlsListener(_server_tls(authority, now_s), self._receive)
         self._chores: list[asyncio.Task[None]] = []
 
     async def start(self, host: str, port: int) -> int:
         """Listens, and returns the port, which the system chooses if `port` is 0. Raises OSError."""
         await self._service.catch_up()
-        listening_port = await self._entrance.open(host, port)
+        listening_port = await self._listener.open(host, port)
         self._chores = [asyncio.create_task(self._sweep()), asyncio.create_task(self._service.follow_news())]
         return listening_port
 
@@ -60,7 +60,7 @@ class TrackerServer:
         for task in self._chores:
             task.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
-        await self._entrance.close()
+        await self._listener.close()
 
     async def _receive(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, host: str, logged_in: Callable[[], None]
@@ -95,7 +95,7 @@ class _Connection:
         self._service = service
         self._reader = reader
         self._writer = writer
-        self._caller = Caller(secrets.token_bytes(32), host, self._push)
+        self._connection = Connection(secrets.token_bytes(32), host, self._push)
         self._header = b""
         """Of a frame whose rest has not come yet."""
         self._left_over: bytes | None = None
@@ -103,7 +103,7 @@ class _Connection:
 
     async def serve(self, authority_pem: bytes) -> None:
         try:
-            await self._send(Welcome(requests.VERSION, self._caller.nonce, authority_pem))
+            await self._send(Welcome(requests.VERSION, self._connection.nonce, authority_pem))
             while await self._serve_next():
                 pass
         except asyncio.CancelledError:
@@ -112,13 +112,13 @@ class _Connection:
         except (OSError, EOFError, TimeoutError, ssl.SSLError):
             pass  # The client is gone, or silent for too long: nobody is left to be told.
         finally:
-            self._service.hang_up(self._caller)
+            self._service.hang_up(self._connection)
             self._writer.close()
             with contextlib.suppress(OSError, TimeoutError, ssl.SSLError):
                 await self._writer.wait_closed()
 
     def close_if_forgotten(self) -> None:
-        if self._service.is_forgotten(self._caller):
+        if self._service.is_forgotten(self._connection):
             self._writer.transport.abort()
 
     async def _serve_next(self) -> bool:
@@ -126,7 +126,7 @@ class _Connection:
         try:
             payload = await self._read_frame()
         except ProtocolError as error:
-            _log.info("%s: %s", self._caller.observed_host, error)
+            _log.info("%s: %s", self._connection.observed_host, error)
             return False
         try:
             calls = [framing.decode_call(payload)]
@@ -143,7 +143,7 @@ class _Connection:
         # They get their turns in this order, and wait for the disk together.
         for call, result in zip(calls, await asyncio.gather(*map(self._answer, calls)), strict=True):
             await self._send(Reply(call.seq, result))
-        if self._caller.session is not None:
+        if self._connection.session is not None:
             self._logged_in()
         return True
 
@@ -162,7 +162,7 @@ class _Connection:
 
     async def _answer(self, call: requests.Call) -> Result:
         try:
-            return await self._service.answer(self._caller, call)
+            return await self._service.answer(self._connection, call)
         except SQLAlchemyError as error:
             _log.error("the database failed: %s", getattr(error, "orig", None) or type(error).__name__)
             return Refused("internal", "the tracker's database failed; its log says how")
@@ -174,7 +174,7 @@ class _Connection:
         if self._left_over is not None:
             payload, self._left_over = self._left_over, None
             return payload
-        is_stranger = self._caller.session is None
+        is_stranger = self._connection.session is None
         limit = FRAME_BYTES_MAX_STRANGER if is_stranger else FRAME_BYTES_MAX_MEMBER
         if not self._header:
             async with asyncio.timeout(STRANGER_IDLE_S if is_stranger else PRESENCE_TTL_S):

@@ -17,8 +17,8 @@ from tracker.protocol.names import check_new_id
 from tracker.protocol.requests import ChangePassword, CreateInvite, CreateUser, RevokeSessions
 from tracker.protocol.results import Done, Invited, LoggedIn
 from tracker.rules.permissions import Refusal
-from tracker.service.context import Caller, Turn
-from tracker.service.sessions import Door, Outdated, renewed
+from tracker.service.context import Connection, RequestContext
+from tracker.service.sessions import Logins, Outdated, renewed
 from tracker.settings import INVITES_PER_ACCOUNT_MAX, REVOCATIONS_COUNTED_FOR_S, REVOCATIONS_PER_SESSION_MAX
 from tracker.store import accounts, groups, invites
 from tracker.store.audit import Deed, write_deed
@@ -29,33 +29,35 @@ _BAD_INVITE = "this invitation was used, has expired, or never was one"
 
 
 async def create_user(
-    door: Door, caller: Caller, request: CreateUser, request_id: bytes, now_s: float
+    logins: Logins, connection: Connection, request: CreateUser, request_id: bytes, now_s: float
 ) -> Done:
     """A retry is the same person only if it has the password: request ids alone prove nothing before a login."""
-    user_id, host = check_new_id("user id", request.user_id), caller.observed_host
-    left_s = door.throttle.account_wanted(host, now_s)
+    user_id, host = check_new_id("user id", request.user_id), connection.observed_host
+    left_s = logins.throttle.account_wanted(host, now_s)
     if left_s:
         raise Refusal("throttled", f"too many accounts from your address; try again in {math.ceil(left_s)} s")
-    async with door.store.reading() as db:
+    async with logins.store.reading() as db:
         was_this_request = await find_outcome(db, user_id, request_id) is not None
         account = await accounts.find_account(db, user_id)
         is_taken = bool(await accounts.list_alike(db, user_id))
         if not is_taken:
-            await _check_invite(door, db, request.invite, now_s)
+            await _check_invite(logins, db, request.invite, now_s)
     if is_taken:
         password_hash = account and account.password_hash
-        if was_this_request and await door.check_password(caller, user_id, password_hash, request.password, now_s):
-            async with door.store.reading() as db:
+        if was_this_request and await logins.check_password(
+            connection, user_id, password_hash, request.password, now_s
+        ):
+            async with logins.store.reading() as db:
                 if await accounts.find_account(db, user_id) != account:
                     raise Outdated
             return Done()
         raise _taken(user_id)
-    new_hash = await door.passwords.hash_password(host, request.password)
-    async with door.store.changing() as db:
-        now_s = door.clock()
+    new_hash = await logins.passwords.hash_password(host, request.password)
+    async with logins.store.changing() as db:
+        now_s = logins.clock()
         if await accounts.list_alike(db, user_id):
             raise Outdated  # maybe by this very request, sent to another tracker too
-        is_invited = door.desk.policy.registration == "open" or await invites.use_invite(
+        is_invited = logins.state.policy.registration == "open" or await invites.use_invite(
             db, invite_codes.invite_digest(request.invite), now_s
         )
         if not is_invited:
@@ -71,9 +73,9 @@ def _taken(user_id: str) -> Refusal:
     return Refusal("user_taken", f"the name {user_id} is taken; capital letters make no difference")
 
 
-async def _check_invite(door: Door, db: AsyncConnection, code: bytes, now_s: float) -> None:
+async def _check_invite(logins: Logins, db: AsyncConnection, code: bytes, now_s: float) -> None:
     """Before any work is done for a stranger."""
-    if door.desk.policy.registration == "open":
+    if logins.state.policy.registration == "open":
         return
     if not code:
         raise Refusal("invite_needed", "this tracker takes invited people only; ask somebody with an account")
@@ -81,67 +83,67 @@ async def _check_invite(door: Door, db: AsyncConnection, code: bytes, now_s: flo
         raise Refusal("bad_invite", _BAD_INVITE)
 
 
-async def create_invite(turn: Turn, request: CreateInvite) -> Invited:
-    if await invites.count_invites(turn.db, turn.user_id, turn.now_s) >= INVITES_PER_ACCOUNT_MAX:
+async def create_invite(context: RequestContext, request: CreateInvite) -> Invited:
+    if await invites.count_invites(context.db, context.user_id, context.now_s) >= INVITES_PER_ACCOUNT_MAX:
         raise Refusal("too_large", f"{INVITES_PER_ACCOUNT_MAX} of your invitations are unused; wait until some expire")
-    expires_at_s = turn.now_s + request.life_s
-    await invites.add_invite(turn.db, request.digest, turn.user_id, expires_at_s)
-    turn.note("invite_created")
+    expires_at_s = context.now_s + request.life_s
+    await invites.add_invite(context.db, request.digest, context.user_id, expires_at_s)
+    context.note("invite_created")
     return Invited(expires_at_s)
 
 
 async def change_password(
-    door: Door, caller: Caller, request: ChangePassword, request_id: bytes, now_s: float
+    logins: Logins, connection: Connection, request: ChangePassword, request_id: bytes, now_s: float
 ) -> LoggedIn:
-    session = caller.session
+    session = connection.session
     assert session is not None, "permissions let nobody here without a session"
     user_id = session.user_id
-    async with door.store.reading() as db:
+    async with logins.store.reading() as db:
         account = await accounts.find_account(db, user_id)
         session.check_alive(account and account.generation, now_s)
         done_before = await find_outcome(db, user_id, request_id)
     if isinstance(done_before, LoggedIn):
         return done_before
     password_hash = account and account.password_hash
-    if not await door.check_password(caller, user_id, password_hash, request.old_password, now_s):
+    if not await logins.check_password(connection, user_id, password_hash, request.old_password, now_s):
         raise Refusal("login_failed", "the old password is wrong; nothing was changed")
-    new_hash = await door.passwords.hash_password(caller.observed_host, request.new_password)
-    async with door.store.changing() as db:
-        turn = Turn(door.desk, db, session, caller.observed_host, door.clock())
+    new_hash = await logins.passwords.hash_password(connection.observed_host, request.new_password)
+    async with logins.store.changing() as db:
+        context = RequestContext(logins.state, db, session, connection.observed_host, logins.clock())
         present = await accounts.find_account(db, user_id)
-        session.check_alive(present and present.generation, turn.now_s)
+        session.check_alive(present and present.generation, context.now_s)
         if present != account:
             raise Outdated  # maybe by this very request, sent to another tracker too
         await accounts.change_password_hash(db, user_id, new_hash)
-        turn.note("password_changed")
-        result = await _revoke_others(turn)
-        await remember_outcome(db, user_id, request_id, result, turn.now_s)
-        await turn.write_down()
-    turn.finish()
+        context.note("password_changed")
+        result = await _revoke_others(context)
+        await remember_outcome(db, user_id, request_id, result, context.now_s)
+        await context.write_down()
+    context.finish()
     return result
 
 
-async def revoke_sessions(turn: Turn, request: RevokeSessions) -> LoggedIn:
+async def revoke_sessions(context: RequestContext, request: RevokeSessions) -> LoggedIn:
     """So often a minute by one session: a stolen one must leave its owner the time to change the password."""
-    made = turn.desk.revocations_by(turn.session, turn.now_s)[-REVOCATIONS_PER_SESSION_MAX:]
+    made = context.state.revocations_by(context.session, context.now_s)[-REVOCATIONS_PER_SESSION_MAX:]
     if len(made) == REVOCATIONS_PER_SESSION_MAX:
-        wait_s = math.ceil(made[0] + REVOCATIONS_COUNTED_FOR_S - turn.now_s)
+        wait_s = math.ceil(made[0] + REVOCATIONS_COUNTED_FOR_S - context.now_s)
         raise Refusal(
             "throttled",
             f"this session ended the others {REVOCATIONS_PER_SESSION_MAX} times just now; change_password ends them at "
             f"once, or try again in {wait_s} s",
         )
-    turn.note("sessions_revoked")
-    return await _revoke_others(turn)
+    context.note("sessions_revoked")
+    return await _revoke_others(context)
 
 
-async def _revoke_others(turn: Turn) -> LoggedIn:
+async def _revoke_others(context: RequestContext) -> LoggedIn:
     """Every session but the asking one, which goes on with the certificate of the answer."""
-    session, db = turn.session, turn.db
+    session, db = context.session, context.db
     present = await accounts.revoke_sessions(db, session.user_id, session.thumbprint)
     for group_id in sorted(await groups.list_groups_of(db, session.user_id)):
         epoch = await groups.raise_epoch(db, group_id)
         members = await groups.list_members(db, group_id)
-        turn.tell(members, GroupEpoch(group_id, epoch, session.user_id, session.thumbprint))
-    turn.tell([], SessionsRevoked(session.user_id, present.number, session.thumbprint))
-    return await renewed(turn, present)
+        context.tell(members, GroupEpoch(group_id, epoch, session.user_id, session.thumbprint))
+    context.tell([], SessionsRevoked(session.user_id, present.number, session.thumbprint))
+    return await renewed(context, present)

@@ -47,7 +47,7 @@ class Session:
 
 
 @dataclass(slots=True, eq=False)
-class Caller:
+class Connection:
     """A connection as the service sees it. `push` hands an event to its client and never blocks."""
 
     nonce: bytes
@@ -60,12 +60,12 @@ class Audience:
     """Who is connected to this tracker and can be told things."""
 
     def __init__(self) -> None:
-        self._by_user: dict[str, dict[int, Caller]] = {}
-        self._by_session: dict[int, Caller] = {}
+        self._by_user: dict[str, dict[int, Connection]] = {}
+        self._by_session: dict[int, Connection] = {}
 
-    def enter(self, caller: Caller, session: Session) -> None:
-        self._by_session[session.number] = caller
-        self._by_user.setdefault(session.user_id, {})[session.number] = caller
+    def enter(self, connection: Connection, session: Session) -> None:
+        self._by_session[session.number] = connection
+        self._by_user.setdefault(session.user_id, {})[session.number] = connection
 
     def leave(self, session: Session) -> None:
         if self._by_session.pop(session.number, None) is not None:
@@ -74,30 +74,32 @@ class Audience:
             if not callers:
                 del self._by_user[session.user_id]
 
-    def callers_of(self, user_id: str) -> list[Caller]:
+    def callers_of(self, user_id: str) -> list[Connection]:
         return list(self._by_user.get(user_id, {}).values())
 
     def keys_of(self, user_id: str) -> set[bytes]:
         """Thumbprints: one for each client, also while its last connection has not ended yet."""
-        return {caller.session.thumbprint for caller in self.callers_of(user_id) if caller.session is not None}
+        return {
+            connection.session.thumbprint for connection in self.callers_of(user_id) if connection.session is not None
+        }
 
     def tell_users(self, user_ids: Iterable[str], message: Bulletin) -> None:
         for user_id in user_ids:
-            for caller in self.callers_of(user_id):
-                caller.push(message)
+            for connection in self.callers_of(user_id):
+                connection.push(message)
 
     def tell_all(self, event: Event) -> None:
-        for caller in self._by_session.values():
-            caller.push(event)
+        for connection in self._by_session.values():
+            connection.push(event)
 
     def tell_session(self, number: int, event: Event) -> None:
-        caller = self._by_session.get(number)
-        if caller is not None:
-            caller.push(event)
+        connection = self._by_session.get(number)
+        if connection is not None:
+            connection.push(event)
 
 
 @dataclass(frozen=True, slots=True)
-class Desk:
+class TrackerState:
     """What every request may use: the soft state, the keys and chance; and how news reaches the soft state."""
 
     authority: Authority
@@ -111,13 +113,13 @@ class Desk:
     recent: deque[News] = field(default_factory=deque)
     """What was told within the life of a ticket, for those who were not connected for a moment."""
 
-    def end_session(self, caller: Caller) -> None:
-        if caller.session is not None:
-            self.audience.leave(caller.session)
-            self.presence.drop(caller.session.number)
-            caller.session = None
+    def end_session(self, connection: Connection) -> None:
+        if connection.session is not None:
+            self.audience.leave(connection.session)
+            self.presence.drop(connection.session.number)
+            connection.session = None
 
-    def admit(self, caller: Caller, session: Session, now_s: float) -> None:
+    def admit(self, connection: Connection, session: Session, now_s: float) -> None:
         """The session begins here. Raises Refusal if it is known already that it was revoked.
 
         It was found alive in a transaction; but that may have ended a while ago, and the news of a revocation since
@@ -125,8 +127,8 @@ class Desk:
         """
         if any(_ends(news.fact, session) for news in self.recent):
             raise Refusal("session_ended", "the sessions of this account were revoked meanwhile; log in again")
-        caller.session = session
-        self.audience.enter(caller, session)
+        connection.session = session
+        self.audience.enter(connection, session)
         self.presence.arrive(session.number, session.user_id, session.thumbprint, now_s)
 
     def revocations_by(self, session: Session, now_s: float) -> list[float]:
@@ -156,7 +158,7 @@ class Desk:
                 self.presence.drop_from_group(news.fact.removed, news.fact.group_id)
         self.audience.tell_users(news.recipients, Bulletin(news.number, news.fact))
 
-    def tell_missed_removals(self, caller: Caller, user_id: str) -> None:
+    def tell_missed_removals(self, connection: Connection, user_id: str) -> None:
         """Its connection was gone for a moment: whom to cut off, it may not have heard.
 
         Not of its own removal: it may be back in by now, and if not, it is told so when it announces its shares.
@@ -164,13 +166,13 @@ class Desk:
         for news in self.recent:
             fact = news.fact
             if isinstance(fact, GroupEpoch) and user_id in news.recipients and fact.removed != user_id:
-                caller.push(Bulletin(news.number, fact))
+                connection.push(Bulletin(news.number, fact))
 
     def _revoke(self, fact: SessionsRevoked) -> None:
-        for caller in self.audience.callers_of(fact.user_id):
-            if caller.session is not None and _ends(fact, caller.session):
-                self.end_session(caller)
-                caller.push(SessionEnded("the sessions of this account were revoked"))
+        for connection in self.audience.callers_of(fact.user_id):
+            if connection.session is not None and _ends(fact, connection.session):
+                self.end_session(connection)
+                connection.push(SessionEnded("the sessions of this account were revoked"))
 
 
 def _ends(fact: Fact, session: Session) -> bool:
@@ -183,8 +185,8 @@ def _ends(fact: Fact, session: Session) -> bool:
 
 
 @dataclass(slots=True)
-class Turn:
-    desk: Desk
+class RequestContext:
+    state: TrackerState
     db: AsyncConnection
     session: Session
     observed_host: str
@@ -223,11 +225,11 @@ class Turn:
         for deed in self._deeds:
             await write_deed(self.db, deed, self.observed_host, self.now_s)
         for recipients, fact in self._told:
-            self._written.append(await write_news(self.db, self.desk.origin, recipients, fact, self.now_s))
+            self._written.append(await write_news(self.db, self.state.origin, recipients, fact, self.now_s))
 
     def finish(self) -> None:
         """To be called once the transaction is committed."""
         for news in self._written:
-            self.desk.deliver(news)
+            self.state.deliver(news)
         for effect in self._afterwards:
             effect()

@@ -4,7 +4,7 @@ Invariants. Denied by default: a request that is in no table here, or that `perm
 and tells nothing. What lets it through is looked at in the transaction that answers it. A change and its remembered
 outcome are committed together, so a retry never runs twice. Soft state and events follow the commit.
 
-No sockets, no SQL: the connection is a `Caller`, the queries are in people, catalogue and outcomes.
+No sockets, no SQL: the connection is a `Connection`, the queries are in people, catalogue and outcomes.
 """
 
 import asyncio
@@ -30,8 +30,8 @@ from tracker.rules.throttle import ENTRIES_MAX, Throttle
 from tracker.rules.token_buckets import TokenBuckets
 from tracker.service import accounts, files, groups, sessions, swarm
 from tracker.service import name_rights as names
-from tracker.service.context import Audience, Caller, Desk, Session, Turn
-from tracker.service.passwords import DeskBusy, PasswordDesk, Passwords
+from tracker.service.context import Audience, Connection, RequestContext, Session, TrackerState
+from tracker.service.passwords import PasswordQueue, PasswordQueueFull, Passwords
 from tracker.settings import (
     NEWS_POLL_S,
     REQUEST_WAIT_MAX_S,
@@ -51,11 +51,11 @@ _JUDGED_MAX = 3
 
 
 class Handler(NamedTuple):
-    answer: Callable[[Turn, Any], Awaitable[Result]]
+    answer: Callable[[RequestContext, Any], Awaitable[Result]]
     is_change: bool
 
 
-SESSION_HANDLERS: dict[type, Callable[[sessions.Door, Caller, Any, bytes, float], Awaitable[Result]]] = {
+SESSION_HANDLERS: dict[type, Callable[[sessions.Logins, Connection, Any, bytes, float], Awaitable[Result]]] = {
     requests.CreateUser: accounts.create_user,
     requests.ChangePassword: accounts.change_password,
     requests.Login: sessions.login,
@@ -104,35 +104,35 @@ class Service:
         self._store = store
         self._clock = clock
         origin = secrets.token_bytes(8)
-        self._desk = Desk(authority, Presence(), Handout(), Audience(), chance, policy or Policy(), origin)
+        self._state = TrackerState(authority, Presence(), Handout(), Audience(), chance, policy or Policy(), origin)
         self._last_news = 0
         self._data_version_heard: int | None = None
         self._paces = TokenBuckets(
             REQUESTS_PER_S_PER_ACCOUNT, REQUESTS_AT_ONCE_PER_ACCOUNT, ENTRIES_MAX, REQUEST_WAIT_MAX_S
         )
-        self._door = sessions.Door(self._desk, clock, store, PasswordDesk(passwords), Throttle())
+        self._logins = sessions.Logins(self._state, clock, store, PasswordQueue(passwords), Throttle())
 
-    async def answer(self, caller: Caller, call: Call) -> Result:
+    async def answer(self, connection: Connection, call: Call) -> Result:
         """The result of a request, a refusal included; anything raised from here is a bug or a broken store."""
         try:
-            return await self._answer(caller, call)
+            return await self._answer(connection, call)
         except Refusal as refusal:
             return Refused(refusal.code, refusal.message)
         except BadName as error:
             return Refused("bad_name", str(error))
-        except DeskBusy:
+        except PasswordQueueFull:
             return Refused("busy", "too many people are logging in at once; try again in a few seconds")
 
-    def hang_up(self, caller: Caller) -> None:
+    def hang_up(self, connection: Connection) -> None:
         """The connection is gone, and with it what its client shares."""
-        self._desk.end_session(caller)
+        self._state.end_session(connection)
 
     async def catch_up(self) -> None:
         """To be called before the first connection: what was told lately, before this tracker was there to hear it."""
         async with self._store.reading() as db:
             for news in await read_news(db, 0):
                 self._last_news = news.number
-                self._desk.recent.append(news)
+                self._state.recent.append(news)
 
     async def hear_news(self) -> None:
         """Pass on what other trackers of this store changed since the last time."""
@@ -143,8 +143,8 @@ class Service:
             found = await read_news(db, self._last_news)
         for news in found:
             self._last_news = news.number
-            if news.origin != self._desk.origin:
-                self._desk.deliver(news)
+            if news.origin != self._state.origin:
+                self._state.deliver(news)
         self._data_version_heard = version
 
     async def follow_news(self) -> None:
@@ -156,47 +156,47 @@ class Service:
             except SQLAlchemyError as error:
                 _log.error("the database failed: %s", getattr(error, "orig", None) or type(error).__name__)
 
-    def is_forgotten(self, caller: Caller) -> bool:
+    def is_forgotten(self, connection: Connection) -> bool:
         """Whether this caller had a session that has expired since, or lives on in a newer connection."""
-        return caller.session is not None and not self._desk.presence.is_online(caller.session.number)
+        return connection.session is not None and not self._state.presence.is_online(connection.session.number)
 
     def sweep(self) -> None:
         """Forgets the silent."""
         now_s = self._clock()
-        self._desk.presence.expire(now_s)
-        self._desk.handout.sweep(self._desk.presence.is_shared, now_s)
+        self._state.presence.expire(now_s)
+        self._state.handout.sweep(self._state.presence.is_shared, now_s)
 
-    async def _answer(self, caller: Caller, call: Call) -> Result:
-        await self._wait_for_turn(caller)
+    async def _answer(self, connection: Connection, call: Call) -> Result:
+        await self._wait_for_turn(connection)
         for _ in range(_JUDGED_MAX):
             try:
-                return await self._judge(caller, call)
+                return await self._judge(connection, call)
             except sessions.Outdated:
                 continue
         raise Refusal("busy", "this account is being changed again and again; try again in a few seconds")
 
-    async def _judge(self, caller: Caller, call: Call) -> Result:
+    async def _judge(self, connection: Connection, call: Call) -> Result:
         """Raises Refusal and Outdated."""
         request, now_s = call.request, self._clock()
-        session = self._live_session(caller, now_s)
+        session = self._live_session(connection, now_s)
         permissions.check_session(type(request), session is not None)
         if type(request) in SESSION_HANDLERS:
             handler = SESSION_HANDLERS[type(request)]
-            return await handler(self._door, caller, request, call.request_id, now_s)
+            return await handler(self._logins, connection, request, call.request_id, now_s)
         assert session is not None, "check_session let a stranger through"
         is_change = HANDLERS[type(request)].is_change
         async with self._store.changing() if is_change else self._store.reading() as db:
             # A change may have waited for long, so this is the time it is judged by.
-            turn = Turn(self._desk, db, session, caller.observed_host, self._clock())
-            result = await self._take(turn, call)
-            await turn.write_down()
-        turn.finish()
+            context = RequestContext(self._state, db, session, connection.observed_host, self._clock())
+            result = await self._take(context, call)
+            await context.write_down()
+        context.finish()
         return result
 
-    async def _wait_for_turn(self, caller: Caller) -> None:
+    async def _wait_for_turn(self, connection: Connection) -> None:
         """Before anything is looked up, since much may change meanwhile. Raises Refusal."""
         # No account has a name with a space in it.
-        asker = f"stranger {caller.observed_host}" if caller.session is None else caller.session.user_id
+        asker = f"stranger {connection.observed_host}" if connection.session is None else connection.session.user_id
         wait_s = self._paces.take(asker, self._clock())
         if wait_s is None:
             raise Refusal(
@@ -207,37 +207,37 @@ class Service:
         if wait_s:
             await asyncio.sleep(wait_s)
 
-    async def _take(self, turn: Turn, call: Call) -> Result:
+    async def _take(self, context: RequestContext, call: Call) -> Result:
         """One turn inside its transaction."""
         request = call.request
         handler = HANDLERS[type(request)]
         group_id: str | None = None
         if permissions.LEAST_STANDING[type(request)] is not None:
             group_id = getattr(request, "group_id")  # noqa: B009 (only some of the union have it)
-        present, group = await group_rows.find_standing(turn.db, turn.user_id, group_id)
+        present, group = await group_rows.find_standing(context.db, context.user_id, group_id)
         # Other trackers' revocations are heard of later, and this one's after its commit.
-        turn.generation = turn.session.check_alive(present, turn.now_s)
+        context.generation = context.session.check_alive(present, context.now_s)
         if handler.is_change:
-            remembered = await find_outcome(turn.db, turn.user_id, call.request_id)
+            remembered = await find_outcome(context.db, context.user_id, call.request_id)
             if remembered is not None:
                 return remembered
         if group_id is not None:
-            turn.looked_up = permissions.check_standing(type(request), group_id, group)
-            if turn.looked_up.group_id != group_id:
-                request = msgspec.structs.replace(request, group_id=turn.looked_up.group_id)
-        result = await handler.answer(turn, request)
+            context.looked_up = permissions.check_standing(type(request), group_id, group)
+            if context.looked_up.group_id != group_id:
+                request = msgspec.structs.replace(request, group_id=context.looked_up.group_id)
+        result = await handler.answer(context, request)
         if handler.is_change:
-            await remember_outcome(turn.db, turn.user_id, call.request_id, result, turn.now_s)
+            await remember_outcome(context.db, context.user_id, call.request_id, result, context.now_s)
         return result
 
-    def _live_session(self, caller: Caller, now_s: float) -> Session | None:
-        session = caller.session
+    def _live_session(self, connection: Connection, now_s: float) -> Session | None:
+        session = connection.session
         if session is None:
             return None
         try:
             permissions.check_expiry(session.expires_at_s, now_s)
         except Refusal:
-            self._desk.end_session(caller)
+            self._state.end_session(connection)
             raise
-        self._desk.presence.hear(session.number, now_s)
+        self._state.presence.hear(session.number, now_s)
         return session

@@ -13,15 +13,15 @@ from tracker.protocol.results import Done, Files
 from tracker.protocol.types import LEAF_BYTES, PAGE_BYTES, PIECE_COUNT_MAX
 from tracker.rules import quotas
 from tracker.rules.permissions import Refusal
-from tracker.service.context import Turn
+from tracker.service.context import RequestContext
 from tracker.service.name_rights import check_replaceable, free, no_such_file
 from tracker.service.swarm import choose_peers
 from tracker.store import files, manifest_pages
 
 
-async def list_files(turn: Turn, request: ListFiles) -> Files:
-    presence, group_id = turn.desk.presence, turn.group.group_id
-    found = await files.list_files(turn.db, group_id)
+async def list_files(context: RequestContext, request: ListFiles) -> Files:
+    presence, group_id = context.state.presence, context.group.group_id
+    found = await files.list_files(context.db, group_id)
     counts = [presence.count_sharers((group_id, entry.root)) for entry in found]
     return Files(
         [
@@ -31,45 +31,45 @@ async def list_files(turn: Turn, request: ListFiles) -> Files:
     )
 
 
-async def publish(turn: Turn, request: Publish) -> Published:
+async def publish(context: RequestContext, request: Publish) -> Published:
     check_new_file_name(request.name)
     _check_geometry(request)
-    alike = await files.list_alike(turn.db, request.group_id, request.name)
+    alike = await files.list_alike(context.db, request.group_id, request.name)
     known = next((file for file in alike if file.name == request.name), alike[0] if alike else None)
     if known is not None and known.root == request.root and known.digest == files.digest_of(request):
         return Published(True, spelling="" if known.name == request.name else known.name)
     if known is not None:
-        await check_replaceable(turn, known, request.name, len(alike))
+        await check_replaceable(context, known, request.name, len(alike))
     leaves_bytes = _piece_count(request) * LEAF_BYTES
-    wanted = await manifest_pages.list_wanted(turn.db, turn.user_id, request.pages, leaves_bytes, turn.now_s)
+    wanted = await manifest_pages.list_wanted(context.db, context.user_id, request.pages, leaves_bytes, context.now_s)
     if wanted:
         return Published(False, wanted)
     if known is not None:
-        await free(turn, known)
-    quotas.check_publisher(await files.add_file(turn.db, request, turn.user_id))
+        await free(context, known)
+    quotas.check_publisher(await files.add_file(context.db, request, context.user_id))
     return Published(False, has_replaced=known is not None)
 
 
-async def fetch_manifest(turn: Turn, request: FetchManifest) -> Manifest:
-    manifest = await files.find_manifest(turn.db, request.group_id, request.name)
+async def fetch_manifest(context: RequestContext, request: FetchManifest) -> Manifest:
+    manifest = await files.find_manifest(context.db, request.group_id, request.name)
     if manifest is None:
         raise no_such_file(request.group_id, request.name)
     if request.want:
-        peers = await choose_peers(turn, request.group_id, manifest.root, request.want)
+        peers = await choose_peers(context, request.group_id, manifest.root, request.want)
         manifest = replace(manifest, peers=peers)
     return manifest
 
 
-async def put_page(turn: Turn, request: PutPage) -> Done:
-    await manifest_pages.stage(turn.db, turn.user_id, request.leaves, turn.now_s)
+async def put_page(context: RequestContext, request: PutPage) -> Done:
+    await manifest_pages.stage(context.db, context.user_id, request.leaves, context.now_s)
     return Done()
 
 
-async def fetch_page(turn: Turn, request: FetchPage) -> Page:
-    known = await files.find_file(turn.db, request.group_id, request.name)
+async def fetch_page(context: RequestContext, request: FetchPage) -> Page:
+    known = await files.find_file(context.db, request.group_id, request.name)
     if known is None or known.root != request.root:
         raise no_such_file(request.group_id, request.name)
-    leaves = await manifest_pages.find_page(turn.db, known.digest, request.number)
+    leaves = await manifest_pages.find_page(context.db, known.digest, request.number)
     if leaves is None:
         raise Refusal("bad_request", f"the manifest of {request.name!r} has no page {request.number} of its own")
     return Page(leaves)

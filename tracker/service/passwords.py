@@ -5,7 +5,7 @@ sends it as one character or as two. Hashes from before that may be of the form 
 accounts.
 
 Invariant: checking the password of nobody costs what checking somebody's costs, so the time of an answer does not say
-which names exist, nor of which form a hash is. `PasswordDesk` runs the work off the event loop, on every core but one,
+which names exist, nor of which form a hash is. `PasswordQueue` runs the work off the event loop, on every core but one,
 with bounded lines before it.
 """
 
@@ -44,7 +44,7 @@ class Cost:
 
 
 class Passwords:
-    """Blocking; see PasswordDesk."""
+    """Blocking; see PasswordQueue."""
 
     def __init__(self, cost: Cost | None = None) -> None:
         chosen = cost or Cost()
@@ -81,11 +81,11 @@ class Passwords:
             return False
 
 
-class DeskBusy(Exception):
+class PasswordQueueFull(Exception):
     """Too many people wait already."""
 
 
-class PasswordDesk:
+class PasswordQueue:
     """The same work off the event loop. Each check holds 64 MiB for a tenth of a second or two, hence the bounds.
 
     Addresses take turns, each with a line of its own: whoever floods the tracker with logins waits for himself. Those
@@ -115,7 +115,7 @@ class PasswordDesk:
 
     @asynccontextmanager
     async def _place(self, host: str, wrong_lately: int = 0) -> AsyncIterator[None]:
-        """A core for the length of the block. Raises DeskBusy."""
+        """A core for the length of the block. Raises PasswordQueueFull."""
         if self._free:
             self._free -= 1
         else:
@@ -129,18 +129,18 @@ class PasswordDesk:
         line = self._lines.setdefault(host, deque())
         self._wrong_of[host] = wrong_lately
         if len(line) >= PASSWORDS_WAITING_PER_ADDRESS_MAX:
-            raise DeskBusy
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.append(turn)
+            raise PasswordQueueFull
+        context: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.append(context)
         if sum(map(len, self._lines.values())) > PASSWORDS_WAITING_MAX:
             last = max(self._lines.values(), key=len).pop()
             if not last.done():
-                last.set_exception(DeskBusy())
+                last.set_exception(PasswordQueueFull())
         try:
-            await turn
+            await context
         except BaseException:
             # Cancelled in the very moment its turn came: the core it was given goes to the next.
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
+            if context.done() and not context.cancelled() and context.exception() is None:
                 self._leave()
             raise
 
@@ -149,11 +149,11 @@ class PasswordDesk:
             host = min(self._lines, key=self._wrong_of.__getitem__)
             line = self._lines[host]
             self._lines.move_to_end(host)
-            turn = line.popleft() if line else None
+            context = line.popleft() if line else None
             if not line:
                 del self._lines[host], self._wrong_of[host]
-            if turn is not None and not turn.done():
-                turn.set_result(None)
+            if context is not None and not context.done():
+                context.set_result(None)
                 return
         self._free += 1
 

@@ -16,91 +16,91 @@ from tracker.rules.handout import Handed
 from tracker.rules.peer_reports import Asker
 from tracker.rules.permissions import Refusal
 from tracker.rules.presence import Holding, Sharer, Swarm
-from tracker.service.context import Turn
+from tracker.service.context import RequestContext
 from tracker.settings import PUSHES_PER_ANNOUNCE_MAX
 from tracker.store import files, groups
 from tracker.store.ticket_keys import find_signing_key
 
 
-async def announce(turn: Turn, request: Announce) -> Announced:
-    presence, number = turn.desk.presence, turn.session.number
-    known, unknown = await _sort_out(turn, request.shares)
+async def announce(context: RequestContext, request: Announce) -> Announced:
+    presence, number = context.state.presence, context.session.number
+    known, unknown = await _sort_out(context, request.shares)
     said = {(share.group_id, share.root) for share in known}
-    host = reachable_host(turn.observed_host, request.host)
+    host = reachable_host(context.observed_host, request.host)
     presence.place(number, host, request.port)
     if is_elsewhere(request.host, host):
-        _tell(turn, number, OutOfReach(host, request.port, 0))
+        _tell(context, number, OutOfReach(host, request.port, 0))
     for swarm in presence.list_swarms(number):
         if swarm not in said:
             presence.remove(number, swarm)
-    await _record(turn, known)
+    await _record(context, known)
     return Announced(unknown)
 
 
-async def announce_change(turn: Turn, request: AnnounceChange) -> Announced:
-    presence, number = turn.desk.presence, turn.session.number
+async def announce_change(context: RequestContext, request: AnnounceChange) -> Announced:
+    presence, number = context.state.presence, context.session.number
     if not presence.has_place(number):
         raise Refusal("bad_request", "announce everything first, with your address")
-    known, unknown = await _sort_out(turn, request.added)
+    known, unknown = await _sort_out(context, request.added)
     for share in request.removed:
         presence.remove(number, (share.group_id, share.root))
     if presence.count_shares(number) + len(known) > SHARES_PER_ANNOUNCE_MAX:
         raise Refusal("too_large", f"one client shares at most {SHARES_PER_ANNOUNCE_MAX} files")
-    await _record(turn, known)
+    await _record(context, known)
     return Announced(unknown)
 
 
-async def find_peers(turn: Turn, request: FindPeers) -> Peers:
+async def find_peers(context: RequestContext, request: FindPeers) -> Peers:
     group_id, root = request.group_id, request.root
-    if not await files.has_root(turn.db, group_id, root):
+    if not await files.has_root(context.db, group_id, root):
         raise Refusal("no_such_file", f"that file is not in {group_id}, or no longer")
-    swarm, asker = (group_id, root), Asker(turn.session.number, turn.user_id)
-    placed = _placed(turn, swarm)
-    warned = turn.desk.handout.report(swarm, asker, request.failed, request.served, placed, turn.now_s)
+    swarm, asker = (group_id, root), Asker(context.session.number, context.user_id)
+    placed = _placed(context, swarm)
+    warned = context.state.handout.report(swarm, asker, request.failed, request.served, placed, context.now_s)
     for sharer, members in warned:
-        _tell(turn, sharer.session, OutOfReach(sharer.host, sharer.port, members))
-    return Peers(await choose_peers(turn, group_id, root, request.want))
+        _tell(context, sharer.session, OutOfReach(sharer.host, sharer.port, members))
+    return Peers(await choose_peers(context, group_id, root, request.want))
 
 
-async def choose_peers(turn: Turn, group_id: str, root: bytes, want: int) -> list[Peer]:
+async def choose_peers(context: RequestContext, group_id: str, root: bytes, want: int) -> list[Peer]:
     """Members who serve the file now, never the caller's own session. Those who had no link with it hear of it."""
-    swarm, number = (group_id, root), turn.session.number
-    placed = _placed(turn, swarm)
-    members = await groups.members_among(turn.db, group_id, {one.user_id for one in placed})
+    swarm, number = (group_id, root), context.session.number
+    placed = _placed(context, swarm)
+    members = await groups.members_among(context.db, group_id, {one.user_id for one in placed})
     sharers = [one for one in placed if one.user_id in members]
-    handed = _choose(turn, swarm, sharers, want)
+    handed = _choose(context, swarm, sharers, want)
     own = next((one for one in placed if one.session == number), None)
     if own is not None:
-        _tell_fetching(turn, swarm, own, handed.new)
+        _tell_fetching(context, swarm, own, handed.new)
     return [_peer(sharer) for sharer in handed.peers]
 
 
-async def get_ticket(turn: Turn, request: GetTicket) -> Ticket:
-    group = turn.group
-    signing = await find_signing_key(turn.db, turn.now_s)
+async def get_ticket(context: RequestContext, request: GetTicket) -> Ticket:
+    group = context.group
+    signing = await find_signing_key(context.db, context.now_s)
     ticket = tickets.sign(
         signing.private,
         signing.kid,
-        user_id=turn.user_id,
+        user_id=context.user_id,
         group_id=group.group_id,
         epoch=group.epoch,
         is_open=group.is_open,
-        thumbprint=turn.session.thumbprint,
-        now_s=turn.now_s,
-        life_s=turn.desk.policy.ticket_life_s,
+        thumbprint=context.session.thumbprint,
+        now_s=context.now_s,
+        life_s=context.state.policy.ticket_life_s,
     )
-    expires_at_s = turn.now_s + turn.desk.policy.ticket_life_s
+    expires_at_s = context.now_s + context.state.policy.ticket_life_s
     return Ticket(ticket, expires_at_s, group.epoch, group.is_open, group.group_id)
 
 
-async def _sort_out(turn: Turn, shares: Collection[Share]) -> tuple[list[Share], list[Share]]:
+async def _sort_out(context: RequestContext, shares: Collection[Share]) -> tuple[list[Share], list[Share]]:
     """Those the tracker takes, and those whose file or membership is gone."""
     asked: dict[str, set[bytes]] = {}
     for share in shares:
         asked.setdefault(share.group_id, set()).add(share.root)
-    my_groups = await groups.list_groups_of(turn.db, turn.user_id)
+    my_groups = await groups.list_groups_of(context.db, context.user_id)
     listed = {
-        group_id: await files.known_roots(turn.db, group_id, roots)
+        group_id: await files.known_roots(context.db, group_id, roots)
         for group_id, roots in asked.items()
         if group_id in my_groups
     }
@@ -112,34 +112,34 @@ async def _sort_out(turn: Turn, shares: Collection[Share]) -> tuple[list[Share],
     return known, unknown
 
 
-async def _record(turn: Turn, shares: Iterable[Share]) -> None:
-    presence, number = turn.desk.presence, turn.session.number
+async def _record(context: RequestContext, shares: Iterable[Share]) -> None:
+    presence, number = context.state.presence, context.session.number
     pushes_left = PUSHES_PER_ANNOUNCE_MAX
     for share in shares:
         swarm = (share.group_id, share.root)
         is_new = presence.add(number, swarm, _holding(share))
         if is_new and pushes_left > 0 and presence.is_shared_by_others(number, swarm):
-            pushes_left -= await _introduce(turn, swarm)
+            pushes_left -= await _introduce(context, swarm)
 
 
-async def _introduce(turn: Turn, swarm: Swarm) -> int:
+async def _introduce(context: RequestContext, swarm: Swarm) -> int:
     """The caller serves this file from now on: its neighbours and it hear of each other. How many were told."""
-    number, placed = turn.session.number, _placed(turn, swarm)
+    number, placed = context.session.number, _placed(context, swarm)
     newcomer = next(one for one in placed if one.session == number)
-    handed = _choose(turn, swarm, placed, len(placed))
-    told = _tell_fetching(turn, swarm, newcomer, handed.peers)
+    handed = _choose(context, swarm, placed, len(placed))
+    told = _tell_fetching(context, swarm, newcomer, handed.peers)
     if newcomer.is_complete or not handed.new:
         return told
-    members = await groups.members_among(turn.db, swarm[0], {one.user_id for one in handed.new})
+    members = await groups.members_among(context.db, swarm[0], {one.user_id for one in handed.new})
     for peer in handed.new:
         if peer.user_id in members:
-            _tell(turn, newcomer.session, PeerJoined(*swarm, _peer(peer)))
+            _tell(context, newcomer.session, PeerJoined(*swarm, _peer(peer)))
     return told + len(handed.new)
 
 
-def _choose(turn: Turn, swarm: Swarm, sharers: list[Sharer], want: int) -> Handed:
-    asker = Asker(turn.session.number, turn.user_id)
-    return turn.desk.handout.choose(swarm, asker, sharers, want, turn.desk.chance, turn.now_s)
+def _choose(context: RequestContext, swarm: Swarm, sharers: list[Sharer], want: int) -> Handed:
+    asker = Asker(context.session.number, context.user_id)
+    return context.state.handout.choose(swarm, asker, sharers, want, context.state.chance, context.now_s)
 
 
 def _holding(share: Share) -> Holding:
@@ -148,20 +148,20 @@ def _holding(share: Share) -> Holding:
     return Holding.SOME if share.has_pieces else Holding.NOTHING
 
 
-def _tell_fetching(turn: Turn, swarm: Swarm, peer: Sharer, neighbours: Iterable[Sharer]) -> int:
+def _tell_fetching(context: RequestContext, swarm: Swarm, peer: Sharer, neighbours: Iterable[Sharer]) -> int:
     """Those who have the whole file need no peers. How many were told."""
     fetching = [one for one in neighbours if not one.is_complete]
     for one in fetching:
-        _tell(turn, one.session, PeerJoined(*swarm, _peer(peer)))
+        _tell(context, one.session, PeerJoined(*swarm, _peer(peer)))
     return len(fetching)
 
 
-def _tell(turn: Turn, session: int, event: PeerJoined | OutOfReach) -> None:
-    turn.afterwards(lambda: turn.desk.audience.tell_session(session, event))
+def _tell(context: RequestContext, session: int, event: PeerJoined | OutOfReach) -> None:
+    context.afterwards(lambda: context.state.audience.tell_session(session, event))
 
 
-def _placed(turn: Turn, swarm: Swarm) -> list[Sharer]:
-    return [sharer for sharer in turn.desk.presence.list_sharers(swarm) if sharer.port]
+def _placed(context: RequestContext, swarm: Swarm) -> list[Sharer]:
+    return [sharer for sharer in context.state.presence.list_sharers(swarm) if sharer.port]
 
 
 def _peer(sharer: Sharer) -> Peer:

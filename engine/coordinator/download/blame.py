@@ -11,7 +11,7 @@ Not here: whom to ask otherwise (peer_book), what the server does (contests, sha
 
 from engine.coordinator.directory import Directory
 from engine.coordinator.download.download import Download
-from engine.coordinator.peer_links import Link, Links
+from engine.coordinator.peer_links import PeerLink, PeerLinks
 from engine.coordinator.pool import Pool
 from engine.ipc import orders
 
@@ -22,13 +22,13 @@ _ANSWER_S = 10.0
 class Blame:
     """Of one download."""
 
-    def __init__(self, download: Download, pool: Pool, links: Links, directory: Directory, ban_s: float) -> None:
+    def __init__(self, download: Download, pool: Pool, links: PeerLinks, directory: Directory, ban_s: float) -> None:
         self._download = download
         self._pool, self._links, self._directory = pool, links, directory
         self._ban_s = ban_s
         self._asked_until_s: dict[int, float] = {}  # of links whose server was told of a wrong piece
 
-    def shut_out(self, user_id: str, why: str, now_s: float, link: Link | None = None, piece: int = 0) -> None:
+    def shut_out(self, user_id: str, why: str, now_s: float, link: PeerLink | None = None, piece: int = 0) -> None:
         """An account proved wrong or hostile. `link`: where the wrong `piece` came from, if it was that."""
         book = self._download.peer_book
         if book.banned_until_s.get(user_id, 0.0) <= now_s:
@@ -42,7 +42,7 @@ class Blame:
             if each.peer.user_id == user_id and each.link_id not in self._asked_until_s:
                 self._pool.send(each.slot, orders.EndLink(each.link_id, why))
 
-    def rereads(self, link: Link) -> None:
+    def rereads(self, link: PeerLink) -> None:
         """The server reads its copy again: because we told it, or by itself."""
         if self._asked_until_s.pop(link.link_id, None) is None:
             return

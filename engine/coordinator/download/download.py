@@ -29,7 +29,7 @@ from engine.coordinator.download.peer_book import PeerBook
 from engine.coordinator.download.progress import Progress
 from engine.coordinator.download.recheck import recheck
 from engine.coordinator.hash_jobs import HashJobs
-from engine.coordinator.peer_links import Link
+from engine.coordinator.peer_links import PeerLink
 from engine.errors import ShoalError, StorageError
 from engine.ipc import orders, reports
 from engine.reports import DownloadState
@@ -252,35 +252,35 @@ class Download:
 
     # ------------------------------------------------------------ news
 
-    def opened(self, link: Link, bitfield: bytes) -> None:
+    def opened(self, link: PeerLink, bitfield: bytes) -> None:
         self.scheduler.link_opened(link.link_id, Bitfield(self.manifest.geometry.piece_count, bitfield))
         self._open_on[link.link_id] = link.peer.thumbprint
         self._users[link.link_id] = link.peer.user_id
         self.peer_book.answers.opened(link.peer.thumbprint)
         self.peer_book.reached(link.peer)
-        if self.peer_book.hearsay.proved(link.peer):
+        if self.peer_book.peer_exchange.proved(link.peer):
             self.peer_book.peers[link.peer.thumbprint] = link.peer
 
-    def is_open_on(self, link: Link) -> bool:
+    def is_open_on(self, link: PeerLink) -> bool:
         """Whether the peer at the other end has proven itself and serves this file."""
         return link.link_id in self._open_on
 
-    def has(self, link: Link, pieces: tuple[int, ...]) -> bool:
+    def has(self, link: PeerLink, pieces: tuple[int, ...]) -> bool:
         """Whether something may follow from it."""
         return self.scheduler.link_has(link.link_id, pieces)
 
-    def lost(self, link: Link) -> None:
+    def lost(self, link: PeerLink) -> None:
         """Also when the peer closed just this file."""
         self.scheduler.link_lost(link.link_id)
         was_open = self._open_on.pop(link.link_id, None) is not None
         if was_open or not link.is_hint:  # what a peer says of another may be wrong, and is not held against that one
             self.peer_book.answers.ended(link.peer.thumbprint, was_open=was_open)
-        self.peer_book.hearsay.failed(link.peer, time.monotonic())
+        self.peer_book.peer_exchange.failed(link.peer, time.monotonic())
 
     def granted(self, news: reports.PieceGranted) -> None:
         self.scheduler.granted(news.request_id, news.piece, news.at_s)
 
-    def verified(self, link: Link, news: reports.PieceVerified) -> None:
+    def verified(self, link: PeerLink, news: reports.PieceVerified) -> None:
         piece = self.scheduler.verified(news.request_id, news.at_s)
         self.peer_book.answers.gave(link.peer.thumbprint)
         if piece is not None:

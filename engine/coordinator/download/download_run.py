@@ -17,7 +17,7 @@ from engine.coordinator.download.download import PART_CHANGED, Download
 from engine.coordinator.download.local_copies import LocalCopies
 from engine.coordinator.download.status import why_waiting
 from engine.coordinator.hash_jobs import HashJobs
-from engine.coordinator.peer_links import Link, Links, PeerAddress
+from engine.coordinator.peer_links import PeerAddress, PeerLink, PeerLinks
 from engine.coordinator.pool import Pool
 from engine.errors import ShoalError, StorageError
 from engine.ipc import orders, reports
@@ -39,7 +39,7 @@ class Parts:
 
     settings: Settings
     pool: Pool
-    links: Links
+    links: PeerLinks
     hash_jobs: HashJobs
     copies: LocalCopies
     directory: Directory
@@ -244,7 +244,7 @@ class DownloadRun:
         if len(peers) < parts.settings.links_sought and parts.pool.slots:
             known = download.peer_book.peers.keys() | {link.peer.thumbprint for link in parts.links}
             banned = {user_id for user_id, until_s in download.peer_book.banned_until_s.items() if until_s > now_s}
-            for hint in download.peer_book.hearsay.next_to_try(known, banned, now_s):
+            for hint in download.peer_book.peer_exchange.next_to_try(known, banned, now_s):
                 self._link(hint, random.choice(parts.pool.slots), is_hint=True)
 
     def _link(self, peer: PeerAddress, slot: int, *, is_hint: bool = False) -> None:
@@ -271,17 +271,17 @@ class DownloadRun:
             named = tuple(Neighbour(each.user_id, each.host, each.port, each.thumbprint) for each in chosen)
             parts.pool.send_all(orders.SpreadPeers(download.file_id, named))
 
-    def open_on(self, link: Link) -> None:
+    def open_on(self, link: PeerLink) -> None:
         """The link is up: ask for the file on it."""
         order = orders.OpenFile(link.link_id, self.download.file_id, self.download.ticket)
         self._parts.pool.send(link.slot, order)
 
-    def lost(self, link: Link, cause: str) -> None:
+    def lost(self, link: PeerLink, cause: str) -> None:
         """The link is gone: what its peer was spared, since it had it, it may not have now."""
         self.download.peer_book.failed(link.peer, cause, time.monotonic())
         self.forget(link)
 
-    def refused(self, link: Link, code: str) -> None:
+    def refused(self, link: PeerLink, code: str) -> None:
         """Its peer does not give this file, or not any more."""
         download, now_s = self.download, time.monotonic()
         download.peer_book.refused(link.peer, code, now_s)
@@ -299,7 +299,7 @@ class DownloadRun:
             self.blame.rereads(link)
         download.peer_book.refused_until_s[link.peer.thumbprint] = now_s + delay_s
 
-    def forget(self, link: Link) -> None:
+    def forget(self, link: PeerLink) -> None:
         """Nothing of this file comes over it any more."""
         if self.download.is_open_on(link):
             self._parts.pool.send_all(orders.TellAgain(self.download.file_id, link.peer.thumbprint))

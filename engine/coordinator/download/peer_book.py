@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from engine.coordinator.download.peer_answers import PeerAnswers
-from engine.coordinator.download.peer_exchange import Hearsay
+from engine.coordinator.download.peer_exchange import PeerExchange
 from engine.coordinator.peer_links import PeerAddress
 from engine.reports import UnreachedPeer
 from engine.wire.messages import REREADING
@@ -73,7 +73,7 @@ class PeerBook:
 
     def __init__(self) -> None:
         self.peers: dict[bytes, PeerAddress] = {}
-        self.hearsay = Hearsay()
+        self.peer_exchange = PeerExchange()
         self.answers = PeerAnswers()
         self.has_looked = False
         self.trouble: str | None = None

@@ -26,7 +26,7 @@ DISTRUSTED_MAX = 256
 _Place = tuple[str, int]
 
 
-class Hearsay:
+class PeerExchange:
     def __init__(self) -> None:
         self._hints: dict[bytes, tuple[float, list[PeerAddress]]] = {}
         self._trying: dict[bytes, PeerAddress] = {}

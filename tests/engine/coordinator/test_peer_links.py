@@ -1,21 +1,21 @@
-from engine.coordinator.peer_links import Links, PeerAddress
+from engine.coordinator.peer_links import PeerAddress, PeerLinks
 from engine.settings import Settings
 
 ANN = PeerAddress("ann", "127.0.0.1", 7001, b"a" * 32)
 SLOTS = [0, 1, 2]
 
 
-def _wanted(links: Links, file_id: int, missing: int, *peers: PeerAddress) -> list[tuple[PeerAddress, int]]:
+def _wanted(links: PeerLinks, file_id: int, missing: int, *peers: PeerAddress) -> list[tuple[PeerAddress, int]]:
     return links.wanted(list(peers), SLOTS, 0.0, is_open=False, file_id=file_id, missing=missing)
 
 
-def _carry(links: Links, file_id: int, slot: int) -> None:
+def _carry(links: PeerLinks, file_id: int, slot: int) -> None:
     links.link_to(ANN, slot, is_open=False)[0].files.add(file_id)
 
 
 def test_a_link_made_on_hearsay_is_in_nobodys_way() -> None:
     """Somebody says that ann is elsewhere; the tracker names her place meanwhile."""
-    links, elsewhere = Links(Settings()), PeerAddress("ann", "198.51.100.9", 1, ANN.thumbprint)
+    links, elsewhere = PeerLinks(Settings()), PeerAddress("ann", "198.51.100.9", 1, ANN.thumbprint)
     hinted, _ = links.link_to(elsewhere, 0, is_open=False, is_hint=True)
     named, is_new = links.link_to(ANN, 0, is_open=False)
     assert is_new
@@ -25,15 +25,15 @@ def test_a_link_made_on_hearsay_is_in_nobodys_way() -> None:
 
 
 def test_one_peer_is_linked_to_every_worker() -> None:
-    assert sorted(slot for _, slot in _wanted(Links(Settings()), 1, 100, ANN)) == SLOTS
+    assert sorted(slot for _, slot in _wanted(PeerLinks(Settings()), 1, 100, ANN)) == SLOTS
 
 
 def test_a_peer_has_no_more_links_for_a_file_than_pieces_are_missing() -> None:
-    assert len(_wanted(Links(Settings()), 1, 2, ANN)) == 2
+    assert len(_wanted(PeerLinks(Settings()), 1, 2, ANN)) == 2
 
 
 def test_small_files_take_turns_on_the_workers() -> None:
-    links = Links(Settings())
+    links = PeerLinks(Settings())
     for file_id in range(6):
         ((_, slot),) = _wanted(links, file_id, 1, ANN)
         _carry(links, file_id, slot)
@@ -42,7 +42,7 @@ def test_small_files_take_turns_on_the_workers() -> None:
 
 
 def test_a_file_stays_on_the_link_that_carries_it() -> None:
-    links = Links(Settings())
+    links = PeerLinks(Settings())
     _carry(links, 7, 2)
     assert _wanted(links, 7, 1, ANN) == [(ANN, 2)]
     links.forget(next(iter(links)))
@@ -54,13 +54,13 @@ def _crowd(count: int) -> list[PeerAddress]:
 
 
 def test_accounts_take_turns_for_the_links_of_a_download() -> None:
-    wanted = _wanted(Links(Settings()), 1, 100, *_crowd(200), ANN)
+    wanted = _wanted(PeerLinks(Settings()), 1, 100, *_crowd(200), ANN)
     assert len(wanted) == Settings().links_per_download
     assert ANN in [peer for peer, _ in wanted]
 
 
 def test_whoever_does_not_answer_is_in_nobodys_way() -> None:
-    links, many = Links(Settings()), [PeerAddress(f"user{n}", "127.0.0.1", 9000, n.to_bytes(32)) for n in range(20)]
+    links, many = PeerLinks(Settings()), [PeerAddress(f"user{n}", "127.0.0.1", 9000, n.to_bytes(32)) for n in range(20)]
     for peer, slot in _wanted(links, 1, 100, *many, ANN):
         links.link_to(peer, slot, is_open=False)
     assert ANN not in [peer for peer, _ in _wanted(links, 1, 100, *many, ANN)]

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 from typing import Any
 
-from engine.coordinator.peer_links import Links, PeerAddress
+from engine.coordinator.peer_links import PeerAddress, PeerLinks
 from engine.coordinator.ticking import Ticking
 from engine.ipc import orders
 from engine.settings import Settings
@@ -20,7 +20,7 @@ class FakeDownload:
         self.ticks += 1
 
 
-def clock(links: Links, fetching: list[Any], runs: int) -> tuple[Ticking, list[orders.AnyOrder], list[None]]:
+def clock(links: PeerLinks, fetching: list[Any], runs: int) -> tuple[Ticking, list[orders.AnyOrder], list[None]]:
     sent_orders: list[orders.AnyOrder] = []
     pumped: list[None] = []
     pool: Any = SimpleNamespace(send=lambda _, order: sent_orders.append(order))
@@ -29,27 +29,27 @@ def clock(links: Links, fetching: list[Any], runs: int) -> tuple[Ticking, list[o
 
 
 def test_what_only_serves_does_not_tick() -> None:
-    ticking, _, pumped = clock(Links(Settings()), [], 0)
+    ticking, _, pumped = clock(PeerLinks(Settings()), [], 0)
     ticking._tick(0.0)
     assert ticking._pause_s() is None
     assert not pumped
 
 
 def test_what_waits_or_is_checked_ticks_once_a_second() -> None:
-    assert clock(Links(Settings()), [FakeDownload(0)], 1)[0]._pause_s() == 1.0
-    assert clock(Links(Settings()), [], 1)[0]._pause_s() == 1.0
+    assert clock(PeerLinks(Settings()), [FakeDownload(0)], 1)[0]._pause_s() == 1.0
+    assert clock(PeerLinks(Settings()), [], 1)[0]._pause_s() == 1.0
 
 
 def test_pieces_that_may_move_are_looked_after_all_the_time() -> None:
     download = FakeDownload(2)
-    ticking, _, pumped = clock(Links(Settings()), [FakeDownload(0), download], 2)
+    ticking, _, pumped = clock(PeerLinks(Settings()), [FakeDownload(0), download], 2)
     ticking._tick(0.0)
     assert ticking._pause_s() == 0.1
     assert (download.ticks, len(pumped)) == (1, 1)
 
 
 def test_a_link_that_is_left_over_is_ended_and_then_nothing_ticks() -> None:
-    links = Links(Settings())
+    links = PeerLinks(Settings())
     links.link_to(ANN, 0, is_open=False)
     ticking, sent_orders, _ = clock(links, [], 0)
     ticking._tick(1.0)

@@ -1,26 +1,26 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.net.connection_limits import Caller, Callers
+from engine.net.connection_limits import AcceptedLink, ConnectionLimits
 from engine.settings import Settings
 
 SETTINGS = Settings(serve_links=6, serve_links_per_address=4, serve_links_per_account=2)
 
 
 class Crowd:
-    """Callers, and who of them was cut."""
+    """Connections, and which of them were cut."""
 
     def __init__(self) -> None:
-        self.callers = Callers(SETTINGS)
-        self.cut: list[Caller] = []
+        self.connection_limits = ConnectionLimits(SETTINGS)
+        self.cut: list[AcceptedLink] = []
 
-    def enter(self, host: str, user_id: str = "") -> Caller | None:
-        caller = Caller(host, lambda: None)
+    def enter(self, host: str, user_id: str = "") -> AcceptedLink | None:
+        caller = AcceptedLink(host, lambda: None)
         caller.cut = lambda: self.cut.append(caller)
-        if not self.callers.enter(caller):
+        if not self.connection_limits.enter(caller):
             return None
         if user_id:
-            assert self.callers.prove(caller, user_id)
+            assert self.connection_limits.prove(caller, user_id)
         return caller
 
 
@@ -40,7 +40,7 @@ def test_a_worker_full_of_strangers_takes_a_member() -> None:
     strangers = [crowd.enter(f"host{number}") for number in range(6)]
     assert crowd.enter("member", "ann") is not None
     assert crowd.cut == [strangers[0]]
-    assert len(crowd.callers) == 6
+    assert len(crowd.connection_limits) == 6
 
 
 def test_members_are_not_put_out_for_anybody() -> None:
@@ -57,29 +57,29 @@ def test_one_account_has_a_bounded_number_of_links_wherever_it_comes_from() -> N
     crowd.enter("b", "ann")
     third = crowd.enter("c")
     assert third is not None
-    assert not crowd.callers.prove(third, "ann")
+    assert not crowd.connection_limits.prove(third, "ann")
     assert first is not None
-    crowd.callers.leave(first)
-    assert crowd.callers.prove(third, "ann")
+    crowd.connection_limits.leave(first)
+    assert crowd.connection_limits.prove(third, "ann")
 
 
 @given(st.lists(st.tuples(st.sampled_from(["enter", "prove", "leave"]), st.integers(0, 9)), max_size=100))
 def test_counts_never_go_wrong(steps: list[tuple[str, int]]) -> None:
     crowd = Crowd()
-    guests: list[Caller] = []
+    guests: list[AcceptedLink] = []
     for step, number in steps:
         if step == "enter":
             caller = crowd.enter(f"host{number % 3}")
             guests += [caller] if caller else []
         elif guests and step == "prove":
-            crowd.callers.prove(guests[number % len(guests)], f"user{number % 2}")
+            crowd.connection_limits.prove(guests[number % len(guests)], f"user{number % 2}")
         elif guests:
-            crowd.callers.leave(guests[number % len(guests)])
-    callers = crowd.callers
-    assert sum(callers._of_host.values()) == len(callers) <= 6
-    assert all(count <= 2 for count in callers._of_account.values())
+            crowd.connection_limits.leave(guests[number % len(guests)])
+    connection_limits = crowd.connection_limits
+    assert sum(connection_limits._of_host.values()) == len(connection_limits) <= 6
+    assert all(count <= 2 for count in connection_limits._of_account.values())
     for each in guests:
-        callers.leave(each)
-    assert not callers._of_host
-    assert not callers._of_account
-    assert not callers._unproven
+        connection_limits.leave(each)
+    assert not connection_limits._of_host
+    assert not connection_limits._of_account
+    assert not connection_limits._unproven

@@ -11,7 +11,7 @@ from tracker.client import asking
 from tracker.client.asking import find_authority, first_answer
 from tracker.client.errors import NoTracker, TrackerError, TrackerLost, TrackerRefused
 from tracker.client.promptness import Promptness
-from tracker.client.reconnect import Link
+from tracker.client.reconnect import TrackerLink
 from tracker.protocol.addresses import TrackerAddress, fingerprint_of
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ class FakeLink:
         return self.name
 
 
-async def ask(link: Link) -> str:
+async def ask(link: TrackerLink) -> str:
     return await cast(FakeLink, link).answer()
 
 
 def asking_of(*links: FakeLink, is_long: bool = False) -> asyncio.Task[str]:
-    return asyncio.create_task(first_answer(lambda: cast(list[Link], list(links)), ask, is_long=is_long))
+    return asyncio.create_task(first_answer(lambda: cast(list[TrackerLink], list(links)), ask, is_long=is_long))
 
 
 @pytest.fixture
@@ -95,8 +95,8 @@ async def test_whoever_is_lost_is_replaced_at_once(first: FakeLink, second: Fake
     for link in links:
         link.may_answer.set()
 
-    def find_links() -> list[Link]:
-        return cast(list[Link], [link for link in links if not link.asked.is_set()])
+    def find_links() -> list[TrackerLink]:
+        return cast(list[TrackerLink], [link for link in links if not link.asked.is_set()])
 
     assert await first_answer(find_links, ask, is_long=False) == "second"
     assert not first.promptness.is_lapsing
@@ -108,8 +108,8 @@ async def test_when_all_are_lost_that_is_said(first: FakeLink) -> None:
     first.error = TrackerLost("gone")
     first.may_answer.set()
 
-    def find_links() -> list[Link]:
-        return [] if first.asked.is_set() else cast(list[Link], [first])
+    def find_links() -> list[TrackerLink]:
+        return [] if first.asked.is_set() else cast(list[TrackerLink], [first])
 
     with pytest.raises(TrackerLost):
         await first_answer(find_links, ask, is_long=False)
@@ -117,7 +117,7 @@ async def test_when_all_are_lost_that_is_said(first: FakeLink) -> None:
 
 async def test_a_tracker_that_comes_meanwhile_is_asked(first: FakeLink, second: FakeLink) -> None:
     links = [first]
-    answer = asyncio.create_task(first_answer(lambda: cast(list[Link], links), ask, is_long=False))
+    answer = asyncio.create_task(first_answer(lambda: cast(list[TrackerLink], links), ask, is_long=False))
     await first.asked.wait()
     links.append(second)
     second.may_answer.set()

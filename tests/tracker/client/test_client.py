@@ -16,7 +16,7 @@ from tracker.protocol.authority import make_authority, member_of
 from tracker.protocol.requests import Call
 from tracker.protocol.results import Done, Result
 from tracker.service import sessions
-from tracker.service.context import Caller
+from tracker.service.context import Connection
 
 if TYPE_CHECKING:
     from tests.tracker.conftest import Ear, Listening, Town
@@ -147,8 +147,8 @@ async def test_a_session_the_tracker_forgot_is_resumed_under_the_call(town: "Tow
     async with running(town, ear) as client:
         await enter(client, "ann")
         await ear.sessions.get()
-        (caller,) = town.trackers[0].service._desk.audience._by_user["ann"].values()
-        town.trackers[0].service.hang_up(caller)
+        (connection,) = town.trackers[0].service._state.audience._by_user["ann"].values()
+        town.trackers[0].service.hang_up(connection)
         assert await client.call(requests.CreateGroup("lab")) == Done()
         assert await ear.sessions.get() == 0
 
@@ -201,10 +201,10 @@ class Hanging:
         self._answer = listening.service.answer
         monkeypatch.setattr(listening.service, "answer", self._wait)
 
-    async def _wait(self, caller: Caller, call: Call) -> Result:
+    async def _wait(self, connection: Connection, call: Call) -> Result:
         self.asked.put_nowait(call)
         await self.let_go.wait()
-        return await self._answer(caller, call)
+        return await self._answer(connection, call)
 
     def sent_requests(self) -> set[type]:
         return {type(self.asked.get_nowait().request) for _ in range(self.asked.qsize())}
@@ -285,12 +285,12 @@ async def test_a_client_whose_answer_was_lost_stays_in_and_every_other_is_out(
     answer = first.service.answer
     lost: list[results.Result] = []
 
-    async def answer_and_hang_up(caller: Caller, call: requests.Call) -> results.Result:
-        result = await answer(caller, call)
+    async def answer_and_hang_up(connection: Connection, call: requests.Call) -> results.Result:
+        result = await answer(connection, call)
         if call.request == request_kind and not lost:
             lost.append(result)
-            for connection in list(first.server._connections):
-                connection._writer.transport.abort()
+            for each in list(first.server._connections):
+                each._writer.transport.abort()
         return result
 
     monkeypatch.setattr(first.service, "answer", answer_and_hang_up)

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.rules.connection_limits import Doorkeeper, Guest
+from tracker.rules.connection_limits import ConnectionLimits, Guest
 from tracker.settings import (
     CONNECTIONS_MAX,
     CONNECTIONS_PER_ADDRESS_MAX,
@@ -14,7 +14,7 @@ class Crowd:
     """Guests, and who of them was cut."""
 
     def __init__(self) -> None:
-        self.keeper = Doorkeeper()
+        self.keeper = ConnectionLimits()
         self.cut: list[Guest] = []
         self.now_s = 0.0
 
@@ -70,7 +70,7 @@ def test_a_crowd_from_a_few_addresses_puts_out_its_own() -> None:
 
 
 def test_one_address_knocks_so_often_and_another_is_not_concerned() -> None:
-    keeper = Doorkeeper()
+    keeper = ConnectionLimits()
     let_in = sum(keeper.enter(Guest("a", lambda: None), 0.0) for _ in range(5000))
     assert let_in == HANDSHAKES_AT_ONCE_PER_ADDRESS
     assert keeper.enter(Guest("b", lambda: None), 0.0)

@@ -133,7 +133,7 @@ async def resume(office: Office, key: Ed25519PrivateKey, logged_in: LoggedIn) ->
     """On a new connection; with what was answered."""
     person = office.stranger()
     person.key = key
-    proof = key.sign(login_challenge(person.caller.nonce, logged_in.user_id))
+    proof = key.sign(login_challenge(person.connection.nonce, logged_in.user_id))
     return person, await person.ask(requests.Resume(logged_in.certificate_pem, proof))
 
 

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.test_tracker_killed import CHANGES, content, essence, opened, state
 from tests.tracker.conftest import Office, Person
 from tracker.protocol import requests, results
-from tracker.service.context import Caller
+from tracker.service.context import Connection
 
 __all__ = ["state"]
 
@@ -35,7 +35,7 @@ async def two(state: Path) -> AsyncIterator[tuple[Office, Office]]:
 async def on_both(two: tuple[Office, Office], user_id: str) -> tuple[Person, Person]:
     """One client, logged in on each, or a stranger."""
     first = two[0].stranger()
-    second = Person(two[1].service, Caller(secrets.token_bytes(32), "192.0.2.1", lambda event: None), [], first.key)
+    second = Person(two[1].service, Connection(secrets.token_bytes(32), "192.0.2.1", lambda event: None), [], first.key)
     if user_id:
         for person in (first, second):
             assert isinstance(await person.login(user_id, f"pw {user_id}"), results.LoggedIn)

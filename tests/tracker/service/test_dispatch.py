@@ -82,7 +82,7 @@ async def test_an_account_from_before_gets_in_as_it_used_to_and_then_in_every_fo
 async def test_a_proof_over_another_connection_is_no_login(office: "Office") -> None:
     await office.enter("ann")
     thief, other = office.stranger(), office.stranger()
-    proof = thief.key.sign(requests.login_challenge(other.caller.nonce, "ann"))
+    proof = thief.key.sign(requests.login_challenge(other.connection.nonce, "ann"))
     assert await thief.code(requests.Login("ann", "pw ann", thief.public_key, proof)) == "login_failed"
 
 
@@ -92,8 +92,8 @@ async def test_a_session_is_resumed_with_its_key_alone(office: "Office") -> None
     logged_in = await ann.login("ann", "pw")
     assert isinstance(logged_in, LoggedIn)
     later, thief = office.stranger(), office.stranger()
-    proof = ann.key.sign(requests.login_challenge(later.caller.nonce, "ann"))
-    stolen = thief.key.sign(requests.login_challenge(thief.caller.nonce, "ann"))
+    proof = ann.key.sign(requests.login_challenge(later.connection.nonce, "ann"))
+    stolen = thief.key.sign(requests.login_challenge(thief.connection.nonce, "ann"))
     assert await later.ask(requests.Resume(logged_in.certificate_pem, proof)) == logged_in
     assert await thief.code(requests.Resume(logged_in.certificate_pem, stolen)) == "login_failed"
     assert await thief.code(requests.Resume(b"garbage", stolen)) == "session_ended"
@@ -340,8 +340,8 @@ async def test_the_silent_are_swept_away(office: "Office", clock: "Clock") -> No
     await bob.ask(requests.Heartbeat())
     clock.now_s += 2
     office.service.sweep()
-    assert office.service.is_forgotten(ann.caller)
-    assert not office.service.is_forgotten(bob.caller)
+    assert office.service.is_forgotten(ann.connection)
+    assert not office.service.is_forgotten(bob.connection)
     assert await bob.ask(requests.FindPeers("lab", bytes(32), 5)) == results.Peers([])
 
 

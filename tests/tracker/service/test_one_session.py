@@ -128,7 +128,7 @@ async def test_an_old_password_that_is_being_verified_while_it_is_changed_opens_
     assert isinstance(await ann.ask(CHANGE), LoggedIn)
     passwords.go_on.set()
     assert await logging_in == Refused("login_failed", "the user id or the password is wrong")
-    assert thief.caller.session is None
+    assert thief.connection.session is None
 
 
 async def test_an_account_that_changes_all_the_time_is_said_to_be_busy(scene: Scene) -> None:
@@ -193,7 +193,7 @@ async def test_an_old_password_that_waited_while_it_was_changed_opens_nothing(sc
     ann, thief = await enter(scene.office, "ann"), scene.place.stranger()
     answer = await scene.ask_too_late(ann.ask(CHANGE), lambda: thief.login("ann", "pw ann"))
     assert answer == Refused("login_failed", "the user id or the password is wrong")
-    assert thief.caller.session is None
+    assert thief.connection.session is None
     assert await is_alive(ann)
 
 
@@ -248,9 +248,9 @@ async def test_a_revocation_heard_of_between_a_login_and_its_session_ends_it(
     (answer,) = answers
     assert isinstance(answer, Refused)
     assert answer.code == "session_ended"
-    assert thief.caller.session is None
+    assert thief.connection.session is None
     for office, keys in ((scene.office, 1), (scene.place, int(scene.place is scene.office))):
-        assert len(office.service._desk.audience.callers_of("ann")) == keys
+        assert len(office.service._state.audience.callers_of("ann")) == keys
     assert await is_alive(ann)
 
 
@@ -274,7 +274,7 @@ async def lost_answer(scene: Scene, request: requests.Request) -> tuple[Person, 
     elsewhere, _ = await resume(scene.place, ann.key, before)
     request_id = secrets.token_bytes(16)
     assert isinstance(await ann.ask(request, request_id), LoggedIn)
-    scene.office.service.hang_up(ann.caller)
+    scene.office.service.hang_up(ann.connection)
     return ann, before, request_id, elsewhere
 
 

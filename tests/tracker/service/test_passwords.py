@@ -8,7 +8,7 @@ from argon2 import PasswordHasher
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tracker.service.passwords import Cost, DeskBusy, PasswordDesk, Passwords, prepare
+from tracker.service.passwords import Cost, PasswordQueue, PasswordQueueFull, Passwords, prepare
 
 CHEAP = Cost(passes=1, memory_kib=8)
 NFC, NFD = "pass\u00e9", "passe\u0301"
@@ -52,22 +52,22 @@ def test_a_hash_of_another_cost_is_to_be_made_anew() -> None:
 
 
 async def test_the_line_before_the_desk_is_bounded() -> None:
-    desk = PasswordDesk(Passwords(CHEAP))
+    state = PasswordQueue(Passwords(CHEAP))
     hosts = [f"192.0.2.{number}" for number in range(20)]
     answers = await asyncio.gather(
-        *(desk.verify_password(host, None, "x") for host in hosts for _ in range(20)), return_exceptions=True
+        *(state.verify_password(host, None, "x") for host in hosts for _ in range(20)), return_exceptions=True
     )
-    assert {type(answer) for answer in answers} == {bool, DeskBusy}
-    assert await desk.verify_password("192.0.2.1", None, "x") is False
+    assert {type(answer) for answer in answers} == {bool, PasswordQueueFull}
+    assert await state.verify_password("192.0.2.1", None, "x") is False
 
 
 async def test_a_flood_from_one_address_does_not_keep_another_waiting() -> None:
-    desk = PasswordDesk(Passwords(CHEAP))
+    state = PasswordQueue(Passwords(CHEAP))
     ended: list[str] = []
 
     async def ask(host: str) -> None:
-        with contextlib.suppress(DeskBusy):
-            await desk.verify_password(host, None, "x")
+        with contextlib.suppress(PasswordQueueFull):
+            await state.verify_password(host, None, "x")
             ended.append(host)
 
     async with asyncio.TaskGroup() as group:
@@ -79,11 +79,11 @@ async def test_a_flood_from_one_address_does_not_keep_another_waiting() -> None:
 
 
 async def test_many_addresses_that_guess_wait_behind_one_that_does_not() -> None:
-    desk = PasswordDesk(Passwords(CHEAP))
+    state = PasswordQueue(Passwords(CHEAP))
     ended: list[str] = []
 
     async def ask(host: str, wrong_lately: int) -> None:
-        await desk.verify_password(host, None, "x", wrong_lately)
+        await state.verify_password(host, None, "x", wrong_lately)
         ended.append(host)
 
     async with asyncio.TaskGroup() as group:
@@ -94,24 +94,24 @@ async def test_many_addresses_that_guess_wait_behind_one_that_does_not() -> None
 
 
 async def test_a_full_house_sends_the_last_of_the_longest_line_away() -> None:
-    desk = PasswordDesk(Passwords(CHEAP))
+    state = PasswordQueue(Passwords(CHEAP))
     hosts = [f"192.0.2.{number}" for number in range(20)]
-    crowd = [asyncio.create_task(desk.verify_password(host, None, "x")) for host in hosts for _ in range(16)]
-    honest = asyncio.create_task(desk.verify_password("honest", None, "x"))
+    crowd = [asyncio.create_task(state.verify_password(host, None, "x")) for host in hosts for _ in range(16)]
+    honest = asyncio.create_task(state.verify_password("honest", None, "x"))
     assert await honest is False
     await asyncio.gather(*crowd, return_exceptions=True)
 
 
 async def test_whoever_leaves_the_line_gives_the_place_up() -> None:
-    desk = PasswordDesk(Passwords(CHEAP))
-    free = desk._free
-    waiting = [asyncio.create_task(desk.verify_password("host", None, "x")) for _ in range(10)]
+    state = PasswordQueue(Passwords(CHEAP))
+    free = state._free
+    waiting = [asyncio.create_task(state.verify_password("host", None, "x")) for _ in range(10)]
     await asyncio.sleep(0)
     for task in waiting[1::2]:
         task.cancel()
     await asyncio.gather(*waiting, return_exceptions=True)
-    assert desk._free == free
-    assert await desk.verify_password("host", None, "x") is False
+    assert state._free == free
+    assert await state.verify_password("host", None, "x") is False
 
 
 @pytest.mark.parametrize("password", ["\ud800", "é", "\0"])

@@ -19,11 +19,11 @@ async def resume(office: "Office", person: Person, logged_in: LoggedIn) -> resul
     """The same key on a new connection."""
     later = office.stranger()
     later.key, later.events = person.key, person.events
-    later.caller.push = person.caller.push
-    proof = person.key.sign(requests.login_challenge(later.caller.nonce, logged_in.user_id))
+    later.connection.push = person.connection.push
+    proof = person.key.sign(requests.login_challenge(later.connection.nonce, logged_in.user_id))
     answer = await later.ask(requests.Resume(logged_in.certificate_pem, proof))
     if isinstance(answer, LoggedIn):
-        person.caller, person.service = later.caller, later.service
+        person.connection, person.service = later.connection, later.service
     return answer
 
 
@@ -102,11 +102,11 @@ async def test_a_peer_that_was_put_out_is_forgotten_by_every_tracker(office: "Of
     await ann.ask(manifests.Publish("lab", "a", 0, 1 << 18, bytes(32), b""))
     bob, _ = await log_in(second, "bob", "pw bob")
     await bob.ask(requests.Announce("", 4000, [requests.Share("lab", bytes(32), True)]))
-    assert bob.caller.session is not None
-    assert second.service._desk.presence.count_shares(bob.caller.session.number) == 1
+    assert bob.connection.session is not None
+    assert second.service._state.presence.count_shares(bob.connection.session.number) == 1
     await ann.ask(requests.RemoveMember("lab", "bob"))
     await second.service.hear_news()
-    assert second.service._desk.presence.count_shares(bob.caller.session.number) == 0
+    assert second.service._state.presence.count_shares(bob.connection.session.number) == 0
 
 
 async def test_who_was_not_connected_for_a_moment_hears_of_the_removals_meanwhile(
@@ -114,7 +114,7 @@ async def test_who_was_not_connected_for_a_moment_hears_of_the_removals_meanwhil
 ) -> None:
     ann, bob, _ = await office.gather("lab", "ann", "bob", "cy")
     cy, logged_in = await log_in(office, "cy", "pw cy")
-    office.service.hang_up(cy.caller)
+    office.service.hang_up(cy.connection)
     await ann.ask(requests.RemoveMember("lab", "bob"))
     third = another_tracker(office)  # also one that was started after it happened
     await third.service.catch_up()
@@ -126,7 +126,7 @@ async def test_who_was_not_connected_for_a_moment_hears_of_the_removals_meanwhil
     clock.now_s += 3600
     await ann.ask(requests.JoinGroup("lab"))
     await ann.ask(requests.RemoveMember("lab", "cy"))
-    assert {news.at_s for news in office.service._desk.recent} == {clock.now_s}
+    assert {news.at_s for news in office.service._state.recent} == {clock.now_s}
 
 
 async def test_a_removed_and_readmitted_member_is_not_told_of_its_old_removal(office: "Office") -> None:
@@ -135,7 +135,7 @@ async def test_a_removed_and_readmitted_member_is_not_told_of_its_old_removal(of
     await ann.ask(requests.RemoveMember("lab", "bob"))
     await bob.ask(requests.JoinGroup("lab"))
     await ann.ask(requests.AcceptRequest("lab", "bob"))
-    office.service.hang_up(bob.caller)
+    office.service.hang_up(bob.connection)
     bob.events.clear()
     assert isinstance(await resume(office, bob, logged_in), LoggedIn)
     assert bob.events == []

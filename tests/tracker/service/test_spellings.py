@@ -63,7 +63,7 @@ async def test_a_login_finds_the_account_in_any_capital_letters(office: "Office"
         assert isinstance(answer, LoggedIn)
         assert answer.user_id == "Bob"
         await person.ask(requests.Logout())
-        proof = person.key.sign(requests.login_challenge(person.caller.nonce, "Bob"))
+        proof = person.key.sign(requests.login_challenge(person.connection.nonce, "Bob"))
         resumed = await person.ask(requests.Resume(answer.certificate_pem, proof))
         assert isinstance(resumed, LoggedIn), "the certificate has the spelling of who made the account"
         assert resumed.user_id == "Bob"
@@ -72,7 +72,7 @@ async def test_a_login_finds_the_account_in_any_capital_letters(office: "Office"
 async def test_the_proof_of_a_login_is_of_the_id_as_it_was_sent(office: "Office") -> None:
     await office.enter("Bob")
     person = office.stranger()
-    proof = person.key.sign(requests.login_challenge(person.caller.nonce, "Bob"))
+    proof = person.key.sign(requests.login_challenge(person.connection.nonce, "Bob"))
     assert await person.code(requests.Login("bob", "pw Bob", person.public_key, proof)) == "login_failed"
 
 
