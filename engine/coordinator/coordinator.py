@@ -294,7 +294,12 @@ class Coordinator:
             self._directory.share_broken(news.file_id, news.error_number, news.reason)
         elif news.file_id in self._runs:
             download = self._runs[news.file_id].download
-            download.fail(StorageError(f"{download.part}: {news.reason}"))
+            try:
+                download.look_at_part()  # may know better why
+            except StorageError as error:
+                download.fail(error)
+            else:
+                download.fail(StorageError(f"{download.part}: {news.reason}"))
 
     @_handlers.register
     def _piece_contested(self, news: reports.PieceContested, slot: int) -> None:

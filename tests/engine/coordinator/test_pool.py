@@ -101,7 +101,6 @@ _CLIENT = """
 import asyncio, sys
 from pathlib import Path
 from engine.settings import Settings
-from engine.ipc import events
 from engine.ipc import fork_folder
 from engine.coordinator.coordinator import Coordinator
 from tests.testkit.fakes import Club, FakeDirectory
