@@ -137,7 +137,7 @@ def uploaded(report: UploadReport) -> str:
     if report.was_known:
         return f"{group} already has {file} with this content: you became another sharer of it ({work})"
     if report.has_replaced:
-        return f"sharing {file} in {group} ({work}), in place of another file of that name that nobody shared any more"
+        return f"sharing {file} in {group} ({work}), in place of another of that name, which is shared no more"
     return f"sharing {file} in {group} ({work})"
 
 

@@ -3,7 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
-from engine.reports import DownloadState, DownloadStatus, LoginReport, ShareStatus, StopReport
+from engine.reports import DownloadState, DownloadStatus, LoginReport, ShareStatus, StopReport, UploadReport
 from engine.shell.answers import sentences
 
 MIB = 1 << 20
@@ -61,3 +61,9 @@ def test_a_login_says_what_is_shared_but_not_served_yet_and_why() -> None:
     assert "3 shares resumed" in text
     assert "not served yet: a.bin in lab (missing: cannot read /mnt/a.bin: no such file)" in text
     assert "not served yet: b.bin in lab (rereading, 25 %: its marks changed)" in text
+
+
+def test_a_replaced_file_is_not_said_to_have_been_unshared() -> None:
+    """Whoever replaces it may have shared it until then."""
+    report = UploadReport("g", "data.bin", "/b/data.bin", 1, "00" * 32, False, 0.5, has_replaced=True)
+    assert sentences.uploaded(report).endswith("in place of another of that name, which is shared no more")
