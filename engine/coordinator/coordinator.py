@@ -67,7 +67,7 @@ class Coordinator:
         self._identity: orders.Configure | None = None
         self._epochs: dict[str, orders.SetEpoch] = {}
         self._request_ids = itertools.count(1)
-        self._accept_slots = itertools.count()
+        self._accept_turns = itertools.count()
         self._is_pump_due = False
         self._ticking = Ticking(
             self._links, self._pool, self._runs, self._fetching, self._pump_soon, settings.tick_s
@@ -118,10 +118,10 @@ class Coordinator:
     def accept(self, link: socket.socket) -> None:
         """Somebody dialled us: the workers take turns."""
         with link:
-            slots = self._pool.slots
-            if slots and self._identity is not None:
-                slot = slots[next(self._accept_slots) % len(slots)]
-                self._pool.send(slot, orders.AcceptLink(), [link.fileno()])
+            workers = self._pool.worker_numbers
+            if workers and self._identity is not None:
+                worker = workers[next(self._accept_turns) % len(workers)]
+                self._pool.send(worker, orders.AcceptLink(), [link.fileno()])
 
     # ------------------------------------------------------------ files we have
 
@@ -180,25 +180,25 @@ class Coordinator:
 
     # ------------------------------------------------------------ news from the workers
 
-    def _on_news(self, slot: int, news: reports.AnyReport) -> None:
-        if self._handlers[type(news)](self, news, slot) is not NOTHING_FOLLOWS:
+    def _on_news(self, worker: int, news: reports.AnyReport) -> None:
+        if self._handlers[type(news)](self, news, worker) is not NOTHING_FOLLOWS:
             self._pump_soon()
 
     @_handlers.register
-    def _link_up(self, news: reports.LinkUp, slot: int) -> None:
+    def _link_up(self, news: reports.LinkUp, worker: int) -> None:
         link = self._links.find(news.link_id)
         if link is None:
             return
         if news.user_id != link.peer.user_id:  # pieces would be credited to, and blamed on, somebody else
             why = f"{news.user_id} answers there, not {link.peer.user_id}"
-            self._pool.send(slot, orders.EndLink(news.link_id, why, "other_peer"))
+            self._pool.send(worker, orders.EndLink(news.link_id, why, "other_peer"))
         else:
             self._links.up(link)
             for file_id in link.files:
                 self._runs[file_id].open_on(link)
 
     @_handlers.register
-    def _link_down(self, news: reports.LinkDown, slot: int) -> None:
+    def _link_down(self, news: reports.LinkDown, worker: int) -> None:
         link = self._links.find(news.link_id)
         if link is None:
             return
@@ -209,7 +209,7 @@ class Coordinator:
         self._lose(link, news.cause)
 
     @_handlers.register
-    def _file_opened(self, news: reports.FileOpened, slot: int) -> None:
+    def _file_opened(self, news: reports.FileOpened, worker: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             try:
@@ -219,42 +219,42 @@ class Coordinator:
                 run.blame.shut_out(link.peer.user_id, f"sent {error}", time.monotonic())
 
     @_handlers.register
-    def _file_refused(self, news: reports.FileRefused, slot: int) -> None:
+    def _file_refused(self, news: reports.FileRefused, worker: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.refused(link, news.code)
 
     @_handlers.register
-    def _file_contested(self, news: reports.FileContested, slot: int) -> None:
+    def _file_contested(self, news: reports.FileContested, worker: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.forget(link)  # it stays open, for the server's answer
 
     @_handlers.register
-    def _peer_has(self, news: reports.PeerHas, slot: int) -> bool:
+    def _peer_has(self, news: reports.PeerHas, worker: int) -> bool:
         link, run = self._find(news)
         return link is not None and run is not None and run.download.has(link, news.pieces)
 
     @_handlers.register
-    def _peers_named(self, news: reports.PeersNamed, slot: int) -> None:
+    def _peers_named(self, news: reports.PeersNamed, worker: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.download.peer_book.peer_exchange.heard(link.peer, news.peers, time.monotonic())
 
     @_handlers.register
-    def _granted(self, news: reports.PieceGranted, slot: int) -> None:
+    def _granted(self, news: reports.PieceGranted, worker: int) -> None:
         _, run = self._find(news)
         if run is not None:
             run.download.granted(news)
 
     @_handlers.register
-    def _verified(self, news: reports.PieceVerified, slot: int) -> None:
+    def _verified(self, news: reports.PieceVerified, worker: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.download.verified(link, news)
 
     @_handlers.register
-    def _rejected(self, news: reports.PieceRejected, slot: int) -> None:
+    def _rejected(self, news: reports.PieceRejected, worker: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             now_s, why = time.monotonic(), f"sent a piece that does not match the manifest (piece {news.piece})"
@@ -262,7 +262,7 @@ class Coordinator:
             run.blame.shut_out(link.peer.user_id, why, now_s, link, news.piece)
 
     @_handlers.register
-    def _refused(self, news: reports.RequestRefused, slot: int) -> None:
+    def _refused(self, news: reports.RequestRefused, worker: int) -> None:
         now_s = time.monotonic()
         for download in self._fetching():
             if news.after_s:
@@ -271,25 +271,25 @@ class Coordinator:
                 download.scheduler.refused(news.request_id, now_s)
 
     @_handlers.register
-    def _revoked(self, news: reports.RequestRevoked, slot: int) -> None:
+    def _revoked(self, news: reports.RequestRevoked, worker: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None:
             run.download.scheduler.revoked(news.request_id)
 
     @_handlers.register
-    def _endgame(self, news: reports.OfEndgame, slot: int) -> None:
+    def _endgame(self, news: reports.OfEndgame, worker: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None and run.download.is_prepared:
             run.endgame_news(news)
 
     @_handlers.register
-    def _write_failed(self, news: reports.WriteFailed, slot: int) -> None:
+    def _write_failed(self, news: reports.WriteFailed, worker: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None:
             run.download.fail(explained(OSError(news.error_number, ""), "write", run.download.part))
 
     @_handlers.register
-    def _unreadable(self, news: reports.FileUnreadable, slot: int) -> None:
+    def _unreadable(self, news: reports.FileUnreadable, worker: int) -> None:
         if news.file_id in self.serving:
             self._directory.share_broken(news.file_id, news.error_number, news.reason)
         elif news.file_id in self._runs:
@@ -302,7 +302,7 @@ class Coordinator:
                 download.fail(StorageError(f"{download.part}: {news.reason}"))
 
     @_handlers.register
-    def _piece_contested(self, news: reports.PieceContested, slot: int) -> None:
+    def _piece_contested(self, news: reports.PieceContested, worker: int) -> None:
         self._contests.heard(news.file_id, news.piece, news.user_id)
 
     async def _look_at_piece(self, file_id: int, piece: int) -> None:
@@ -312,15 +312,15 @@ class Coordinator:
             await self._directory.share_contested(file_id, piece)
 
     @_handlers.register
-    def _served_bytes(self, news: reports.Served, slot: int) -> None:
+    def _served_bytes(self, news: reports.Served, worker: int) -> None:
         self.sent_bytes += news.count
 
     @_handlers.register
-    def _hashed(self, news: reports.PiecesHashed, slot: int) -> None:
-        self.hash_jobs.hashed(slot, news)
+    def _hashed(self, news: reports.PiecesHashed, worker: int) -> None:
+        self.hash_jobs.hashed(worker, news)
 
     @_handlers.register
-    def _hash_failed(self, news: reports.HashFailed, slot: int) -> None:
+    def _hash_failed(self, news: reports.HashFailed, worker: int) -> None:
         self.hash_jobs.failed(news)
 
     def _find(self, news: OfLinkAndFile) -> tuple[PeerLink | None, DownloadRun | None]:
@@ -332,27 +332,27 @@ class Coordinator:
 
     # ------------------------------------------------------------ workers come and go
 
-    def _worker_died(self, slot: int, how: str) -> None:
+    def _worker_died(self, worker: int, how: str) -> None:
         for link in self._links:
-            if link.slot == slot:
+            if link.worker == worker:
                 self._lose(link, "ended_here")
                 self._links.welcome_back(link.peer)
         for download in self._fetching():
             download.scheduler.check_again()
-        self.hash_jobs.worker_died(slot)
+        self.hash_jobs.worker_died(worker)
         self._directory.notice("worker_died", f"a worker process {how} and is replaced; its pieces are fetched again")
         self._pump_soon()
 
-    def _worker_born(self, slot: int) -> None:
+    def _worker_born(self, worker: int) -> None:
         for epoch in self._epochs.values():
-            self._pool.send(slot, epoch)
+            self._pool.send(worker, epoch)
         if self._identity is not None:
-            self._pool.send(slot, self._identity)
-        self.serving.tell(slot)
+            self._pool.send(worker, self._identity)
+        self.serving.tell(worker)
         for run in self._runs.values():
             download = run.download
             if download.is_fetching:
-                self._pool.send(slot, download.as_order(), [download.shared_descriptor, download.descriptor])
+                self._pool.send(worker, download.as_order(), [download.shared_descriptor, download.descriptor])
                 download.scheduler.check_again()
                 run.connect()
         self.hash_jobs.worker_born()
@@ -375,10 +375,10 @@ class Coordinator:
             for link_id, order in download.next_orders(now_s):
                 link = self._links.find(link_id) if link_id is not None else None
                 if link is not None:
-                    self._pool.send(link.slot, order)
+                    self._pool.send(link.worker, order)
                 elif link_id is None:
-                    for slot in self._pool.slots[:1]:
-                        self._pool.send(slot, order)
+                    for worker in self._pool.worker_numbers[:1]:
+                        self._pool.send(worker, order)
             gained = download.take_unannounced()
             if gained:
                 owners = download.owners_of(gained)

@@ -73,12 +73,12 @@ class HashJobs:
                 self._jobs.pop(job.job_id, None)
         return leaves[np.asarray(pieces, np.int64)]
 
-    def hashed(self, slot: int, news: reports.PiecesHashed) -> None:
+    def hashed(self, worker: int, news: reports.PiecesHashed) -> None:
         """A run is done. News of a job that was given up is ignored."""
         job = self._jobs.get(news.job_id)
-        if job is None or slot not in job.under_way:
+        if job is None or worker not in job.under_way:
             return
-        first, count = job.under_way.pop(slot)
+        first, count = job.under_way.pop(worker)
         job.leaves[first : first + count] = np.frombuffer(news.leaves, np.uint8).reshape(count, LEAF_BYTES)
         job.hashed_bytes += sum(job.geometry.length_of(piece) for piece in range(first, first + count))
         if job.on_progress is not None:
@@ -93,9 +93,9 @@ class HashJobs:
             job.done.set_exception(StorageError(f"cannot read the file: {news.reason}"))
         self._hand_out()
 
-    def worker_died(self, slot: int) -> None:
+    def worker_died(self, worker: int) -> None:
         for job in list(self._jobs.values()):
-            run = job.under_way.pop(slot, None)
+            run = job.under_way.pop(worker, None)
             if run is None:
                 continue
             job.deaths += 1
@@ -109,17 +109,17 @@ class HashJobs:
         self._hand_out()
 
     def _hand_out(self) -> None:
-        busy = {slot for job in self._jobs.values() for slot in job.under_way}
-        for slot in self._pool.slots:
+        busy = {worker for job in self._jobs.values() for worker in job.under_way}
+        for worker in self._pool.worker_numbers:
             job = next((job for job in self._jobs.values() if job.waiting), None)
             if job is None:
                 return
-            if slot in busy:
+            if worker in busy:
                 continue
-            first, count = job.under_way[slot] = job.waiting.popleft()
+            first, count = job.under_way[worker] = job.waiting.popleft()
             geometry = job.geometry
             order = orders.HashPieces(job.job_id, geometry.size_bytes, geometry.piece_bytes, first, count)
-            self._pool.send(slot, order, [job.descriptor])
+            self._pool.send(worker, order, [job.descriptor])
 
 
 def _runs(pieces: Sequence[int], longest: int) -> Iterator[tuple[int, int]]:

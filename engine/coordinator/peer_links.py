@@ -30,12 +30,12 @@ class PeerAddress:
 
 @dataclass(slots=True)
 class PeerLink:
-    """`files`: the ids that were opened on it, or are being opened. `is_open`: not encrypted. `is_hint`: dialled on
-    another peer's word.
+    """`worker`: the number of the worker that has it. `files`: the ids that were opened on it, or are being opened.
+    `is_open`: not encrypted. `is_hint`: dialled on another peer's word.
     """
 
     link_id: int
-    slot: int
+    worker: int
     peer: PeerAddress
     is_open: bool
     is_hint: bool = False
@@ -70,48 +70,52 @@ class PeerLinks:
         return self._links.get(link_id)
 
     def wanted(
-        self, peers: list[PeerAddress], slots: list[int], now_s: float, *, is_open: bool, file_id: int, missing: int
+        self, peers: list[PeerAddress], workers: list[int], now_s: float, *, is_open: bool, file_id: int, missing: int
     ) -> list[tuple[PeerAddress, int]]:
-        """Which (peer, slot) pairs one download should have links of its kind for, those that exist included. Accounts
-        take turns, as in the tracker's handout, and who has not answered for a while is in nobody's way.
+        """Between which peers and workers one download should have links of its kind, those that exist included.
+        Accounts take turns, as in the tracker's handout; a peer that has not answered for a while comes last.
 
-        With few peers every slot has a link to each, but no more of them than pieces are `missing`.
+        With few peers every worker has a link to each, but no more of them than pieces are `missing`.
         """
         near = [peer for peer in peers if not self._is_absent(peer, now_s)]
-        if not near or not slots:
+        if not near or not workers:
             return []
-        if len(near) < len(slots):
-            return [(peer, slot) for peer in near for slot in self._least_busy(peer, slots, is_open, file_id)[:missing]]
+        if len(near) < len(workers):
+            return [
+                (peer, worker)
+                for peer in near
+                for worker in self._least_busy(peer, workers, is_open, file_id)[:missing]
+            ]
         chosen: list[tuple[PeerAddress, int]] = []
-        load = {slot: sum(link.slot == slot for link in self) for slot in slots}
-        of_kind = [link for link in self if link.slot in load and link.is_open == is_open]
+        load = {worker: sum(link.worker == worker for link in self) for worker in workers}
+        of_kind = [link for link in self if link.worker in load and link.is_open == is_open]
         linked = {link.peer.thumbprint: link for link in sorted(of_kind, key=lambda link: link.is_up)}
         for peer in _in_turn(near, linked, now_s)[: self._settings.links_per_download]:
             existing = linked.get(peer.thumbprint)
-            slot = existing.slot if existing else min(load, key=load.__getitem__)
-            load[slot] += existing is None
-            chosen.append((peer, slot))
+            worker = existing.worker if existing else min(load, key=load.__getitem__)
+            load[worker] += existing is None
+            chosen.append((peer, worker))
         return chosen
 
-    def _least_busy(self, peer: PeerAddress, slots: list[int], is_open: bool, file_id: int) -> list[int]:
+    def _least_busy(self, peer: PeerAddress, workers: list[int], is_open: bool, file_id: int) -> list[int]:
         """Those first that carry the file already, then by how many they carry."""
 
-        def load(slot: int) -> int:
-            link = self._by_peer.get((peer.thumbprint, slot, is_open))
+        def load(worker: int) -> int:
+            link = self._by_peer.get((peer.thumbprint, worker, is_open))
             return 0 if link is None else -1 if file_id in link.files else len(link.files)
 
-        return sorted(slots, key=load)
+        return sorted(workers, key=load)
 
-    def link_to(self, peer: PeerAddress, slot: int, *, is_open: bool, is_hint: bool = False) -> tuple[PeerLink, bool]:
+    def link_to(self, peer: PeerAddress, worker: int, *, is_open: bool, is_hint: bool = False) -> tuple[PeerLink, bool]:
         """The link of this pair and kind, and whether it is new and must be dialled. One that is being made on
         hearsay is in nobody's way.
         """
-        known = self._by_peer.get((peer.thumbprint, slot, is_open))
+        known = self._by_peer.get((peer.thumbprint, worker, is_open))
         if known is not None and (known.is_up or not known.is_hint):
             return known, False
-        link = PeerLink(self._next_id, slot, peer, is_open, is_hint)
+        link = PeerLink(self._next_id, worker, peer, is_open, is_hint)
         self._next_id += 1
-        self._links[link.link_id] = self._by_peer[peer.thumbprint, slot, is_open] = link
+        self._links[link.link_id] = self._by_peer[peer.thumbprint, worker, is_open] = link
         return link, True
 
     def up(self, link: PeerLink) -> None:
@@ -133,7 +137,7 @@ class PeerLinks:
     def forget(self, link: PeerLink) -> None:
         """We end it ourselves: a new one may be made at once, and nothing is held against the peer."""
         self._links.pop(link.link_id, None)
-        key = link.peer.thumbprint, link.slot, link.is_open
+        key = link.peer.thumbprint, link.worker, link.is_open
         if self._by_peer.get(key) is link:
             del self._by_peer[key]
 

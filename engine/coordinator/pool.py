@@ -8,8 +8,10 @@ A worker that does not answer is ended, unless it waits for a disk: then ending 
 counted, not seconds, so that a client that was asleep itself blames nobody. A pool that is given nothing to do is asked
 for life signs every ten seconds only; from the first order on, and while one is missing, every second.
 
-Invariant: a slot always names a live worker or one about to be; `on_death` is called once a death, after the last
-news of the dead one and before the first order to its successor.
+Workers are known by number, from 0 on; a replacement takes the number of the dead one.
+
+Invariant: a number always names a live worker or one about to be; `on_death` is called once a death, after the last
+report of the dead one and before the first order to its successor.
 """
 
 import asyncio
@@ -59,7 +61,7 @@ class _Worker:
 
 
 class Pool:
-    """A fixed number of slots, each with a worker."""
+    """A fixed number of workers."""
 
     def __init__(
         self,
@@ -69,8 +71,8 @@ class Pool:
         on_death: Callable[[int, str], None],
         on_birth: Callable[[int], None],
     ) -> None:
-        """The callbacks get the slot first; `on_death` also how, in words; `on_birth` says that the dead one's
-        successor takes orders.
+        """The callbacks get the number of the worker first; `on_death` also how it died, in words; `on_birth` says that
+        the successor of the dead one takes orders.
         """
         self._settings = settings
         self._check_ticket = check_ticket
@@ -91,8 +93,8 @@ class Pool:
         self._workers = [None] * usable_workers(self._settings)
         self._board, self._board_descriptor = create_board(len(self._workers))
         try:
-            for slot in range(len(self._workers)):
-                self._workers[slot] = await self._spawn(slot)
+            for worker_number in range(len(self._workers)):
+                self._workers[worker_number] = await self._spawn(worker_number)
         except (OSError, EOFError) as error:  # EOFError: what starts them was ended meanwhile
             await self.close()
             advice = "try again; if the path in TMPDIR is long, choose a shorter one"
@@ -100,30 +102,30 @@ class Pool:
         self._keep(self._beat())
 
     @property
-    def slots(self) -> list[int]:
-        """The slots whose worker takes orders now."""
-        return [slot for slot, worker in enumerate(self._workers) if worker is not None]
+    def worker_numbers(self) -> list[int]:
+        """Those that take orders now."""
+        return [worker_number for worker_number, worker in enumerate(self._workers) if worker is not None]
 
     def pids(self) -> list[int]:
         """Process ids of the living workers."""
         return [worker.process.pid for worker in self._workers if worker is not None and worker.process.pid]
 
-    def send(self, slot: int, order: orders.AnyOrder, descriptors: Sequence[int] = ()) -> None:
+    def send(self, worker_number: int, order: orders.AnyOrder, descriptors: Sequence[int] = ()) -> None:
         """To one worker; an order to one that just died is lost, and its death is reported."""
-        worker = self._workers[slot]
+        worker = self._workers[worker_number]
         if worker is not None:
             self._stirred.set()
             worker.channel.send(order, descriptors)
 
     def send_all(self, order: orders.AnyOrder, descriptors: Sequence[int] = ()) -> None:
-        for slot in self.slots:
-            self.send(slot, order, descriptors)
+        for worker_number in self.worker_numbers:
+            self.send(worker_number, order, descriptors)
 
     async def fence(self, timeout_s: float) -> bool:
         """Wait until every order so far was carried out, or its worker is dead. False: a worker does not answer."""
         number, self._next_fence = self._next_fence, self._next_fence + 1
         passed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        waiting = self._fences[number] = (set(self.slots), passed)
+        waiting = self._fences[number] = (set(self.worker_numbers), passed)
         self.send_all(orders.Ping(number))
         try:
             if waiting[0]:
@@ -155,12 +157,13 @@ class Pool:
             os.close(self._board_descriptor)
             self._board_descriptor = None
 
-    async def _spawn(self, slot: int) -> _Worker:
+    async def _spawn(self, worker_number: int) -> _Worker:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
         with theirs:
             folder = fork_folder.path_of_this_process()
             arguments = (theirs, self._settings, self._check_ticket, os.getpid(), folder)
-            process = self._context.Process(target=main, args=arguments, name=f"shoal-worker-{slot}", daemon=True)
+            name = f"shoal-worker-{worker_number}"
+            process = self._context.Process(target=main, args=arguments, name=name, daemon=True)
             starting = asyncio.ensure_future(asyncio.to_thread(process.start))
             try:
                 await asyncio.shield(starting)
@@ -169,28 +172,28 @@ class Pool:
                 ours.close()
                 raise
         channel: Channel[reports.AnyReport] = Channel(
-            ours, reports.AnyReport, lambda news, _: self._heard(slot, news), lambda: self._died(slot)
+            ours, reports.AnyReport, lambda news, _: self._heard(worker_number, news), lambda: self._died(worker_number)
         )
         assert self._board_descriptor is not None
-        channel.send(orders.ShareSlots(slot, len(self._workers)), [self._board_descriptor])
+        channel.send(orders.ShareSlots(worker_number, len(self._workers)), [self._board_descriptor])
         return _Worker(process, channel)
 
     # ------------------------------------------------------------ life signs
 
-    def _heard(self, slot: int, news: reports.AnyReport) -> None:
+    def _heard(self, worker_number: int, news: reports.AnyReport) -> None:
         if not isinstance(news, reports.Pong):
             self._stirred.set()
-            self._on_news(slot, news)
+            self._on_news(worker_number, news)
         elif news.number == _BEAT:
-            worker = self._workers[slot]
+            worker = self._workers[worker_number]
             if worker is not None:
                 worker.beats_missed = 0
         else:
-            self._pass_fence(news.number, slot)
+            self._pass_fence(news.number, worker_number)
 
-    def _pass_fence(self, number: int, slot: int) -> None:
+    def _pass_fence(self, number: int, worker_number: int) -> None:
         waiting, passed = self._fences.get(number, (set[int](), None))
-        waiting.discard(slot)
+        waiting.discard(worker_number)
         if passed is not None and not waiting and not passed.done():
             passed.set_result(None)
 
@@ -215,31 +218,31 @@ class Pool:
     def _is_missing_some(self) -> bool:
         return any(worker.beats_missed for worker in self._workers if worker is not None)
 
-    def _died(self, slot: int) -> None:
-        worker, self._workers[slot] = self._workers[slot], None
+    def _died(self, worker_number: int) -> None:
+        worker, self._workers[worker_number] = self._workers[worker_number], None
         if self._is_closing or worker is None:
             return
-        self._board.clear(slot)
-        self._on_death(slot, "did not answer, was ended" if worker.is_hung else "died")
+        self._board.clear(worker_number)
+        self._on_death(worker_number, "did not answer, was ended" if worker.is_hung else "died")
         for number in list(self._fences):
-            self._pass_fence(number, slot)
-        self._keep(self._replace(slot, worker))
+            self._pass_fence(number, worker_number)
+        self._keep(self._replace(worker_number, worker))
 
-    async def _replace(self, slot: int, dead: _Worker) -> None:
+    async def _replace(self, worker_number: int, dead: _Worker) -> None:
         # Its channel is closed, so it does nothing any more; it may still be on its way out.
         if dead.process.is_alive():
             dead.process.kill()
         await asyncio.to_thread(dead.process.join)
         dead.process.close()
-        self._workers[slot] = await self._spawn_at_last(slot)
-        self._on_birth(slot)
+        self._workers[worker_number] = await self._spawn_at_last(worker_number)
+        self._on_birth(worker_number)
 
-    async def _spawn_at_last(self, slot: int) -> _Worker:
+    async def _spawn_at_last(self, worker_number: int) -> _Worker:
         """The machine may be out of processes, memory or descriptors for a while."""
         delay_s = _SPAWN_AGAIN_S
         while True:
             try:
-                return await self._spawn(slot)
+                return await self._spawn(worker_number)
             except (OSError, EOFError):
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, _SPAWN_AGAIN_MAX_S)

@@ -151,9 +151,9 @@ class Serving:
         served = self._served[file_id]
         return Stamp.of(os.fstat(served.descriptor)) == served.order.stamp
 
-    def tell(self, slot: int) -> None:
+    def tell(self, worker: int) -> None:
         """A new worker: all of it again."""
         for order in self._suspended.values():
-            self._pool.send(slot, order)
+            self._pool.send(worker, order)
         for served in self._served.values():
-            self._pool.send(slot, served.order, [served.shared_descriptor, served.descriptor])
+            self._pool.send(worker, served.order, [served.shared_descriptor, served.descriptor])

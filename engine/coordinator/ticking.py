@@ -56,7 +56,7 @@ class Ticking:
             download.tick(now_s)
         for link in self._links.idle(now_s):
             self._links.forget(link)
-            self._pool.send(link.slot, orders.EndLink(link.link_id, "idle"))
+            self._pool.send(link.worker, orders.EndLink(link.link_id, "idle"))
         if fetching:
             self._pump()
 

@@ -39,12 +39,12 @@ class Node:
         """Overhear what the workers report."""
         handle = self.coordinator._on_news
 
-        def overhear(slot: int, news: reports.AnyReport) -> None:
+        def overhear(worker: int, news: reports.AnyReport) -> None:
             if isinstance(news, reports.FileRefused):
                 self.refusals.append(news.code)
             elif isinstance(news, reports.LinkDown):
                 self.lost_links.append(news.reason)
-            handle(slot, news)
+            handle(worker, news)
 
         self.coordinator._pool._on_news = overhear
 

@@ -37,10 +37,10 @@ class Blame:
             self._directory.notice("bad_peer", f"{self._download.name}: {said}")
             if link is not None and self._download.is_open_on(link):
                 self._asked_until_s[link.link_id] = now_s + _ANSWER_S
-                self._pool.send(link.slot, orders.ContestPiece(link.link_id, self._download.file_id, piece))
+                self._pool.send(link.worker, orders.ContestPiece(link.link_id, self._download.file_id, piece))
         for each in self._links:
             if each.peer.user_id == user_id and each.link_id not in self._asked_until_s:
-                self._pool.send(each.slot, orders.EndLink(each.link_id, why))
+                self._pool.send(each.worker, orders.EndLink(each.link_id, why))
 
     def rereads(self, link: PeerLink) -> None:
         """The server reads its copy again: because we told it, or by itself."""
@@ -58,4 +58,4 @@ class Blame:
             link, file_id = self._links.find(link_id), self._download.file_id
             if link is not None and file_id in link.files:
                 link.files.discard(file_id)
-                self._pool.send(link.slot, orders.CloseFile(link_id, file_id))
+                self._pool.send(link.worker, orders.CloseFile(link_id, file_id))

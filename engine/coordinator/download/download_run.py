@@ -224,7 +224,7 @@ class DownloadRun:
             download.ticket = ticket
             for link in parts.links:
                 if download.file_id in link.files and link.is_up:
-                    parts.pool.send(link.slot, orders.RenewTicket(link.link_id, download.group_id, ticket))
+                    parts.pool.send(link.worker, orders.RenewTicket(link.link_id, download.group_id, ticket))
 
     # ------------------------------------------------------------ links
 
@@ -237,22 +237,22 @@ class DownloadRun:
         peers = download.peer_book.usable(now_s)
         missing = download.scheduler.missing_count
         wanted = parts.links.wanted(
-            peers, parts.pool.slots, now_s, is_open=is_open, file_id=download.file_id, missing=missing
+            peers, parts.pool.worker_numbers, now_s, is_open=is_open, file_id=download.file_id, missing=missing
         )
-        for peer, slot in wanted:
-            self._link(peer, slot)
-        if len(peers) < parts.settings.links_sought and parts.pool.slots:
+        for peer, worker in wanted:
+            self._link(peer, worker)
+        if len(peers) < parts.settings.links_sought and parts.pool.worker_numbers:
             known = download.peer_book.peers.keys() | {link.peer.thumbprint for link in parts.links}
             banned = {user_id for user_id, until_s in download.peer_book.banned_until_s.items() if until_s > now_s}
             for hint in download.peer_book.peer_exchange.next_to_try(known, banned, now_s):
-                self._link(hint, random.choice(parts.pool.slots), is_hint=True)
+                self._link(hint, random.choice(parts.pool.worker_numbers), is_hint=True)
 
-    def _link(self, peer: PeerAddress, slot: int, *, is_hint: bool = False) -> None:
+    def _link(self, peer: PeerAddress, worker: int, *, is_hint: bool = False) -> None:
         download, pool = self.download, self._parts.pool
-        link, is_new = self._parts.links.link_to(peer, slot, is_open=download.is_open, is_hint=is_hint)
+        link, is_new = self._parts.links.link_to(peer, worker, is_open=download.is_open, is_hint=is_hint)
         if is_new:
             order = orders.Dial(link.link_id, peer.host, peer.port, peer.thumbprint, link.is_open)
-            pool.send(slot, order)
+            pool.send(worker, order)
         if download.file_id not in link.files:
             if not is_hint:
                 download.peer_book.answers.turned_to(peer.thumbprint, time.monotonic())
@@ -274,7 +274,7 @@ class DownloadRun:
     def open_on(self, link: PeerLink) -> None:
         """The link is up: ask for the file on it."""
         order = orders.OpenFile(link.link_id, self.download.file_id, self.download.ticket)
-        self._parts.pool.send(link.slot, order)
+        self._parts.pool.send(link.worker, order)
 
     def lost(self, link: PeerLink, cause: str) -> None:
         """The link is gone: what its peer was spared, since it had it, it may not have now."""
@@ -357,4 +357,4 @@ class DownloadRun:
         for link in self._parts.links:
             if file_id in link.files:
                 link.files.discard(file_id)
-                self._parts.pool.send(link.slot, orders.CloseFile(link.link_id, file_id))
+                self._parts.pool.send(link.worker, orders.CloseFile(link.link_id, file_id))

@@ -35,10 +35,10 @@ def ordered(node: Node, kind: type[orders.Order]) -> list[orders.Order]:
     found: list[orders.Order] = []
     send = node.coordinator._pool.send
 
-    def overhear(slot: int, order: orders.AnyOrder, descriptors: object = ()) -> None:
+    def overhear(worker_number: int, order: orders.AnyOrder, descriptors: object = ()) -> None:
         if isinstance(order, kind):
             found.append(order)
-        send(slot, order, descriptors)  # type: ignore[arg-type]
+        send(worker_number, order, descriptors)  # type: ignore[arg-type]
 
     node.coordinator._pool.send = overhear  # type: ignore[method-assign]
     return found

@@ -2,15 +2,15 @@ from engine.coordinator.peer_links import PeerAddress, PeerLinks
 from engine.settings import Settings
 
 ANN = PeerAddress("ann", "127.0.0.1", 7001, b"a" * 32)
-SLOTS = [0, 1, 2]
+WORKERS = [0, 1, 2]
 
 
 def _wanted(links: PeerLinks, file_id: int, missing: int, *peers: PeerAddress) -> list[tuple[PeerAddress, int]]:
-    return links.wanted(list(peers), SLOTS, 0.0, is_open=False, file_id=file_id, missing=missing)
+    return links.wanted(list(peers), WORKERS, 0.0, is_open=False, file_id=file_id, missing=missing)
 
 
-def _carry(links: PeerLinks, file_id: int, slot: int) -> None:
-    links.link_to(ANN, slot, is_open=False)[0].files.add(file_id)
+def _carry(links: PeerLinks, file_id: int, worker: int) -> None:
+    links.link_to(ANN, worker, is_open=False)[0].files.add(file_id)
 
 
 def test_a_link_made_on_hearsay_is_in_nobodys_way() -> None:
@@ -25,7 +25,7 @@ def test_a_link_made_on_hearsay_is_in_nobodys_way() -> None:
 
 
 def test_one_peer_is_linked_to_every_worker() -> None:
-    assert sorted(slot for _, slot in _wanted(PeerLinks(Settings()), 1, 100, ANN)) == SLOTS
+    assert sorted(worker for _, worker in _wanted(PeerLinks(Settings()), 1, 100, ANN)) == WORKERS
 
 
 def test_a_peer_has_no_more_links_for_a_file_than_pieces_are_missing() -> None:
@@ -35,9 +35,9 @@ def test_a_peer_has_no_more_links_for_a_file_than_pieces_are_missing() -> None:
 def test_small_files_take_turns_on_the_workers() -> None:
     links = PeerLinks(Settings())
     for file_id in range(6):
-        ((_, slot),) = _wanted(links, file_id, 1, ANN)
-        _carry(links, file_id, slot)
-    assert sorted(link.slot for link in links) == SLOTS
+        ((_, worker),) = _wanted(links, file_id, 1, ANN)
+        _carry(links, file_id, worker)
+    assert sorted(link.worker for link in links) == WORKERS
     assert all(len(link.files) == 2 for link in links)
 
 
@@ -61,8 +61,8 @@ def test_accounts_take_turns_for_the_links_of_a_download() -> None:
 
 def test_whoever_does_not_answer_is_in_nobodys_way() -> None:
     links, many = PeerLinks(Settings()), [PeerAddress(f"user{n}", "127.0.0.1", 9000, n.to_bytes(32)) for n in range(20)]
-    for peer, slot in _wanted(links, 1, 100, *many, ANN):
-        links.link_to(peer, slot, is_open=False)
+    for peer, worker in _wanted(links, 1, 100, *many, ANN):
+        links.link_to(peer, worker, is_open=False)
     assert ANN not in [peer for peer, _ in _wanted(links, 1, 100, *many, ANN)]
-    later = links.wanted([*many, ANN], SLOTS, 10.0, is_open=False, file_id=1, missing=100)
+    later = links.wanted([*many, ANN], WORKERS, 10.0, is_open=False, file_id=1, missing=100)
     assert ANN in [peer for peer, _ in later]
