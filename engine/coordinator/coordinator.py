@@ -263,12 +263,13 @@ class Coordinator:
 
     @_handlers.register
     def _refused(self, news: reports.RequestRefused, worker: int) -> None:
-        now_s = time.monotonic()
-        for download in self._fetching():
+        run = self._runs.get(news.file_id)
+        if run is not None and run.download.is_fetching:
+            now_s, scheduler = time.monotonic(), run.download.scheduler
             if news.after_s:
-                download.scheduler.put_off(news.request_id, now_s + news.after_s)
+                scheduler.put_off(news.request_id, now_s + news.after_s)
             else:
-                download.scheduler.refused(news.request_id, now_s)
+                scheduler.refused(news.request_id, now_s)
 
     @_handlers.register
     def _revoked(self, news: reports.RequestRevoked, worker: int) -> None:

@@ -154,6 +154,7 @@ class RequestRefused(Report, tag="request_refused", frozen=True):
     """The server will not answer this request, or only in `after_s` seconds (0: never)."""
 
     link_id: int
+    file_id: int
     request_id: int
     after_s: float
 

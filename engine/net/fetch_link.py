@@ -81,7 +81,7 @@ class FetchListener(Protocol):
     def granted(self, link: "FetchLink", request_id: int, channel: int, piece: int) -> None: ...
     def received(self, link: "FetchLink", request_id: int, channel: int, piece: int, is_good: bool) -> None: ...
     def received_part(self, link: "FetchLink", request_id: int, channel: int, digest: bytes) -> None: ...
-    def rejected(self, link: "FetchLink", request_id: int, after_s: float) -> None:
+    def rejected(self, link: "FetchLink", request_id: int, channel: int, after_s: float) -> None:
         """`after_s`: how long nothing else should be asked for, if the server only puts us off; else 0."""
 
     def wasted(self, link: "FetchLink", channel: int, count: int) -> None:
@@ -249,6 +249,7 @@ class FetchLink(asyncio.BufferedProtocol):
             self._transport.write(encode(message))
 
     def _handle(self, message: Message) -> None:
+        rejected = self._state.channel_of(message.request_id) if isinstance(message, Reject) else None
         arriving = self._state.received(message)
         match message:
             case PieceHeader() if arriving is not None:
@@ -269,10 +270,10 @@ class FetchLink(asyncio.BufferedProtocol):
                 self._listener.has(self, message.channel, message.pieces)
             case Gossip() if self._state.is_open(message.channel):
                 self._listener.named(self, message.channel, message.peers)
-            case Reject():
+            case Reject() if rejected is not None:
                 if self._sink_request == message.request_id:
                     self._drop_sink()
-                self._listener.rejected(self, message.request_id, message.after_ms / 1000)
+                self._listener.rejected(self, message.request_id, rejected, message.after_ms / 1000)
             case Bye():
                 self.end(message.reason, "hung_up")
 

@@ -225,6 +225,11 @@ class FetcherState(_PeerState):
     def is_open(self, channel: int) -> bool:
         return channel in self._opened
 
+    def channel_of(self, request_id: int) -> int | None:
+        """Of a request that is under way; None if there is no such request."""
+        asked = self._asked.get(request_id)
+        return asked.channel if asked is not None else None
+
     def _check_opened(self, message: Opened) -> None:
         geometry = self._known_channel(message.channel)
         if message.channel in self._opened:

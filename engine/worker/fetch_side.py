@@ -193,8 +193,8 @@ class FetchSide:
     def wasted(self, link: FetchLink, channel: int, count: int) -> None:
         self._channel.send(reports.Wasted(channel, count))
 
-    def rejected(self, link: FetchLink, request_id: int, after_s: float) -> None:
-        self._channel.send(reports.RequestRefused(self._link_ids[link], request_id, after_s))
+    def rejected(self, link: FetchLink, request_id: int, channel: int, after_s: float) -> None:
+        self._channel.send(reports.RequestRefused(self._link_ids[link], channel, request_id, after_s))
 
     def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
         self._channel.send(reports.WriteFailed(channel, error.errno or 0))

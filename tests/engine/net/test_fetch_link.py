@@ -103,8 +103,8 @@ class FakeListener:
     def wasted(self, link: FetchLink, channel: int, count: int) -> None:
         self.wasted_bytes += count
 
-    def rejected(self, link: FetchLink, request_id: int, after_s: float) -> None:
-        self.news.append(("put off", request_id, after_s) if after_s else ("rejected", request_id))
+    def rejected(self, link: FetchLink, request_id: int, channel: int, after_s: float) -> None:
+        self.news.append(("put off", request_id, channel, after_s) if after_s else ("rejected", request_id, channel))
 
     def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
         self.news.append(("write_failed", channel, error.errno))
@@ -255,7 +255,7 @@ def test_a_cut_request_may_be_rejected_where_it_was_to_end() -> None:
     feed(link, quarter(5, 0)[:5000])
     assert link.cut(5) == 3 * CUT_BYTES
     feed(link, quarter(5, 0)[5000:] + quarter(5, 1) + quarter(5, 2) + encode(Reject(5, 4)))
-    assert listener.news == [("granted", 5, 0), ("part", 5, b"hash"), ("rejected", 5)]
+    assert listener.news == [("granted", 5, 0), ("part", 5, b"hash"), ("rejected", 5, 2)]
     assert listener.wasted_bytes == 0
 
 
@@ -299,7 +299,7 @@ def test_who_is_put_off_hears_for_how_long() -> None:
     link, listener, _ = a_link()
     link.ask(5, 1, (0,))
     feed(link, encode(Reject(5, RejectReason.LATER, 300)))
-    assert listener.news == [("put off", 5, 0.3)]
+    assert listener.news == [("put off", 5, 1, 0.3)]
 
 
 def test_a_rejected_piece_is_not_finished_and_the_next_one_is() -> None:
@@ -307,7 +307,7 @@ def test_a_rejected_piece_is_not_finished_and_the_next_one_is() -> None:
     link.ask(5, 1, (0,))
     link.ask(6, 1, (1,))
     feed(link, slices_of(5, 0, end=SLICE) + encode(Reject(5, 3)) + slices_of(6, 1))
-    assert listener.news == [("granted", 5, 0), ("rejected", 5), ("granted", 6, 1), ("received", 6, 1)]
+    assert listener.news == [("granted", 5, 0), ("rejected", 5, 1), ("granted", 6, 1), ("received", 6, 1)]
     assert not listener.sinks[0].is_finished
 
 
