@@ -19,8 +19,8 @@ from tracker.protocol.events import Bulletin, Event
 from tracker.protocol.requests import Announce, Call, Request, login_challenge
 from tracker.protocol.results import Announced, LoggedIn, Result
 from tracker.server.server import TrackerServer
-from tracker.service.context import Connection
 from tracker.service.dispatch import Service
+from tracker.service.live_sessions import Connection
 from tracker.service.passwords import Cost, Passwords
 from tracker.store.keyring import load_keyring
 from tracker.store.store import Store, open_store

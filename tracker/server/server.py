@@ -26,8 +26,8 @@ from tracker.protocol.framing import FRAME_BYTES_MAX_MEMBER, FRAME_BYTES_MAX_STR
 from tracker.protocol.manifests import Publish
 from tracker.protocol.results import Refused, Reply, Result
 from tracker.server.listener import TlsListener
-from tracker.service.context import Connection
 from tracker.service.dispatch import Service
+from tracker.service.live_sessions import Connection
 from tracker.settings import (
     FRAME_TIMEOUT_S,
     PRESENCE_TTL_S,

@@ -17,8 +17,8 @@ from tracker.protocol.names import check_new_id
 from tracker.protocol.requests import ChangePassword, CreateInvite, CreateUser, RevokeSessions
 from tracker.protocol.results import Done, Invited, LoggedIn
 from tracker.rules.permissions import Refusal
-from tracker.service.context import Connection, RequestContext
-from tracker.service.sessions import Logins, Outdated, renewed
+from tracker.service.context import AccountChanged, LoginContext, RequestContext
+from tracker.service.sessions import check_password, renewed
 from tracker.settings import INVITES_PER_ACCOUNT_MAX, REVOCATIONS_COUNTED_FOR_S, REVOCATIONS_PER_SESSION_MAX
 from tracker.store import accounts, groups, invites
 from tracker.store.audit import Deed, write_deed
@@ -28,36 +28,32 @@ from tracker.store.outcomes import find_outcome, remember_outcome
 _BAD_INVITE = "this invitation was used, has expired, or never was one"
 
 
-async def create_user(
-    logins: Logins, connection: Connection, request: CreateUser, request_id: bytes, now_s: float
-) -> Done:
+async def create_user(context: LoginContext, request: CreateUser) -> Done:
     """A retry is the same person only if it has the password: request ids alone prove nothing before a login."""
-    user_id, host = check_new_id("user id", request.user_id), connection.observed_host
-    left_s = logins.throttle.account_wanted(host, now_s)
+    user_id, host = check_new_id("user id", request.user_id), context.connection.observed_host
+    left_s = context.throttle.account_wanted(host, context.now_s)
     if left_s:
         raise Refusal("throttled", f"too many accounts from your address; try again in {math.ceil(left_s)} s")
-    async with logins.store.reading() as db:
-        was_this_request = await find_outcome(db, user_id, request_id) is not None
+    async with context.store.reading() as db:
+        was_this_request = await find_outcome(db, user_id, context.request_id) is not None
         account = await accounts.find_account(db, user_id)
         is_taken = bool(await accounts.list_alike(db, user_id))
         if not is_taken:
-            await _check_invite(logins, db, request.invite, now_s)
+            await _check_invite(context, db, request.invite, context.now_s)
     if is_taken:
         password_hash = account and account.password_hash
-        if was_this_request and await logins.check_password(
-            connection, user_id, password_hash, request.password, now_s
-        ):
-            async with logins.store.reading() as db:
+        if was_this_request and await check_password(context, user_id, password_hash, request.password):
+            async with context.store.reading() as db:
                 if await accounts.find_account(db, user_id) != account:
-                    raise Outdated
+                    raise AccountChanged
             return Done()
         raise _taken(user_id)
-    new_hash = await logins.passwords.hash_password(host, request.password)
-    async with logins.store.changing() as db:
-        now_s = logins.clock()
+    new_hash = await context.passwords.hash_password(host, request.password)
+    async with context.store.changing() as db:
+        now_s = context.clock()
         if await accounts.list_alike(db, user_id):
-            raise Outdated  # maybe by this very request, sent to another tracker too
-        is_invited = logins.state.policy.registration == "open" or await invites.use_invite(
+            raise AccountChanged  # maybe by this very request, sent to another tracker too
+        is_invited = context.state.policy.registration == "open" or await invites.use_invite(
             db, invite_codes.invite_digest(request.invite), now_s
         )
         if not is_invited:
@@ -65,7 +61,7 @@ async def create_user(
         if not await accounts.add_account(db, user_id, new_hash, now_s):
             raise _taken(user_id)
         await write_deed(db, Deed(user_id, "account_created", "", ""), host, now_s)
-        await remember_outcome(db, user_id, request_id, Done(), now_s)
+        await remember_outcome(db, user_id, context.request_id, Done(), now_s)
     return Done()
 
 
@@ -73,9 +69,9 @@ def _taken(user_id: str) -> Refusal:
     return Refusal("user_taken", f"the name {user_id} is taken; capital letters make no difference")
 
 
-async def _check_invite(logins: Logins, db: AsyncConnection, code: bytes, now_s: float) -> None:
+async def _check_invite(context: LoginContext, db: AsyncConnection, code: bytes, now_s: float) -> None:
     """Before any work is done for a stranger."""
-    if logins.state.policy.registration == "open":
+    if context.state.policy.registration == "open":
         return
     if not code:
         raise Refusal("invite_needed", "this tracker takes invited people only; ask somebody with an account")
@@ -92,32 +88,30 @@ async def create_invite(context: RequestContext, request: CreateInvite) -> Invit
     return Invited(expires_at_s)
 
 
-async def change_password(
-    logins: Logins, connection: Connection, request: ChangePassword, request_id: bytes, now_s: float
-) -> LoggedIn:
-    session = connection.session
+async def change_password(login: LoginContext, request: ChangePassword) -> LoggedIn:
+    session = login.connection.session
     assert session is not None, "permissions let nobody here without a session"
     user_id = session.user_id
-    async with logins.store.reading() as db:
+    async with login.store.reading() as db:
         account = await accounts.find_account(db, user_id)
-        session.check_alive(account and account.generation, now_s)
-        done_before = await find_outcome(db, user_id, request_id)
+        session.check_alive(account and account.generation, login.now_s)
+        done_before = await find_outcome(db, user_id, login.request_id)
     if isinstance(done_before, LoggedIn):
         return done_before
     password_hash = account and account.password_hash
-    if not await logins.check_password(connection, user_id, password_hash, request.old_password, now_s):
+    if not await check_password(login, user_id, password_hash, request.old_password):
         raise Refusal("login_failed", "the old password is wrong; nothing was changed")
-    new_hash = await logins.passwords.hash_password(connection.observed_host, request.new_password)
-    async with logins.store.changing() as db:
-        context = RequestContext(logins.state, db, session, connection.observed_host, logins.clock())
+    new_hash = await login.passwords.hash_password(login.connection.observed_host, request.new_password)
+    async with login.store.changing() as db:
+        context = RequestContext(login.state, db, session, login.connection.observed_host, login.clock())
         present = await accounts.find_account(db, user_id)
         session.check_alive(present and present.generation, context.now_s)
         if present != account:
-            raise Outdated  # maybe by this very request, sent to another tracker too
+            raise AccountChanged  # maybe by this very request, sent to another tracker too
         await accounts.change_password_hash(db, user_id, new_hash)
         context.note("password_changed")
         result = await _revoke_others(context)
-        await remember_outcome(db, user_id, request_id, result, context.now_s)
+        await remember_outcome(db, user_id, login.request_id, result, context.now_s)
         await context.write_down()
     context.finish()
     return result

@@ -30,8 +30,10 @@ from tracker.rules.throttle import ENTRIES_MAX, Throttle
 from tracker.rules.token_buckets import TokenBuckets
 from tracker.service import accounts, files, groups, sessions, swarm
 from tracker.service import name_rights as names
-from tracker.service.context import Audience, Connection, RequestContext, Session, TrackerState
+from tracker.service.context import AccountChanged, LoginContext, RequestContext
+from tracker.service.live_sessions import Connection, LiveSessions, Session
 from tracker.service.passwords import PasswordQueue, PasswordQueueFull, Passwords
+from tracker.service.tracker_state import TrackerState
 from tracker.settings import (
     NEWS_POLL_S,
     REQUEST_WAIT_MAX_S,
@@ -55,7 +57,7 @@ class Handler(NamedTuple):
     is_change: bool
 
 
-SESSION_HANDLERS: dict[type, Callable[[sessions.Logins, Connection, Any, bytes, float], Awaitable[Result]]] = {
+SESSION_HANDLERS: dict[type, Callable[[LoginContext, Any], Awaitable[Result]]] = {
     requests.CreateUser: accounts.create_user,
     requests.ChangePassword: accounts.change_password,
     requests.Login: sessions.login,
@@ -104,13 +106,14 @@ class Service:
         self._store = store
         self._clock = clock
         origin = secrets.token_bytes(8)
-        self._state = TrackerState(authority, Presence(), Handout(), Audience(), chance, policy or Policy(), origin)
+        self._state = TrackerState(authority, Presence(), Handout(), LiveSessions(), chance, policy or Policy(), origin)
         self._last_news = 0
         self._data_version_heard: int | None = None
         self._paces = TokenBuckets(
             REQUESTS_PER_S_PER_ACCOUNT, REQUESTS_AT_ONCE_PER_ACCOUNT, ENTRIES_MAX, REQUEST_WAIT_MAX_S
         )
-        self._logins = sessions.Logins(self._state, clock, store, PasswordQueue(passwords), Throttle())
+        self._passwords = PasswordQueue(passwords)
+        self._throttle = Throttle()
 
     async def answer(self, connection: Connection, call: Call) -> Result:
         """The result of a request, a refusal included; anything raised from here is a bug or a broken store."""
@@ -132,7 +135,7 @@ class Service:
         async with self._store.reading() as db:
             for news in await read_news(db, 0):
                 self._last_news = news.number
-                self._state.recent.append(news)
+                self._state.recent_news.append(news)
 
     async def hear_news(self) -> None:
         """Pass on what other trackers of this store changed since the last time."""
@@ -171,18 +174,24 @@ class Service:
         for _ in range(_JUDGED_MAX):
             try:
                 return await self._judge(connection, call)
-            except sessions.Outdated:
+            except AccountChanged:
                 continue
         raise Refusal("busy", "this account is being changed again and again; try again in a few seconds")
 
     async def _judge(self, connection: Connection, call: Call) -> Result:
-        """Raises Refusal and Outdated."""
+        """Raises Refusal and AccountChanged."""
         request, now_s = call.request, self._clock()
         session = self._live_session(connection, now_s)
         permissions.check_session(type(request), session is not None)
         if type(request) in SESSION_HANDLERS:
-            handler = SESSION_HANDLERS[type(request)]
-            return await handler(self._logins, connection, request, call.request_id, now_s)
+            answer = SESSION_HANDLERS[type(request)]
+            return await answer(
+                LoginContext(
+                    self._state, self._store, self._passwords, self._throttle, self._clock, connection,
+                    call.request_id, now_s,
+                ),
+                request,
+            )  # fmt: skip
         assert session is not None, "check_session let a stranger through"
         is_change = HANDLERS[type(request)].is_change
         async with self._store.changing() if is_change else self._store.reading() as db:

@@ -2,7 +2,7 @@
 
 Invariants. A session's key was proven over this connection's nonce. A wrong password and an unknown name get the same
 answer after the same work and the same waiting. No password work is done while the database is locked or on the event
-loop; so what a password was compared with is looked at again in the transaction that acts on it (`Outdated`). A
+loop; so what a password was compared with is looked at again in the transaction that acts on it (`AccountChanged`). A
 certificate from before its account's sessions were revoked opens nothing, but for the session that revoked them. A
 login is judged by the password alone, so that no session of the account can keep its owner out by revoking others.
 """
@@ -11,8 +11,6 @@ import asyncio
 import itertools
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -25,89 +23,52 @@ from tracker.protocol.tickets import thumbprint_of
 from tracker.protocol.types import TrustedKey
 from tracker.rules import quotas
 from tracker.rules.permissions import Generation, Refusal, check_alive
-from tracker.rules.throttle import Throttle
-from tracker.service.context import Connection, RequestContext, Session, TrackerState
-from tracker.service.passwords import PasswordQueue
+from tracker.service.context import AccountChanged, LoginContext, RequestContext
+from tracker.service.live_sessions import Connection, Session
+from tracker.service.tracker_state import TrackerState
 from tracker.settings import CERTIFICATE_LIFE_S
 from tracker.store import accounts, groups
 from tracker.store.audit import Deed, write_deed
-from tracker.store.store import Store
 from tracker.store.ticket_keys import find_trusted_keys
 
 _log = logging.getLogger("tracker")
 _numbers = itertools.count(1)
 
 
-class Outdated(Exception):
-    """What a request was judged by is not what stands in the transaction that would act on it: to be judged anew.
-
-    Undoes the change in whose transaction it is raised.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Logins:
-    state: TrackerState
-    clock: Callable[[], float]
-    """A password may have waited for long; what depends on the time is judged by the time of the transaction."""
-    store: Store
-    passwords: PasswordQueue
-    throttle: Throttle
-
-    async def check_password(
-        self, connection: Connection, user_id: str, password_hash: str | None, password: str, now_s: float
-    ) -> bool:
-        """Takes as long as the guesses before it earned, in whichever capital letters they named the account; raises
-        Refusal if it is too soon.
-        """
-        host, user_id = connection.observed_host, fold_id(user_id)
-        left_s = self.throttle.refused_for_s(user_id, host, now_s)
-        if left_s > 0:
-            _log.info("%s guesses at passwords, the last at that of %s", host, user_id)
-            raise Refusal("throttled", f"too many wrong passwords; try again in {math.ceil(left_s)} s")
-        hold_s = self.throttle.begin(user_id, host, now_s)
-        if hold_s:
-            await asyncio.sleep(hold_s)
-        wrong_lately = self.throttle.count_wrong(host, now_s)
-        is_right = await self.passwords.verify_password(host, password_hash, password, wrong_lately)
-        if is_right:
-            self.throttle.succeeded(user_id, host)
-        return is_right
-
-
-async def login(logins: Logins, connection: Connection, request: Login, request_id: bytes, now_s: float) -> LoggedIn:
-    _check_proof(connection, request.user_id, request.public_key, request.proof)
-    async with logins.store.reading() as db:
+async def login(context: LoginContext, request: Login) -> LoggedIn:
+    _check_proof(context.connection, request.user_id, request.public_key, request.proof)
+    async with context.store.reading() as db:
         # Of nobody, if several are meant: an account is found by its own spelling, or by any if it is the only one.
         user_id = choose_spelling(request.user_id, await accounts.list_alike(db, request.user_id)) or request.user_id
         account = await accounts.find_account(db, user_id)
     password_hash = account and account.password_hash
-    is_right = await logins.check_password(connection, user_id, password_hash, request.password, now_s)
+    is_right = await check_password(context, user_id, password_hash, request.password)
     if account is None or not is_right:
         raise Refusal("login_failed", "the user id or the password is wrong")
     stronger = None
-    if logins.passwords.needs_rehash(account.password_hash, request.password):
-        stronger = await logins.passwords.hash_password(connection.observed_host, request.password)
-    async with logins.store.changing() as db:
-        now_s = logins.clock()
+    if context.passwords.needs_rehash(account.password_hash, request.password):
+        stronger = await context.passwords.hash_password(context.connection.observed_host, request.password)
+    async with context.store.changing() as db:
+        now_s = context.clock()
         present = await accounts.find_account(db, user_id)
         if present is None or present.password_hash != account.password_hash:
-            raise Outdated
+            raise AccountChanged
         if stronger is not None:
             await accounts.change_password_hash(db, user_id, stronger)
-        await write_deed(db, Deed(user_id, "login", "", ""), connection.observed_host, now_s)
+        await write_deed(db, Deed(user_id, "login", "", ""), context.connection.observed_host, now_s)
         keys = await find_trusted_keys(db, now_s)
     member = authority.MemberCertificate(user_id, request.public_key, present.generation.number)
-    return _begin(logins, connection, member, _certify(logins.state, member, now_s), keys, now_s)
+    return _begin(context, member, _certify(context.state, member, now_s), keys, now_s)
 
 
-async def resume(logins: Logins, connection: Connection, request: Resume, request_id: bytes, now_s: float) -> LoggedIn:
+async def resume(context: LoginContext, request: Resume) -> LoggedIn:
+    now_s = context.now_s
     try:
-        member = authority.member_of(request.certificate_pem, logins.state.authority.certificate, now_s)
+        member = authority.member_of(request.certificate_pem, context.state.authority.certificate, now_s)
     except authority.BadCertificate as error:
         raise Refusal("session_ended", f"{error}; log in again") from error
-    _check_proof(connection, member.user_id, member.public_key, request.proof)
-    async with logins.store.reading() as db:
+    _check_proof(context.connection, member.user_id, member.public_key, request.proof)
+    async with context.store.reading() as db:
         present, _ = await groups.find_standing(db, member.user_id, None)
         present = check_alive(present, member.generation, thumbprint_of(member.public_key))
         keys = await find_trusted_keys(db, now_s)
@@ -115,22 +76,20 @@ async def resume(logins: Logins, connection: Connection, request: Resume, reques
     if present.number != member.generation:
         # It revoked the others, and the answer with its new certificate has not reached it.
         member = member._replace(generation=present.number)
-        certificate_pem = _certify(logins.state, member, now_s)
-    answer = _begin(logins, connection, member, certificate_pem, keys, now_s)
-    logins.state.tell_missed_removals(connection, member.user_id)
+        certificate_pem = _certify(context.state, member, now_s)
+    answer = _begin(context, member, certificate_pem, keys, now_s)
+    context.state.tell_missed_removals(context.connection, member.user_id)
     return answer
 
 
-async def logout(logins: Logins, connection: Connection, request: Logout, request_id: bytes, now_s: float) -> Done:
-    logins.state.end_session(connection)
+async def logout(context: LoginContext, request: Logout) -> Done:
+    context.state.end_session(context.connection)
     return Done()
 
 
-async def heartbeat(
-    logins: Logins, connection: Connection, request: Heartbeat, request_id: bytes, now_s: float
-) -> Alive:
+async def heartbeat(context: LoginContext, request: Heartbeat) -> Alive:
     """Any request of a session is a sign of life; this one is nothing else."""
-    return Alive(now_s)
+    return Alive(context.now_s)
 
 
 async def renew(context: RequestContext, request: Renew) -> LoggedIn:
@@ -151,6 +110,25 @@ async def renewed(context: RequestContext, present: Generation) -> LoggedIn:
     return answer
 
 
+async def check_password(context: LoginContext, user_id: str, password_hash: str | None, password: str) -> bool:
+    """Whether the password is the account's. Takes longer the more wrong ones came before, however the account's name
+    was capitalised. Raises Refusal if too many wrong ones came.
+    """
+    host, user_id, now_s = context.connection.observed_host, fold_id(user_id), context.now_s
+    left_s = context.throttle.refused_for_s(user_id, host, now_s)
+    if left_s > 0:
+        _log.info("%s guesses at passwords, the last at that of %s", host, user_id)
+        raise Refusal("throttled", f"too many wrong passwords; try again in {math.ceil(left_s)} s")
+    hold_s = context.throttle.begin(user_id, host, now_s)
+    if hold_s:
+        await asyncio.sleep(hold_s)
+    wrong_lately = context.throttle.count_wrong(host, now_s)
+    is_right = await context.passwords.verify_password(host, password_hash, password, wrong_lately)
+    if is_right:
+        context.throttle.succeeded(user_id, host)
+    return is_right
+
+
 def _certify(state: TrackerState, member: authority.MemberCertificate, now_s: float) -> bytes:
     return authority.issue_member(
         state.authority, member.user_id, member.public_key, now_s, CERTIFICATE_LIFE_S, member.generation
@@ -158,22 +136,21 @@ def _certify(state: TrackerState, member: authority.MemberCertificate, now_s: fl
 
 
 def _begin(
-    logins: Logins,
-    connection: Connection,
+    context: LoginContext,
     member: authority.MemberCertificate,
     certificate_pem: bytes,
     keys: dict[str, TrustedKey],
     now_s: float,
 ) -> LoggedIn:
     """Without a pause between the look at what was heard and the moment from which news finds the session."""
-    logins.state.end_session(connection)
+    context.state.end_session(context.connection)
     thumbprint = thumbprint_of(member.public_key)
-    quotas.check_sessions(len(logins.state.audience.keys_of(member.user_id) - {thumbprint}))
+    quotas.check_sessions(len(context.state.sessions.thumbprints_of(member.user_id) - {thumbprint}))
     answer = _logged_in(member.user_id, certificate_pem, keys)
     session = Session(
         next(_numbers), member.user_id, member.public_key, thumbprint, answer.expires_at_s, member.generation
     )
-    logins.state.admit(connection, session, now_s)
+    context.state.begin_session(context.connection, session, now_s)
     return answer
 
 

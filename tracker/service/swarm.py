@@ -157,7 +157,7 @@ def _tell_fetching(context: RequestContext, swarm: Swarm, peer: Sharer, neighbou
 
 
 def _tell(context: RequestContext, session: int, event: PeerJoined | OutOfReach) -> None:
-    context.afterwards(lambda: context.state.audience.tell_session(session, event))
+    context.afterwards(lambda: context.state.sessions.tell_session(session, event))
 
 
 def _placed(context: RequestContext, swarm: Swarm) -> list[Sharer]:

@@ -16,7 +16,7 @@ from tracker.protocol.authority import make_authority, member_of
 from tracker.protocol.requests import Call
 from tracker.protocol.results import Done, Result
 from tracker.service import sessions
-from tracker.service.context import Connection
+from tracker.service.live_sessions import Connection
 
 if TYPE_CHECKING:
     from tests.tracker.conftest import Ear, Listening, Town
@@ -147,7 +147,7 @@ async def test_a_session_the_tracker_forgot_is_resumed_under_the_call(town: "Tow
     async with running(town, ear) as client:
         await enter(client, "ann")
         await ear.sessions.get()
-        (connection,) = town.trackers[0].service._state.audience._by_user["ann"].values()
+        (connection,) = town.trackers[0].service._state.sessions.connections_of("ann")
         town.trackers[0].service.hang_up(connection)
         assert await client.call(requests.CreateGroup("lab")) == Done()
         assert await ear.sessions.get() == 0

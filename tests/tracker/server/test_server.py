@@ -324,7 +324,7 @@ async def test_a_client_that_does_not_read_is_cut_off(town: "Town", monkeypatch:
     await login(asker, "bob")
     await owner.call(requests.CreateGroup("lab"))
     owner._reader._transport.pause_reading()  # type: ignore[attr-defined]
-    (connection,) = town.trackers[0].service._state.audience.callers_of("ann")
+    (connection,) = town.trackers[0].service._state.sessions.connections_of("ann")
     event = events.PeerJoined("lab", bytes(32), events.Peer("bob", "h" * 1_000_000, 1, bytes(32), True))
     # More than the kernel's socket buffers and the bound together could hold.
     for _ in range(200):

@@ -12,7 +12,7 @@ import pytest
 from tests.faults.test_tracker_killed import CHANGES, content, essence, opened, state
 from tests.tracker.conftest import Office, Person
 from tracker.protocol import requests, results
-from tracker.service.context import Connection
+from tracker.service.live_sessions import Connection
 
 __all__ = ["state"]
 

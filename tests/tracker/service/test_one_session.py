@@ -250,7 +250,7 @@ async def test_a_revocation_heard_of_between_a_login_and_its_session_ends_it(
     assert answer.code == "session_ended"
     assert thief.connection.session is None
     for office, keys in ((scene.office, 1), (scene.place, int(scene.place is scene.office))):
-        assert len(office.service._state.audience.callers_of("ann")) == keys
+        assert len(office.service._state.sessions.connections_of("ann")) == keys
     assert await is_alive(ann)
 
 

@@ -126,7 +126,7 @@ async def test_who_was_not_connected_for_a_moment_hears_of_the_removals_meanwhil
     clock.now_s += 3600
     await ann.ask(requests.JoinGroup("lab"))
     await ann.ask(requests.RemoveMember("lab", "cy"))
-    assert {news.at_s for news in office.service._state.recent} == {clock.now_s}
+    assert {news.at_s for news in office.service._state.recent_news} == {clock.now_s}
 
 
 async def test_a_removed_and_readmitted_member_is_not_told_of_its_old_removal(office: "Office") -> None:

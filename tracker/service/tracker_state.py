@@ -1,0 +1,108 @@
+"""The soft state of one tracker: who is logged in, who serves what, and the news that change both.
+
+It is in memory and never written down: after a restart clients log in and announce their files again. The trackers of
+one store learn of each other's changes through news that is kept in the store (store.news); `deliver` is where news
+takes effect here, wherever it was made.
+
+Invariant: a session that the latest news revokes is ended, or never begins.
+Not here: anything durable (store), the transaction of a request (context).
+"""
+
+import random
+from collections import deque
+from dataclasses import dataclass, field
+
+from tracker.protocol.authority import Authority
+from tracker.protocol.events import Bulletin, GroupEpoch, SessionEnded, TicketKeys
+from tracker.rules.handout import Handout
+from tracker.rules.permissions import Refusal
+from tracker.rules.presence import Presence
+from tracker.service.live_sessions import Connection, LiveSessions, Session
+from tracker.settings import REVOCATIONS_COUNTED_FOR_S, Policy
+from tracker.store.news import NEWS_LIFE_S, Fact, News, SessionsRevoked
+
+
+@dataclass(frozen=True, slots=True)
+class TrackerState:
+    """What every request may use: the soft state, the authority, the operator's policy and a source of chance."""
+
+    authority: Authority
+    presence: Presence
+    handout: Handout
+    sessions: LiveSessions
+    chance: random.Random
+    policy: Policy
+    origin: bytes
+    """Names this tracker's process in the news it writes."""
+    recent_news: deque[News] = field(default_factory=deque)
+    """News no older than a ticket can be, for clients that were not connected for a moment."""
+
+    def end_session(self, connection: Connection) -> None:
+        if connection.session is not None:
+            self.sessions.remove(connection.session)
+            self.presence.drop(connection.session.number)
+            connection.session = None
+
+    def begin_session(self, connection: Connection, session: Session, now_s: float) -> None:
+        """The session begins here. Raises Refusal if it is known already that it was revoked.
+
+        It was found alive in a transaction; but that may have ended a while ago, and the news of a revocation since
+        then may have come before there was anybody to end. What comes from now on finds it.
+        """
+        if any(_ends(news.fact, session) for news in self.recent_news):
+            raise Refusal("session_ended", "the sessions of this account were revoked meanwhile; log in again")
+        connection.session = session
+        self.sessions.add(connection, session)
+        self.presence.arrive(session.number, session.user_id, session.thumbprint, now_s)
+
+    def revocations_by(self, session: Session, now_s: float) -> list[float]:
+        """When this session ended all others of its account within the time that counts, the earliest first."""
+        since_s, own = now_s - REVOCATIONS_COUNTED_FOR_S, (session.user_id, session.thumbprint)
+        return [
+            news.at_s
+            for news in self.recent_news
+            if since_s < news.at_s <= now_s  # a later one is of a clock that was set back since
+            and isinstance(news.fact, SessionsRevoked)
+            and (news.fact.user_id, news.fact.spared) == own
+        ]
+
+    def deliver(self, news: News) -> None:
+        """Act on what this or another tracker has committed, and tell whom it concerns."""
+        while self.recent_news and self.recent_news[0].at_s < news.at_s - NEWS_LIFE_S:
+            self.recent_news.popleft()
+        self.recent_news.append(news)
+        match news.fact:
+            case SessionsRevoked():
+                self._revoke(news.fact)
+                return
+            case TicketKeys():
+                self.sessions.tell_all(news.fact)
+                return
+            case GroupEpoch(spared=b""):
+                self.presence.drop_from_group(news.fact.removed, news.fact.group_id)
+        self.sessions.tell_users(news.recipients, Bulletin(news.number, news.fact))
+
+    def tell_missed_removals(self, connection: Connection, user_id: str) -> None:
+        """Its connection was gone for a moment: whom to cut off, it may not have heard.
+
+        Not of its own removal: it may be back in by now, and if not, it is told so when it announces its shares.
+        """
+        for news in self.recent_news:
+            fact = news.fact
+            if isinstance(fact, GroupEpoch) and user_id in news.recipients and fact.removed != user_id:
+                connection.push(Bulletin(news.number, fact))
+
+    def _revoke(self, fact: SessionsRevoked) -> None:
+        for connection in self.sessions.connections_of(fact.user_id):
+            if connection.session is not None and _ends(fact, connection.session):
+                self.end_session(connection)
+                connection.push(SessionEnded("the sessions of this account were revoked"))
+
+
+def _ends(fact: Fact, session: Session) -> bool:
+    return (
+        isinstance(fact, SessionsRevoked)
+        and fact.user_id == session.user_id
+        and fact.generation > session.generation
+        and fact.spared != session.thumbprint
+    )
