@@ -1,36 +1,45 @@
 # One word per task. Each target does its own set-up in .venv from Python 3.11, pip and make alone.
+# What stands behind `##` is what `make help` says of a target.
 PYTHON ?= python3
 VENV   := .venv
 RUN    := $(VENV)/bin/python
+TEST   := -m pytest -n 2 --dist loadgroup --durations=10
 
-.PHONY: demo test test-floods check bench bench-long fuzz lock clean
+.PHONY: help demo test test-floods check check-all bench bench-long fuzz lock clean
 
-demo: $(VENV)/.runtime
+help: ## list these targets
+	@awk -F ':[^#]*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.runtime ## a tracker and four clients on this machine: three share a file, the fourth fetches it
 	$(RUN) -m bench demo
 
-test: $(VENV)/.dev
-	$(RUN) -m pytest -n 2 --dist loadgroup
+test: $(VENV)/.dev ## the tests (about five minutes on two cores), and the slowest ten of them
+	$(RUN) $(TEST)
 
-# A minute and a half that only a submission has to take.
-test-floods: $(VENV)/.dev
+test-floods: $(VENV)/.dev ## floods at full size: a minute and a half that only a submission has to take
 	SHOAL_FULL=1 $(RUN) -m pytest tests/hostile/test_floods.py
 
-check: $(VENV)/.dev
+check: $(VENV)/.dev ## ruff, mypy, and that no lock names a registry
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	@! grep -nE 'https?://' requirements/*.lock
 
-bench: $(VENV)/.bench
+check-all: check ## check, then the tests with the coverage of branches; names the files below 90 %
+	$(RUN) -m coverage erase
+	$(RUN) -m coverage run $(TEST)
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage json --quiet -o - | $(RUN) -m tests.low_coverage 90
+
+bench: $(VENV)/.bench ## measure against other programs and write bench/RESULTS.md: nine minutes on two cores
 	$(RUN) -m bench all
 
-bench-long: $(VENV)/.bench
+bench-long: $(VENV)/.bench ## what takes an hour to measure: swarms, faults, floods
 	$(RUN) -m bench all --long
 
-# Each decoder for FUZZ_SECONDS seconds, 60 unless said otherwise.
-fuzz: $(VENV)/.fuzz
+fuzz: $(VENV)/.fuzz ## throw bytes at every decoder, FUZZ_SECONDS each (60 unless said otherwise)
 	$(RUN) -m tests.fuzz
 
-lock:
+lock: ## renew requirements/*.lock after a change of pyproject.toml (needs uv)
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 		pyproject.toml -o requirements/runtime.lock
 	uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
@@ -47,7 +56,7 @@ $(VENV)/.runtime: $(VENV)/bin/python requirements/runtime.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/runtime.lock
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock pyproject.toml
+$(VENV)/.dev: $(VENV)/.runtime requirements/dev.lock pyproject.toml tracker/version.py
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/dev.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
@@ -60,5 +69,5 @@ $(VENV)/.fuzz: $(VENV)/.dev requirements/fuzz.lock
 	$(RUN) -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements/fuzz.lock
 	touch $@
 
-clean:
+clean: ## remove .venv and what was built
 	rm -rf $(VENV) build dist *.egg-info

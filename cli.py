@@ -26,6 +26,8 @@ def _run(streams: "StandardStreams") -> int:
     from ipaddress import ip_address
     from pathlib import Path
 
+    from tracker.version import VERSION
+
     def address(text: str) -> tuple[str, int]:
         host, _, port = text.rpartition(":")
         try:
@@ -63,6 +65,7 @@ def _run(streams: "StandardStreams") -> int:
         help="where keys, shares and history are kept (default: under your state folder, by IP:PORT)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line on stdout, for programs")
+    parser.add_argument("--version", action="version", version=f"shoal {VERSION}", help="print it and end")
     arguments = parser.parse_args()
 
     from engine.shell.app import Options, run

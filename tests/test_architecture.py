@@ -35,7 +35,7 @@ _PROTOCOL = ["tracker.protocol", "tracker.settings"]
 _STORE = ["tracker.store", "tracker.rules", *_PROTOCOL]
 
 MAY_IMPORT: dict[str, list[str]] = {
-    "cli": ["engine.shell", STREAMS],
+    "cli": ["engine.shell", STREAMS, "tracker.version"],
     "engine.shell": ["engine.client", *LEAVES, STREAMS],
     "engine.client": ["engine.coordinator", *_WORKER, "tracker.client", *_PROTOCOL],
     "engine.coordinator": ["engine.worker.worker_process", *_WORKER],
@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, list[str]] = {
     "tracker.protocol": ["tracker.settings"],
     "tracker.settings": [],
     "tracker.standard_streams": [],
+    "tracker.version": [],
     "tracker": [],
     "bench": ["tests.testkit", "engine", "tracker"],
     "tests.testkit": ["engine", "tracker"],

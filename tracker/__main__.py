@@ -37,6 +37,7 @@ from tracker.store import accounts
 from tracker.store.invites import add_invite
 from tracker.store.keyring import load_keyring
 from tracker.store.store import Store, StoreError, open_store
+from tracker.version import VERSION
 
 
 class CannotStart(Exception):
@@ -87,6 +88,7 @@ def _parse_arguments() -> argparse.Namespace:
         help="who may make an account: everybody, or who was invited; the first invitation is printed "
         "(default: %(default)s)",
     )
+    parser.add_argument("--version", action="version", version=f"shoal tracker {VERSION}", help="print it and end")
     parser.epilog = f"{', '.join(admin.COMMANDS)}: in place of the file, something else to do; each takes --help"
     return parser.parse_args()
 
