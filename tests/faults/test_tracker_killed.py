@@ -19,7 +19,8 @@ from sqlalchemy import event
 
 from tests.tracker.conftest import START_S, Clock, Office, Person
 from tracker.protocol import manifests, requests, results
-from tracker.service.dispatch import HANDLERS, SESSION_HANDLERS
+from tracker.service.dispatch import HANDLERS
+from tracker.service.handlers import Handler
 from tracker.store.keyring import load_keyring
 from tracker.store.store import open_store
 
@@ -182,7 +183,8 @@ async def test_the_same_holds_for_another_password(state: Path, tmp_path: Path) 
 
 
 def test_no_request_that_changes_something_is_left_out() -> None:
-    """Together they are all that may be asked (tests/tracker/rules/test_permissions)."""
-    changing = {kind for kind, handler in HANDLERS.items() if handler.is_change}
-    of_accounts = set(SESSION_HANDLERS) - _OF_THE_SESSION_ALONE
+    """Together they are all that may be asked (tests/tracker/service/test_handlers)."""
+    in_one_transaction = {kind: each for kind, each in HANDLERS.items() if isinstance(each, Handler)}
+    changing = {kind for kind, handler in in_one_transaction.items() if handler.is_change}
+    of_accounts = set(HANDLERS) - set(in_one_transaction) - _OF_THE_SESSION_ALONE
     assert changing | of_accounts == {*CHANGES, requests.CreateUser, requests.ChangePassword}

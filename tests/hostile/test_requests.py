@@ -11,7 +11,8 @@ from tests.end_to_end.world import PASSWORD
 from tests.hostile.arena import GROUP, Arena
 from tests.testkit.raw_member import RawMember, RawTracker
 from tracker.protocol import manifests, requests, results
-from tracker.rules import permissions
+from tracker.service.dispatch import HANDLERS
+from tracker.service.handlers import Handler
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile requests")]
 
@@ -50,7 +51,8 @@ SAMPLES: dict[type[Any], requests.Request] = {
         requests.GetTicket(GROUP),
     )
 }
-ABOUT_A_GROUP = [kind for kind, least in permissions.LEAST_STANDING.items() if least not in (None, "none")]
+LEAST_STANDING = {kind: each.least_standing for kind, each in HANDLERS.items() if isinstance(each, Handler)}
+ABOUT_A_GROUP = [kind for kind, least in LEAST_STANDING.items() if least not in (None, "none")]
 AFTER_LOGIN = [kind for kind in SAMPLES if kind not in requests.BEFORE_LOGIN]
 
 
@@ -64,7 +66,7 @@ def name_of(kind: type[Any]) -> str:
 
 
 def test_the_samples_are_all_requests_there_are() -> None:
-    assert set(SAMPLES) == set(get_args(requests.Request)) == set(permissions.LEAST_STANDING)
+    assert set(SAMPLES) == set(get_args(requests.Request)) == set(HANDLERS)
 
 
 @pytest.mark.parametrize("kind", AFTER_LOGIN, ids=name_of)
@@ -91,7 +93,7 @@ def test_whoever_only_asked_to_be_let_in_is_refused(arena: Arena, outsider: RawM
 
 
 @pytest.mark.parametrize(
-    "kind", [kind for kind, least in permissions.LEAST_STANDING.items() if least == "owner"], ids=name_of
+    "kind", [kind for kind, least in LEAST_STANDING.items() if least == "owner"], ids=name_of
 )
 def test_what_is_the_owners_is_refused_to_members(arena: Arena, kind: type[Any]) -> None:
     member = arena.again(arena.mallory)

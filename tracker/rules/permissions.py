@@ -1,15 +1,16 @@
-"""Who may ask for what. Pure: facts in, nothing or a Refusal out.
+"""Who may make a request: judges facts about the caller, and returns or raises a Refusal. Pure.
 
-Denied by default: a request type that has no line in `LEAST_STANDING` is refused, whoever asks. Whether the session is
-alive and what its account is in the group are looked up once per request and checked before the request's own code
-runs, in the transaction that runs it. docs/security.md says for every request what it is allowed by.
+Whether the caller's session is alive, and what its account is in the group, are looked up once for every request and
+judged here, before the request's own function runs and in the same transaction. docs/security.md says for every request
+what it is allowed by.
 
-Not here: rules about the thing asked for (is this name taken, is that file known), which are the request's own.
+Not here: what standing a request asks for (service.handlers), and rules about the thing asked for, such as whether a
+name is free (the request's own function).
 """
 
 from typing import Literal, NamedTuple
 
-from tracker.protocol import manifests, requests
+from tracker.protocol import requests
 from tracker.protocol.names import shown_id
 from tracker.protocol.types import ErrorCode
 
@@ -48,40 +49,6 @@ class Refusal(Exception):
         self.message = message
 
 
-LEAST_STANDING: dict[type, Standing | None] = {
-    # None: about no group, or about several and then checked one by one.
-    requests.CreateUser: None,
-    requests.Login: None,
-    requests.Resume: None,
-    requests.Renew: None,
-    requests.Logout: None,
-    requests.ChangePassword: None,
-    requests.RevokeSessions: None,
-    requests.CreateInvite: None,
-    requests.CreateGroup: None,
-    requests.ListGroups: None,
-    requests.Announce: None,
-    requests.AnnounceChange: None,
-    requests.Heartbeat: None,
-    requests.JoinGroup: "none",
-    requests.LeaveGroup: "member",
-    requests.ListFiles: "member",
-    manifests.Publish: "member",
-    manifests.PutPage: "member",
-    manifests.FetchManifest: "member",
-    manifests.FetchPage: "member",
-    requests.Withdraw: "member",
-    requests.FindPeers: "member",
-    requests.GetTicket: "member",
-    requests.RemoveMember: "owner",
-    requests.TransferOwnership: "owner",
-    requests.FetchAudit: "owner",
-    requests.ListRequests: "owner",
-    requests.AcceptRequest: "owner",
-    requests.RejectRequest: "owner",
-}
-
-
 def check_alive(present: Generation | None, number: int, thumbprint: bytes) -> Generation:
     """`present`, if a session with this key and a certificate of generation `number` is alive; raises Refusal.
 
@@ -103,17 +70,14 @@ def check_expiry(expires_at_s: float, now_s: float) -> None:
 
 def check_session(request_type: type, is_logged_in: bool) -> None:
     """Raises Refusal unless this type of request may be made at this point of a connection."""
-    if request_type not in LEAST_STANDING:
-        raise Refusal("bad_request", "this tracker does not know that request")
     if not is_logged_in and request_type not in requests.BEFORE_LOGIN:
         raise Refusal("not_logged_in", "log in first")
     if is_logged_in and request_type in (requests.Login, requests.Resume):
         raise Refusal("bad_request", "this connection is logged in already; log out first")
 
 
-def check_standing(request_type: type, group_id: str, group: Group | None) -> Group:
-    """The group, if the account's standing in it is enough for this type of request; raises Refusal."""
-    least = LEAST_STANDING[request_type]
+def check_standing(least: Standing, group_id: str, group: Group | None) -> Group:
+    """The group, if the account's standing in it is at least this; raises Refusal."""
     if group is None:
         raise Refusal("no_such_group", f"there is no group {group_id}")
     if least == "none":

@@ -18,6 +18,7 @@ from tracker.protocol.requests import ChangePassword, CreateInvite, CreateUser, 
 from tracker.protocol.results import Done, Invited, LoggedIn
 from tracker.rules.permissions import Refusal
 from tracker.service.context import AccountChanged, LoginContext, RequestContext
+from tracker.service.handlers import handles, handles_in_own_transactions
 from tracker.service.sessions import check_password, renewed
 from tracker.settings import INVITES_PER_ACCOUNT_MAX, REVOCATIONS_COUNTED_FOR_S, REVOCATIONS_PER_SESSION_MAX
 from tracker.store import accounts, groups, invites
@@ -28,6 +29,7 @@ from tracker.store.outcomes import find_outcome, remember_outcome
 _BAD_INVITE = "this invitation was used, has expired, or never was one"
 
 
+@handles_in_own_transactions(CreateUser)
 async def create_user(context: LoginContext, request: CreateUser) -> Done:
     """A retry is the same person only if it has the password: request ids alone prove nothing before a login."""
     user_id, host = check_new_id("user id", request.user_id), context.connection.observed_host
@@ -79,6 +81,7 @@ async def _check_invite(context: LoginContext, db: AsyncConnection, code: bytes,
         raise Refusal("bad_invite", _BAD_INVITE)
 
 
+@handles(CreateInvite, least_standing=None, is_change=True)
 async def create_invite(context: RequestContext, request: CreateInvite) -> Invited:
     if await invites.count_invites(context.db, context.user_id, context.now_s) >= INVITES_PER_ACCOUNT_MAX:
         raise Refusal("too_large", f"{INVITES_PER_ACCOUNT_MAX} of your invitations are unused; wait until some expire")
@@ -88,6 +91,7 @@ async def create_invite(context: RequestContext, request: CreateInvite) -> Invit
     return Invited(expires_at_s)
 
 
+@handles_in_own_transactions(ChangePassword)
 async def change_password(login: LoginContext, request: ChangePassword) -> LoggedIn:
     session = login.connection.session
     assert session is not None, "permissions let nobody here without a session"
@@ -117,6 +121,7 @@ async def change_password(login: LoginContext, request: ChangePassword) -> Logge
     return result
 
 
+@handles(RevokeSessions, least_standing=None, is_change=True)
 async def revoke_sessions(context: RequestContext, request: RevokeSessions) -> LoggedIn:
     """So often a minute by one session: a stolen one must leave its owner the time to change the password."""
     made = context.state.revocations_by(context.session, context.now_s)[-REVOCATIONS_PER_SESSION_MAX:]

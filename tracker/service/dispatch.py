@@ -1,23 +1,22 @@
-"""Answers requests: permission, then the request's own function, then the outcome, in one transaction.
+"""Answers requests: finds the handler, judges whether the caller may use it, runs it and keeps the outcome.
 
-Invariants. Denied by default: a request that is in no table here, or that `permissions` does not let through, changes
-and tells nothing. What lets it through is looked at in the transaction that answers it. A change and its remembered
-outcome are committed together, so a retry never runs twice. Soft state and events follow the commit.
+Invariants. Denied by default: a request without a handler, or one that `permissions` refuses, changes nothing and tells
+nobody. A handler runs in the transaction in which its caller was judged. A change and its outcome are committed
+together, so a retry never runs it twice. Soft state changes, and events go out, after the commit.
 
-No sockets, no SQL: the connection is a `Connection`, the queries are in people, catalogue and outcomes.
+Not here: what a request does (its handler, in accounts, files, groups, name_rights, sessions and swarm), sockets
+(server), SQL (store).
 """
 
 import asyncio
 import logging
 import random
 import secrets
-from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable
 
 import msgspec
 from sqlalchemy.exc import SQLAlchemyError
 
-from tracker.protocol import manifests, requests
 from tracker.protocol.authority import Authority
 from tracker.protocol.names import BadName
 from tracker.protocol.requests import Call
@@ -28,9 +27,9 @@ from tracker.rules.permissions import Refusal
 from tracker.rules.presence import Presence
 from tracker.rules.throttle import ENTRIES_MAX, Throttle
 from tracker.rules.token_buckets import TokenBuckets
-from tracker.service import accounts, files, groups, sessions, swarm
-from tracker.service import name_rights as names
+from tracker.service import accounts, files, groups, name_rights, sessions, swarm
 from tracker.service.context import AccountChanged, LoginContext, RequestContext
+from tracker.service.handlers import Handler, OwnTransactionsHandler, collect
 from tracker.service.live_sessions import Connection, LiveSessions, Session
 from tracker.service.passwords import PasswordQueue, PasswordQueueFull, Passwords
 from tracker.service.tracker_state import TrackerState
@@ -48,49 +47,10 @@ from tracker.store.store import Store
 
 _log = logging.getLogger("tracker")
 
-_JUDGED_MAX = 3
-"""Of one request. Each time, somebody else has changed its account while its password was being looked at."""
+_TRIES_MAX = 3
+"""Of one request, whose account somebody else changed each time while its password was being checked."""
 
-
-class Handler(NamedTuple):
-    answer: Callable[[RequestContext, Any], Awaitable[Result]]
-    is_change: bool
-
-
-SESSION_HANDLERS: dict[type, Callable[[LoginContext, Any], Awaitable[Result]]] = {
-    requests.CreateUser: accounts.create_user,
-    requests.ChangePassword: accounts.change_password,
-    requests.Login: sessions.login,
-    requests.Resume: sessions.resume,
-    requests.Logout: sessions.logout,
-    requests.Heartbeat: sessions.heartbeat,
-}
-
-HANDLERS: dict[type, Handler] = {
-    requests.Renew: Handler(sessions.renew, is_change=False),
-    requests.RevokeSessions: Handler(accounts.revoke_sessions, is_change=True),
-    requests.CreateInvite: Handler(accounts.create_invite, is_change=True),
-    requests.CreateGroup: Handler(groups.create_group, is_change=True),
-    requests.JoinGroup: Handler(groups.join_group, is_change=True),
-    requests.LeaveGroup: Handler(groups.leave_group, is_change=True),
-    requests.RemoveMember: Handler(groups.remove_member, is_change=True),
-    requests.TransferOwnership: Handler(groups.transfer_ownership, is_change=True),
-    requests.FetchAudit: Handler(groups.fetch_audit, is_change=False),
-    requests.ListRequests: Handler(groups.list_requests, is_change=False),
-    requests.AcceptRequest: Handler(groups.accept_request, is_change=True),
-    requests.RejectRequest: Handler(groups.reject_request, is_change=True),
-    requests.ListGroups: Handler(groups.list_groups, is_change=False),
-    requests.ListFiles: Handler(files.list_files, is_change=False),
-    manifests.Publish: Handler(files.publish, is_change=True),
-    manifests.PutPage: Handler(files.put_page, is_change=True),
-    manifests.FetchManifest: Handler(files.fetch_manifest, is_change=False),
-    manifests.FetchPage: Handler(files.fetch_page, is_change=False),
-    requests.Withdraw: Handler(names.withdraw, is_change=True),
-    requests.Announce: Handler(swarm.announce, is_change=False),
-    requests.AnnounceChange: Handler(swarm.announce_change, is_change=False),
-    requests.FindPeers: Handler(swarm.find_peers, is_change=False),
-    requests.GetTicket: Handler(swarm.get_ticket, is_change=False),
-}
+HANDLERS = collect((accounts, files, groups, name_rights, sessions, swarm))
 
 
 class Service:
@@ -118,7 +78,7 @@ class Service:
     async def answer(self, connection: Connection, call: Call) -> Result:
         """The result of a request, a refusal included; anything raised from here is a bug or a broken store."""
         try:
-            return await self._answer(connection, call)
+            return await self._answer_until_settled(connection, call)
         except Refusal as refusal:
             return Refused(refusal.code, refusal.message)
         except BadName as error:
@@ -169,38 +129,31 @@ class Service:
         self._state.presence.expire(now_s)
         self._state.handout.sweep(self._state.presence.is_shared, now_s)
 
-    async def _answer(self, connection: Connection, call: Call) -> Result:
+    async def _answer_until_settled(self, connection: Connection, call: Call) -> Result:
         await self._wait_for_turn(connection)
-        for _ in range(_JUDGED_MAX):
+        for _ in range(_TRIES_MAX):
             try:
-                return await self._judge(connection, call)
+                return await self._answer_once(connection, call)
             except AccountChanged:
                 continue
         raise Refusal("busy", "this account is being changed again and again; try again in a few seconds")
 
-    async def _judge(self, connection: Connection, call: Call) -> Result:
+    async def _answer_once(self, connection: Connection, call: Call) -> Result:
         """Raises Refusal and AccountChanged."""
         request, now_s = call.request, self._clock()
         session = self._live_session(connection, now_s)
+        handler = HANDLERS.get(type(request))
+        if handler is None:
+            raise Refusal("bad_request", "this tracker does not know that request")
         permissions.check_session(type(request), session is not None)
-        if type(request) in SESSION_HANDLERS:
-            answer = SESSION_HANDLERS[type(request)]
-            return await answer(
-                LoginContext(
-                    self._state, self._store, self._passwords, self._throttle, self._clock, connection,
-                    call.request_id, now_s,
-                ),
-                request,
+        if isinstance(handler, OwnTransactionsHandler):
+            context = LoginContext(
+                self._state, self._store, self._passwords, self._throttle, self._clock,
+                connection, call.request_id, now_s,
             )  # fmt: skip
+            return await handler.answer(context, request)
         assert session is not None, "check_session let a stranger through"
-        is_change = HANDLERS[type(request)].is_change
-        async with self._store.changing() if is_change else self._store.reading() as db:
-            # A change may have waited for long, so this is the time it is judged by.
-            context = RequestContext(self._state, db, session, connection.observed_host, self._clock())
-            result = await self._take(context, call)
-            await context.write_down()
-        context.finish()
-        return result
+        return await self._answer_in_transaction(handler, session, connection.observed_host, call)
 
     async def _wait_for_turn(self, connection: Connection) -> None:
         """Before anything is looked up, since much may change meanwhile. Raises Refusal."""
@@ -216,12 +169,19 @@ class Service:
         if wait_s:
             await asyncio.sleep(wait_s)
 
-    async def _take(self, context: RequestContext, call: Call) -> Result:
-        """One turn inside its transaction."""
+    async def _answer_in_transaction(self, handler: Handler, session: Session, host: str, call: Call) -> Result:
+        async with self._store.changing() if handler.is_change else self._store.reading() as db:
+            # A change may have waited for long, so this is the time it is judged by.
+            context = RequestContext(self._state, db, session, host, self._clock())
+            result = await self._judge_and_act(handler, context, call)
+            await context.write_down()
+        context.finish()
+        return result
+
+    async def _judge_and_act(self, handler: Handler, context: RequestContext, call: Call) -> Result:
         request = call.request
-        handler = HANDLERS[type(request)]
         group_id: str | None = None
-        if permissions.LEAST_STANDING[type(request)] is not None:
+        if handler.least_standing is not None:
             group_id = getattr(request, "group_id")  # noqa: B009 (only some of the union have it)
         present, group = await group_rows.find_standing(context.db, context.user_id, group_id)
         # Other trackers' revocations are heard of later, and this one's after its commit.
@@ -230,8 +190,8 @@ class Service:
             remembered = await find_outcome(context.db, context.user_id, call.request_id)
             if remembered is not None:
                 return remembered
-        if group_id is not None:
-            context.looked_up = permissions.check_standing(type(request), group_id, group)
+        if handler.least_standing is not None and group_id is not None:
+            context.looked_up = permissions.check_standing(handler.least_standing, group_id, group)
             if context.looked_up.group_id != group_id:
                 request = msgspec.structs.replace(request, group_id=context.looked_up.group_id)
         result = await handler.answer(context, request)

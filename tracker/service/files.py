@@ -14,11 +14,13 @@ from tracker.protocol.types import LEAF_BYTES, PAGE_BYTES, PIECE_COUNT_MAX
 from tracker.rules import quotas
 from tracker.rules.permissions import Refusal
 from tracker.service.context import RequestContext
+from tracker.service.handlers import handles
 from tracker.service.name_rights import check_replaceable, free, no_such_file
 from tracker.service.swarm import choose_peers
 from tracker.store import files, manifest_pages
 
 
+@handles(ListFiles, least_standing="member", is_change=False)
 async def list_files(context: RequestContext, request: ListFiles) -> Files:
     presence, group_id = context.state.presence, context.group.group_id
     found = await files.list_files(context.db, group_id)
@@ -31,6 +33,7 @@ async def list_files(context: RequestContext, request: ListFiles) -> Files:
     )
 
 
+@handles(Publish, least_standing="member", is_change=True)
 async def publish(context: RequestContext, request: Publish) -> Published:
     check_new_file_name(request.name)
     _check_geometry(request)
@@ -50,6 +53,7 @@ async def publish(context: RequestContext, request: Publish) -> Published:
     return Published(False, has_replaced=known is not None)
 
 
+@handles(FetchManifest, least_standing="member", is_change=False)
 async def fetch_manifest(context: RequestContext, request: FetchManifest) -> Manifest:
     manifest = await files.find_manifest(context.db, request.group_id, request.name)
     if manifest is None:
@@ -60,11 +64,13 @@ async def fetch_manifest(context: RequestContext, request: FetchManifest) -> Man
     return manifest
 
 
+@handles(PutPage, least_standing="member", is_change=True)
 async def put_page(context: RequestContext, request: PutPage) -> Done:
     await manifest_pages.stage(context.db, context.user_id, request.leaves, context.now_s)
     return Done()
 
 
+@handles(FetchPage, least_standing="member", is_change=False)
 async def fetch_page(context: RequestContext, request: FetchPage) -> Page:
     known = await files.find_file(context.db, request.group_id, request.name)
     if known is None or known.root != request.root:

@@ -22,11 +22,13 @@ from tracker.protocol.results import Audit, Done, Groups, Left, Requests
 from tracker.rules import quotas
 from tracker.rules.permissions import Refusal
 from tracker.service.context import RequestContext
+from tracker.service.handlers import handles
 from tracker.store import groups
 from tracker.store.audit import read_deeds
 from tracker.store.files import remove_files_of
 
 
+@handles(CreateGroup, least_standing=None, is_change=True)
 async def create_group(context: RequestContext, request: CreateGroup) -> Done:
     group_id = check_new_id("group id", request.group_id)
     quotas.check_owner(context.user_id, await groups.count_groups_owned(context.db, context.user_id), is_asking=True)
@@ -36,6 +38,7 @@ async def create_group(context: RequestContext, request: CreateGroup) -> Done:
     return Done()
 
 
+@handles(JoinGroup, least_standing="none", is_change=True)
 async def join_group(context: RequestContext, request: JoinGroup) -> Done:
     group = context.group
     if group.standing in ("owner", "member"):
@@ -49,6 +52,7 @@ async def join_group(context: RequestContext, request: JoinGroup) -> Done:
     return Done()
 
 
+@handles(LeaveGroup, least_standing="member", is_change=True)
 async def leave_group(context: RequestContext, request: LeaveGroup) -> Left:
     group_id, leaver = context.group.group_id, context.user_id
     members_before = await groups.list_members(context.db, group_id)
@@ -71,6 +75,7 @@ async def leave_group(context: RequestContext, request: LeaveGroup) -> Left:
     return Left(staying[0], False)
 
 
+@handles(RemoveMember, least_standing="owner", is_change=True)
 async def remove_member(context: RequestContext, request: RemoveMember) -> Done:
     group_id = context.group.group_id
     members_before = await groups.list_members(context.db, group_id)
@@ -82,6 +87,7 @@ async def remove_member(context: RequestContext, request: RemoveMember) -> Done:
     return Done()
 
 
+@handles(TransferOwnership, least_standing="owner", is_change=True)
 async def transfer_ownership(context: RequestContext, request: TransferOwnership) -> Done:
     group_id = context.group.group_id
     members = await groups.list_members(context.db, group_id)
@@ -95,25 +101,30 @@ async def transfer_ownership(context: RequestContext, request: TransferOwnership
     return Done()
 
 
+@handles(FetchAudit, least_standing="owner", is_change=False)
 async def fetch_audit(context: RequestContext, request: FetchAudit) -> Audit:
     return Audit(await read_deeds(context.db, context.group.group_id))
 
 
+@handles(ListRequests, least_standing="owner", is_change=False)
 async def list_requests(context: RequestContext, request: ListRequests) -> Requests:
     return Requests(await groups.list_requests(context.db, context.group.group_id))
 
 
+@handles(AcceptRequest, least_standing="owner", is_change=True)
 async def accept_request(context: RequestContext, request: AcceptRequest) -> Done:
     asker = await _answer_request(context, request.user_id, is_accepted=True)
     await groups.add_member(context.db, context.group.group_id, asker, context.now_s)
     return Done()
 
 
+@handles(RejectRequest, least_standing="owner", is_change=True)
 async def reject_request(context: RequestContext, request: RejectRequest) -> Done:
     await _answer_request(context, request.user_id, is_accepted=False)
     return Done()
 
 
+@handles(ListGroups, least_standing=None, is_change=False)
 async def list_groups(context: RequestContext, request: ListGroups) -> Groups:
     return Groups(await groups.list_groups(context.db, context.user_id))
 

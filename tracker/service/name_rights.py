@@ -16,10 +16,12 @@ from tracker.protocol.types import HOLDERS_NAMED_MAX
 from tracker.rules.permissions import Refusal
 from tracker.rules.presence import Holding
 from tracker.service.context import RequestContext
+from tracker.service.handlers import handles
 from tracker.store import files, groups
 from tracker.store.files import KnownFile
 
 
+@handles(Withdraw, least_standing="member", is_change=True)
 async def withdraw(context: RequestContext, request: Withdraw) -> Withdrawn:
     group_id, name = request.group_id, request.name
     known = await files.find_file(context.db, group_id, name)

@@ -24,6 +24,7 @@ from tracker.protocol.types import TrustedKey
 from tracker.rules import quotas
 from tracker.rules.permissions import Generation, Refusal, check_alive
 from tracker.service.context import AccountChanged, LoginContext, RequestContext
+from tracker.service.handlers import handles, handles_in_own_transactions
 from tracker.service.live_sessions import Connection, Session
 from tracker.service.tracker_state import TrackerState
 from tracker.settings import CERTIFICATE_LIFE_S
@@ -35,6 +36,7 @@ _log = logging.getLogger("tracker")
 _numbers = itertools.count(1)
 
 
+@handles_in_own_transactions(Login)
 async def login(context: LoginContext, request: Login) -> LoggedIn:
     _check_proof(context.connection, request.user_id, request.public_key, request.proof)
     async with context.store.reading() as db:
@@ -61,6 +63,7 @@ async def login(context: LoginContext, request: Login) -> LoggedIn:
     return _begin(context, member, _certify(context.state, member, now_s), keys, now_s)
 
 
+@handles_in_own_transactions(Resume)
 async def resume(context: LoginContext, request: Resume) -> LoggedIn:
     now_s = context.now_s
     try:
@@ -82,16 +85,19 @@ async def resume(context: LoginContext, request: Resume) -> LoggedIn:
     return answer
 
 
+@handles_in_own_transactions(Logout)
 async def logout(context: LoginContext, request: Logout) -> Done:
     context.state.end_session(context.connection)
     return Done()
 
 
+@handles_in_own_transactions(Heartbeat)
 async def heartbeat(context: LoginContext, request: Heartbeat) -> Alive:
     """Any request of a session is a sign of life; this one is nothing else."""
     return Alive(context.now_s)
 
 
+@handles(Renew, least_standing=None, is_change=False)
 async def renew(context: RequestContext, request: Renew) -> LoggedIn:
     assert context.generation is not None, "looked up before the request's own code runs"
     return await renewed(context, context.generation)

@@ -17,11 +17,13 @@ from tracker.rules.peer_reports import Asker
 from tracker.rules.permissions import Refusal
 from tracker.rules.presence import Holding, Sharer, Swarm
 from tracker.service.context import RequestContext
+from tracker.service.handlers import handles
 from tracker.settings import PUSHES_PER_ANNOUNCE_MAX
 from tracker.store import files, groups
 from tracker.store.ticket_keys import find_signing_key
 
 
+@handles(Announce, least_standing=None, is_change=False)
 async def announce(context: RequestContext, request: Announce) -> Announced:
     presence, number = context.state.presence, context.session.number
     known, unknown = await _sort_out(context, request.shares)
@@ -37,6 +39,7 @@ async def announce(context: RequestContext, request: Announce) -> Announced:
     return Announced(unknown)
 
 
+@handles(AnnounceChange, least_standing=None, is_change=False)
 async def announce_change(context: RequestContext, request: AnnounceChange) -> Announced:
     presence, number = context.state.presence, context.session.number
     if not presence.has_place(number):
@@ -50,6 +53,7 @@ async def announce_change(context: RequestContext, request: AnnounceChange) -> A
     return Announced(unknown)
 
 
+@handles(FindPeers, least_standing="member", is_change=False)
 async def find_peers(context: RequestContext, request: FindPeers) -> Peers:
     group_id, root = request.group_id, request.root
     if not await files.has_root(context.db, group_id, root):
@@ -75,6 +79,7 @@ async def choose_peers(context: RequestContext, group_id: str, root: bytes, want
     return [_peer(sharer) for sharer in handed.peers]
 
 
+@handles(GetTicket, least_standing="member", is_change=False)
 async def get_ticket(context: RequestContext, request: GetTicket) -> Ticket:
     group = context.group
     signing = await find_signing_key(context.db, context.now_s)

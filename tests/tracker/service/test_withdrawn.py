@@ -31,8 +31,8 @@ from tracker.protocol import manifests, requests, results
 from tracker.protocol.manifests import Published
 from tracker.protocol.results import Done, LoggedIn, Refused
 from tracker.protocol.types import LEAF_BYTES, PAGE_BYTES
-from tracker.rules import permissions
 from tracker.service.dispatch import HANDLERS
+from tracker.service.handlers import Handler
 from tracker.settings import CERTIFICATE_LIFE_S, STAGED_PAGE_LIFE_S
 
 __all__ = ["filled", "scene"]
@@ -75,7 +75,8 @@ SAMPLES: dict[type, tuple[str, requests.Request | None]] = {
 OF_ITSELF_ALONE = {requests.Heartbeat, requests.Logout}
 """They do nothing but keep or end the very session that sends them, so nothing is looked up for them."""
 
-BEHIND_THE_LOCK = {kind for kind, handler in HANDLERS.items() if handler.is_change} | {
+IN_ONE_TRANSACTION = {kind: each for kind, each in HANDLERS.items() if isinstance(each, Handler)}
+BEHIND_THE_LOCK = {kind for kind, handler in IN_ONE_TRANSACTION.items() if handler.is_change} | {
     requests.CreateUser, requests.ChangePassword, requests.Login,
 }  # fmt: skip
 
@@ -92,7 +93,7 @@ OF_A_SESSION = frozenset(SAMPLES) - requests.BEFORE_LOGIN - OF_ITSELF_ALONE
 
 
 def of_standing(standing: str) -> frozenset[type]:
-    return frozenset(kind for kind, least in permissions.LEAST_STANDING.items() if least == standing)
+    return frozenset(kind for kind, handler in IN_ONE_TRANSACTION.items() if handler.least_standing == standing)
 
 
 async def revoke(scene: Scene, user_id: str) -> Withdrawing:
@@ -146,7 +147,7 @@ CASES = [(kind, why) for why, withdrawal in WITHDRAWALS.items() for kind in SAMP
 def test_every_request_is_tried_with_everything_it_is_allowed_by() -> None:
     assert set(SAMPLES) == set(get_args(requests.Request))
     assert {kind for kind, _ in CASES} == set(SAMPLES) - OF_ITSELF_ALONE
-    assert set(HANDLERS) | {requests.ChangePassword} == OF_A_SESSION
+    assert set(IN_ONE_TRANSACTION) | {requests.ChangePassword} == OF_A_SESSION
 
 
 async def asking(scene: Scene, kind: type) -> Asking:
