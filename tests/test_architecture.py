@@ -213,7 +213,7 @@ def test_no_module_has_a_name_that_says_nothing() -> None:
         ("engine.coordinator.pool", "from tracker.protocol.requests import Announce"),
         ("engine.coordinator.pool", "from engine.worker import gate"),
         ("engine.worker.worker", "from engine.coordinator.pool import Pool"),
-        ("engine.ipc.channel", "from engine.net import tls"),
+        ("engine.ipc.message_socket", "from engine.net import tls"),
         ("engine.net.tls", "from engine.storage import journal"),
         ("engine.storage.journal", "import engine.wire.codec"),
         ("engine.wire.codec", "from engine.storage import journal"),

@@ -19,7 +19,7 @@ ROWS: list[tuple[str, str, str]] = ROW.findall((REPOSITORY / "docs/limits.md").r
 FACING_A_NETWORK = [
     "tracker/settings", "tracker/protocol/framing", "tracker/protocol/types", "tracker/protocol/tickets",
     "tracker/protocol/names", "tracker/rules/throttle", "engine/settings", "engine/wire/messages",
-    "engine/wire/codec", "engine/net/serve_link", "engine/coordinator/contests",
+    "engine/wire/codec", "engine/net/serve_link", "engine/coordinator/mismatch_checks",
     "engine/coordinator/download/peer_exchange", "engine/coordinator/download/peer_book",
 ]  # fmt: skip
 IS_LIMIT = re.compile(r"(^|_)(max|per|once|queued|idle|life|ttl|timeout)(_|$)|^serve_links$")

@@ -77,8 +77,8 @@ class EventRouter:
     def share_broken(self, file_id: int, error_number: int, reason: str) -> None:
         self._shares.broken(file_id, error_number, reason)
 
-    async def share_contested(self, file_id: int, piece: int) -> None:
-        await self._shares.contested(file_id, piece)
+    async def check_share(self, file_id: int, piece: int) -> None:
+        await self._shares.check_piece(file_id, piece)
 
     # ------------------------------------------------------------ told by the trackers
 

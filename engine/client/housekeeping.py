@@ -1,7 +1,7 @@
 """What a client does every second while it runs: the ledger is made durable, shared files are looked at (more than a
 hundred of them more seldom).
 
-A file that is being served is compared with its marks around every slice (worker.open_file). One that nobody asks
+A file that is being served is compared with its marks around every slice (worker.local_file). One that nobody asks
 for, or whose name was taken away, is noticed here, so that the group's list does not promise what is not there; and one
 that was away is found again.
 """

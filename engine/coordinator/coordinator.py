@@ -15,12 +15,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from engine.coordinator.contests import Contests
 from engine.coordinator.directory import Directory
 from engine.coordinator.download.download import Download
 from engine.coordinator.download.download_run import DownloadRun, Parts
 from engine.coordinator.download.local_copies import LocalCopies
 from engine.coordinator.hash_jobs import HashJobs
+from engine.coordinator.mismatch_checks import MismatchChecks
 from engine.coordinator.peer_links import PeerAddress, PeerLink, PeerLinks
 from engine.coordinator.pool import Pool
 from engine.coordinator.serving import Serving
@@ -37,8 +37,8 @@ from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import BadBitfield
 
 OfLinkAndFile = (
-    reports.FileOpened | reports.FileRefused | reports.FileContested | reports.PeerHas
-    | reports.PeersNamed | reports.PieceGranted | reports.PieceVerified | reports.PieceRejected
+    reports.ChannelOpened | reports.ChannelRefused | reports.MismatchSent | reports.PeerHas
+    | reports.PeersNamed | reports.PieceGranted | reports.PieceVerified | reports.PieceMismatched
 )  # fmt: skip
 Fetching = asyncio.Task[Stamp | None]
 NOTHING_FOLLOWS = False
@@ -63,7 +63,7 @@ class Coordinator:
         self._parts = Parts(settings, self._pool, self._links, self.hash_jobs, self.copies, directory)
         self._runs: dict[int, DownloadRun] = {}
         self._tasks: dict[int, Fetching] = {}
-        self._contests = Contests(self._look_at_piece)
+        self._mismatch_checks = MismatchChecks(self._look_at_piece)
         self._identity: orders.Configure | None = None
         self._epochs: dict[str, orders.SetEpoch] = {}
         self._request_ids = itertools.count(1)
@@ -121,7 +121,7 @@ class Coordinator:
             workers = self._pool.worker_numbers
             if workers and self._identity is not None:
                 worker = workers[next(self._accept_turns) % len(workers)]
-                self._pool.send(worker, orders.AcceptLink(), [link.fileno()])
+                self._pool.send(worker, orders.AcceptConnection(), [link.fileno()])
 
     # ------------------------------------------------------------ files we have
 
@@ -209,7 +209,7 @@ class Coordinator:
         self._lose(link, news.cause)
 
     @_handlers.register
-    def _file_opened(self, news: reports.FileOpened, worker: int) -> None:
+    def _channel_opened(self, news: reports.ChannelOpened, worker: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             try:
@@ -219,13 +219,13 @@ class Coordinator:
                 run.blame.shut_out(link.peer.user_id, f"sent {error}", time.monotonic())
 
     @_handlers.register
-    def _file_refused(self, news: reports.FileRefused, worker: int) -> None:
+    def _channel_refused(self, news: reports.ChannelRefused, worker: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.refused(link, news.code)
 
     @_handlers.register
-    def _file_contested(self, news: reports.FileContested, worker: int) -> None:
+    def _mismatch_sent(self, news: reports.MismatchSent, worker: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             run.forget(link)  # it stays open, for the server's answer
@@ -254,7 +254,7 @@ class Coordinator:
             run.download.verified(link, news)
 
     @_handlers.register
-    def _rejected(self, news: reports.PieceRejected, worker: int) -> None:
+    def _mismatched(self, news: reports.PieceMismatched, worker: int) -> None:
         link, run = self._find(news)
         if link is not None and run is not None:
             now_s, why = time.monotonic(), f"sent a piece that does not match the manifest (piece {news.piece})"
@@ -262,7 +262,7 @@ class Coordinator:
             run.blame.shut_out(link.peer.user_id, why, now_s, link, news.piece)
 
     @_handlers.register
-    def _refused(self, news: reports.RequestRefused, worker: int) -> None:
+    def _rejected(self, news: reports.RequestRejected, worker: int) -> None:
         run = self._runs.get(news.file_id)
         if run is not None and run.download.is_fetching:
             now_s, scheduler = time.monotonic(), run.download.scheduler
@@ -303,14 +303,14 @@ class Coordinator:
                 download.fail(StorageError(f"{download.part}: {news.reason}"))
 
     @_handlers.register
-    def _piece_contested(self, news: reports.PieceContested, worker: int) -> None:
-        self._contests.heard(news.file_id, news.piece, news.user_id)
+    def _mismatch_received(self, news: reports.MismatchReceived, worker: int) -> None:
+        self._mismatch_checks.heard(news.file_id, news.piece, news.user_id)
 
     async def _look_at_piece(self, file_id: int, piece: int) -> None:
         if file_id in self._runs:
             await self._runs[file_id].look_at_piece(piece)
         elif file_id in self.serving:
-            await self._directory.share_contested(file_id, piece)
+            await self._directory.check_share(file_id, piece)
 
     @_handlers.register
     def _served_bytes(self, news: reports.Served, worker: int) -> None:

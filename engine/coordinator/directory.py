@@ -25,7 +25,7 @@ class Directory(Protocol):
     def share_broken(self, file_id: int, error_number: int, reason: str) -> None:
         """A complete file could not be read, or carries other marks (ESTALE): it has to be suspended or ended."""
 
-    async def share_contested(self, file_id: int, piece: int) -> None:
+    async def check_share(self, file_id: int, piece: int) -> None:
         """Somebody who was sent this piece of a complete file says that it does not match: look, and see to it."""
 
     def holding_changed(self, group_id: str, root: bytes) -> None:

@@ -30,7 +30,7 @@ import psutil
 
 from engine.errors import LocalError
 from engine.ipc import fork_folder, orders, reports
-from engine.ipc.channel import Channel
+from engine.ipc.message_socket import MessageSocket
 from engine.ipc.slot_board import create_board
 from engine.ipc.ticket_check import CheckTicket
 from engine.settings import Settings
@@ -55,7 +55,7 @@ def usable_workers(settings: Settings) -> int:
 @dataclass(slots=True)
 class _Worker:
     process: BaseProcess
-    channel: Channel[reports.AnyReport]
+    socket: MessageSocket[reports.AnyReport]
     beats_missed: int = 0
     is_hung: bool = False
 
@@ -115,7 +115,7 @@ class Pool:
         worker = self._workers[worker_number]
         if worker is not None:
             self._stirred.set()
-            worker.channel.send(order, descriptors)
+            worker.socket.send(order, descriptors)
 
     def send_all(self, order: orders.AnyOrder, descriptors: Sequence[int] = ()) -> None:
         for worker_number in self.worker_numbers:
@@ -144,8 +144,8 @@ class Pool:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         workers = [worker for worker in self._workers if worker is not None]
         for worker in workers:
-            worker.channel.send(orders.Farewell())
-            worker.channel.close()
+            worker.socket.send(orders.Farewell())
+            worker.socket.close()
         for worker in workers:
             await asyncio.to_thread(worker.process.join, _END_GRACE_S)
             if worker.process.is_alive():
@@ -168,15 +168,15 @@ class Pool:
             try:
                 await asyncio.shield(starting)
             except BaseException:
-                await asyncio.wait({starting})  # the thread cannot be called back; its worker finds the channel closed
+                await asyncio.wait({starting})  # the thread cannot be called back; its worker finds the socket closed
                 ours.close()
                 raise
-        channel: Channel[reports.AnyReport] = Channel(
+        connection: MessageSocket[reports.AnyReport] = MessageSocket(
             ours, reports.AnyReport, lambda news, _: self._heard(worker_number, news), lambda: self._died(worker_number)
         )
         assert self._board_descriptor is not None
-        channel.send(orders.ShareSlots(worker_number, len(self._workers)), [self._board_descriptor])
-        return _Worker(process, channel)
+        connection.send(orders.ShareSlots(worker_number, len(self._workers)), [self._board_descriptor])
+        return _Worker(process, connection)
 
     # ------------------------------------------------------------ life signs
 
@@ -203,9 +203,9 @@ class Pool:
             for worker in filter(None, self._workers):
                 if worker.beats_missed >= self._settings.worker_beats_missed_max and not _waits_for_disk(worker):
                     worker.is_hung = True
-                    worker.process.kill()  # its channel closes: from here on it is a death like any other
+                    worker.process.kill()  # its socket closes: from here on it is a death like any other
                 worker.beats_missed += 1
-                worker.channel.send(orders.Ping(_BEAT))
+                worker.socket.send(orders.Ping(_BEAT))
             await asyncio.sleep(_BEAT_S)
             quiet_beats = 0 if self._stirred.is_set() or self._is_missing_some() else quiet_beats + 1
             self._stirred.clear()
@@ -229,7 +229,7 @@ class Pool:
         self._keep(self._replace(worker_number, worker))
 
     async def _replace(self, worker_number: int, dead: _Worker) -> None:
-        # Its channel is closed, so it does nothing any more; it may still be on its way out.
+        # Its socket is closed, so it does nothing any more; it may still be on its way out.
         if dead.process.is_alive():
             dead.process.kill()
         await asyncio.to_thread(dead.process.join)

@@ -2,7 +2,7 @@
 
 Invariant: a file is opened once, here; what is served is that very file, whatever its name leads to later. Of a content
 that is suspended nothing is served before it was added again.
-Not here: what is still being fetched (download), whether a file is still what it was (open_file, shares).
+Not here: what is still being fetched (download), whether a file is still what it was (local_file, shares).
 """
 
 import errno

@@ -1,7 +1,7 @@
 """What the coordinator orders its workers to do. Plain values.
 
 File descriptors travel beside the message that names how many it needs (`descriptor_count`).
-Not here: what workers say (reports), how either travels (channel).
+Not here: what workers say (reports), how either travels (message_socket).
 """
 
 from typing import ClassVar
@@ -50,9 +50,9 @@ OfPiece = KeepScratch | CheckParts | HashRanges
 """Orders that a worker carries out without a link."""
 
 
-class ContestPiece(Order, tag="contest_piece", frozen=True):
+class SendMismatch(Order, tag="send_mismatch", frozen=True):
     """A piece from this link does not match: tell the server, and take nothing more of the file from it. Answered by
-    `FileContested`.
+    `MismatchSent`.
     """
 
     link_id: int
@@ -132,7 +132,7 @@ class SetEpoch(Order, tag="set_epoch", frozen=True):
     spared: bytes = b""
 
 
-class AcceptLink(Order, tag="accept_link", frozen=True):
+class AcceptConnection(Order, tag="accept_connection", frozen=True):
     """Descriptor: a socket somebody dialled."""
 
     descriptor_count: ClassVar[int] = 1
@@ -148,7 +148,7 @@ class Dial(Order, tag="dial", frozen=True):
     is_open: bool
 
 
-class OpenFile(Order, tag="open_file", frozen=True):
+class OpenChannel(Order, tag="open_channel", frozen=True):
     link_id: int
     file_id: int
     ticket: str
@@ -160,7 +160,7 @@ class RenewTicket(Order, tag="renew_ticket", frozen=True):
     ticket: str
 
 
-class CloseFile(Order, tag="close_file", frozen=True):
+class CloseChannel(Order, tag="close_channel", frozen=True):
     link_id: int
     file_id: int
 
@@ -231,7 +231,7 @@ class HashPieces(Order, tag="hash_pieces", frozen=True):
 
 
 class Farewell(Order, tag="farewell", frozen=True):
-    """The end of the channel that follows is meant: the client lives on, or ends in good order."""
+    """The end of the connection that follows is meant: the client lives on, or ends in good order."""
 
 
 class Ping(Order, tag="ping", frozen=True):
@@ -248,12 +248,12 @@ AnyOrder = (
     | SuspendFile
     | ReleaseFile
     | SetEpoch
-    | AcceptLink
+    | AcceptConnection
     | Dial
-    | OpenFile
+    | OpenChannel
     | RenewTicket
-    | CloseFile
-    | ContestPiece
+    | CloseChannel
+    | SendMismatch
     | EndLink
     | EndAllLinks
     | Fetch

@@ -1,7 +1,8 @@
 """What workers report to the coordinator. Plain values.
 
 Reports of one worker arrive in the order in which things happened there; times are time.monotonic() of the machine,
-since a report may wait before it is read. Not here: what workers are told to do (orders), how either travels (channel).
+since a report may wait before it is read.
+Not here: what workers are told to do (orders), how either travels (message_socket).
 """
 
 from typing import ClassVar
@@ -66,14 +67,14 @@ OfEndgame = RequestCut | PartReceived | ScratchReady | PartsChecked | RangesHash
 """What the endgame of one file brings about."""
 
 
-class FileContested(Report, tag="file_contested", frozen=True):
+class MismatchSent(Report, tag="mismatch_sent", frozen=True):
     """Not one more byte of the file comes from this link."""
 
     link_id: int
     file_id: int
 
 
-class PieceContested(Report, tag="piece_contested", frozen=True):
+class MismatchReceived(Report, tag="mismatch_received", frozen=True):
     """A fetcher says that what it was sent of this piece does not match."""
 
     file_id: int
@@ -94,13 +95,13 @@ class LinkDown(Report, tag="link_down", frozen=True):
     reason: str
 
 
-class FileOpened(Report, tag="file_opened", frozen=True):
+class ChannelOpened(Report, tag="channel_opened", frozen=True):
     link_id: int
     file_id: int
     bitfield: bytes
 
 
-class FileRefused(Report, tag="file_refused", frozen=True):
+class ChannelRefused(Report, tag="channel_refused", frozen=True):
     link_id: int
     file_id: int
     code: str
@@ -141,7 +142,7 @@ class PieceVerified(Report, tag="piece_verified", frozen=True):
     at_s: float
 
 
-class PieceRejected(Report, tag="piece_rejected", frozen=True):
+class PieceMismatched(Report, tag="piece_mismatched", frozen=True):
     """What came does not match the manifest: the peer at the other end of this link sent wrong bytes."""
 
     link_id: int
@@ -150,7 +151,7 @@ class PieceRejected(Report, tag="piece_rejected", frozen=True):
     piece: int
 
 
-class RequestRefused(Report, tag="request_refused", frozen=True):
+class RequestRejected(Report, tag="request_rejected", frozen=True):
     """The server will not answer this request, or only in `after_s` seconds (0: never)."""
 
     link_id: int
@@ -208,15 +209,15 @@ class Pong(Report, tag="pong", frozen=True):
 AnyReport = (
     LinkUp
     | LinkDown
-    | FileOpened
-    | FileRefused
-    | FileContested
+    | ChannelOpened
+    | ChannelRefused
+    | MismatchSent
     | PeerHas
     | PeersNamed
     | PieceGranted
     | PieceVerified
-    | PieceRejected
-    | RequestRefused
+    | PieceMismatched
+    | RequestRejected
     | RequestRevoked
     | RequestCut
     | PartReceived
@@ -226,7 +227,7 @@ AnyReport = (
     | Wasted
     | WriteFailed
     | FileUnreadable
-    | PieceContested
+    | MismatchReceived
     | Served
     | PiecesHashed
     | HashFailed

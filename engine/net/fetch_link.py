@@ -69,10 +69,10 @@ class FetchListener(Protocol):
     """Who is told what happens on a link. `link_down` comes exactly once, and last."""
 
     def link_up(self, link: "FetchLink", peer: PeerIdentity) -> None: ...
-    def opened(self, link: "FetchLink", channel: int, bitfield: bytes) -> None: ...
-    def refused(self, link: "FetchLink", channel: int, code: str, reason: str) -> None: ...
-    def has(self, link: "FetchLink", channel: int, pieces: tuple[int, ...]) -> None: ...
-    def named(self, link: "FetchLink", channel: int, peers: tuple[Neighbour, ...]) -> None:
+    def channel_opened(self, link: "FetchLink", channel: int, bitfield: bytes) -> None: ...
+    def channel_refused(self, link: "FetchLink", channel: int, code: str, reason: str) -> None: ...
+    def peer_has(self, link: "FetchLink", channel: int, pieces: tuple[int, ...]) -> None: ...
+    def peers_named(self, link: "FetchLink", channel: int, peers: tuple[Neighbour, ...]) -> None:
         """The server says that these serve the file too."""
 
     def sink_for(self, link: "FetchLink", request_id: int, channel: int, piece: int, begin: int) -> PieceSink | None:
@@ -81,7 +81,7 @@ class FetchListener(Protocol):
     def granted(self, link: "FetchLink", request_id: int, channel: int, piece: int) -> None: ...
     def received(self, link: "FetchLink", request_id: int, channel: int, piece: int, is_good: bool) -> None: ...
     def received_part(self, link: "FetchLink", request_id: int, channel: int, digest: bytes) -> None: ...
-    def rejected(self, link: "FetchLink", request_id: int, channel: int, after_s: float) -> None:
+    def request_rejected(self, link: "FetchLink", request_id: int, channel: int, after_s: float) -> None:
         """`after_s`: how long nothing else should be asked for, if the server only puts us off; else 0."""
 
     def wasted(self, link: "FetchLink", channel: int, count: int) -> None:
@@ -133,7 +133,7 @@ class FetchLink(asyncio.BufferedProtocol):
             reason = str(error) or f"no answer within {timeout_s:g} s"
             raise NoLink(cause_of(error, is_connected=connected is not None), reason) from error
 
-    def open(self, channel: int, geometry: Geometry, group_id: str, root: bytes, ticket: str) -> None:
+    def open_channel(self, channel: int, geometry: Geometry, group_id: str, root: bytes, ticket: str) -> None:
         if not self._state.owes_word:
             self._heard_at_s = time.monotonic()
         self._state.opening(channel, geometry)
@@ -171,7 +171,7 @@ class FetchLink(asyncio.BufferedProtocol):
         self._state.closing(channel)
         self._send(Close(channel))
 
-    def contest(self, channel: int, piece: int) -> None:
+    def send_mismatch(self, channel: int, piece: int) -> None:
         """The piece does not match: not one more byte on this channel, and the server may look at its copy."""
         if self._slice is not None and self._slice.channel == channel:
             self._drop_sink()
@@ -261,19 +261,19 @@ class FetchLink(asyncio.BufferedProtocol):
                 peer = self._prover.check(message, self._their_nonce, self._own_thumbprint)
                 self._listener.link_up(self, peer)
             case Opened():
-                self._listener.opened(self, message.channel, message.bitfield)
+                self._listener.channel_opened(self, message.channel, message.bitfield)
             case Refused():
-                self._listener.refused(self, message.channel, message.code, message.reason)
+                self._listener.channel_refused(self, message.channel, message.code, message.reason)
             case Closed():
-                self._listener.refused(self, message.channel, message.code, message.reason)
-            case Have() if self._state.is_open(message.channel):
-                self._listener.has(self, message.channel, message.pieces)
-            case Gossip() if self._state.is_open(message.channel):
-                self._listener.named(self, message.channel, message.peers)
+                self._listener.channel_refused(self, message.channel, message.code, message.reason)
+            case Have() if self._state.has_channel(message.channel):
+                self._listener.peer_has(self, message.channel, message.pieces)
+            case Gossip() if self._state.has_channel(message.channel):
+                self._listener.peers_named(self, message.channel, message.peers)
             case Reject() if rejected is not None:
                 if self._sink_request == message.request_id:
                     self._drop_sink()
-                self._listener.rejected(self, message.request_id, rejected, message.after_ms / 1000)
+                self._listener.request_rejected(self, message.request_id, rejected, message.after_ms / 1000)
             case Bye():
                 self.end(message.reason, "hung_up")
 

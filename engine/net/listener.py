@@ -24,11 +24,13 @@ _HANDSHAKE_RECORD = 22
 
 
 class Listener:
-    """Listening while it exists; `on_link` owns each accepted socket."""
+    """Listening while it exists; `on_connection` owns each accepted socket."""
 
-    def __init__(self, host: str, port: int, on_link: Callable[[socket.socket], None], dial_limit: DialLimit) -> None:
+    def __init__(
+        self, host: str, port: int, on_connection: Callable[[socket.socket], None], dial_limit: DialLimit
+    ) -> None:
         """Raises LocalError if the address cannot be listened on."""
-        self._on_link, self._dial_limit = on_link, dial_limit
+        self._on_connection, self._dial_limit = on_connection, dial_limit
         self._loop = asyncio.get_running_loop()
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         self._socket = socket.socket(family, socket.SOCK_STREAM)
@@ -49,7 +51,7 @@ class Listener:
 
     def _accept(self) -> None:
         try:
-            link, address = self._socket.accept()
+            connected, address = self._socket.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 # The connection stays in the queue, so without a pause this would be called at once, for ever.
@@ -57,35 +59,35 @@ class Listener:
                 self._loop.call_later(_PAUSE_WITHOUT_DESCRIPTORS_S, self._resume)
             return
         if not self._dial_limit.may_enter(str(address[0]), time.monotonic()):
-            link.close()
+            connected.close()
             return
-        link.setblocking(False)
-        self._on_link(link)
+        connected.setblocking(False)
+        self._on_connection(connected)
 
     def _resume(self) -> None:
         if self._socket.fileno() != -1:
             self._loop.add_reader(self._socket, self._accept)
 
 
-async def first_byte(link: socket.socket) -> int:
+async def first_byte(connected: socket.socket) -> int:
     """What the other side begins with, once TLS's first message is here as a whole: a handshake takes memory, and who
     drips it byte by byte is given none. Nothing is taken from the socket. Raises OSError, also at its end.
     """
-    header = await _peek(link, _RECORD_HEADER_BYTES)
+    header = await _peek(connected, _RECORD_HEADER_BYTES)
     if header[0] == _HANDSHAKE_RECORD:
         length = int.from_bytes(header[3:])
         if length > _RECORD_BYTES_MAX:
             raise ConnectionAbortedError(errno.ECONNABORTED, "not TLS")
-        await _peek(link, _RECORD_HEADER_BYTES + length)
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        await _peek(connected, _RECORD_HEADER_BYTES + length)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
     return header[0]
 
 
-async def _peek(link: socket.socket, count: int) -> bytes:
+async def _peek(connected: socket.socket, count: int) -> bytes:
     """The system wakes us once, when so many bytes are there."""
-    link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
-    await until_readable(link)
-    begin = link.recv(count, socket.MSG_PEEK)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+    await until_readable(connected)
+    begin = connected.recv(count, socket.MSG_PEEK)
     if len(begin) < count:
         raise ConnectionResetError(errno.ECONNRESET, "closed in the middle of its first message")
     return begin

@@ -157,7 +157,7 @@ class PieceSender:
         if channel is None:
             self._link.reject(request, RejectReason.NO_SUCH_CHANNEL)
             return None
-        if channel.is_contested:
+        if channel.has_mismatch:
             self._link.reject(request, RejectReason.CANCELLED)
             return None
         if channel.grant.valid_until_s <= time.time():

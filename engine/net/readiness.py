@@ -7,26 +7,26 @@ import asyncio
 import socket
 
 
-async def until_readable(link: socket.socket) -> None:
+async def until_readable(watched: socket.socket) -> None:
     """Also at its end, and when it failed."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_reader(link, _wake, ready)
+    loop.add_reader(watched, _wake, ready)
     try:
         await ready
     finally:
-        loop.remove_reader(link)
+        loop.remove_reader(watched)
 
 
-async def until_writable(link: socket.socket) -> None:
+async def until_writable(watched: socket.socket) -> None:
     """Also when it failed."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
-    loop.add_writer(link, _wake, ready)
+    loop.add_writer(watched, _wake, ready)
     try:
         await ready
     finally:
-        loop.remove_writer(link)
+        loop.remove_writer(watched)
 
 
 def _wake(ready: "asyncio.Future[None]") -> None:

@@ -13,7 +13,7 @@ class Channel:
     group_id: str
     file: ServedFile
     grant: Grant
-    is_contested: bool = False
+    has_mismatch: bool = False
     """The fetcher says that what it was sent is wrong: it gets nothing more before it opens the file again."""
 
 

@@ -73,7 +73,7 @@ class Gate(Protocol):
 
     def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None: ...
     def unreadable(self, file: ServedFile, error: OSError) -> None: ...
-    def contested(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
+    def mismatch_received(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
         """The peer says that this piece, as it was sent, does not match the manifest."""
 
     def link_lost(self, link: "ServeLink") -> None: ...
@@ -97,7 +97,7 @@ class ServeLink(asyncio.BufferedProtocol):
         self._sender = PieceSender(self, slots, settings, is_open=is_open)
         self._unread_bytes_max = settings.unread_bytes_per_link
         self._transport: asyncio.Transport | None = None
-        self._contested_at_s = -math.inf
+        self._mismatch_at_s = -math.inf
         self._began_at_s = self._heard_at_s = time.monotonic()
         self.peer: PeerIdentity | None = None
 
@@ -215,7 +215,7 @@ class ServeLink(asyncio.BufferedProtocol):
             case Cancel():
                 self._sender.stop(message)
             case Mismatch():
-                self._contest(message)
+                self._receive_mismatch(message)
             case Close():
                 self._channels.pop(message.channel, None)
                 self._sender.cancel(lambda request: request.channel == message.channel)
@@ -242,16 +242,16 @@ class ServeLink(asyncio.BufferedProtocol):
             if channel.group_id == message.group_id:
                 channel.grant = grant
 
-    def _contest(self, message: Mismatch) -> None:
+    def _receive_mismatch(self, message: Mismatch) -> None:
         channel, now_s = self._channels.get(message.channel), time.monotonic()
-        if channel is None or channel.is_contested:
+        if channel is None or channel.has_mismatch:
             return
-        channel.is_contested = True
+        channel.has_mismatch = True
         self._sender.cancel(lambda request: request.channel == message.channel)
-        if channel.file.have[message.piece] and now_s - self._contested_at_s >= MISMATCH_ONCE_IN_S:
-            self._contested_at_s = now_s
+        if channel.file.have[message.piece] and now_s - self._mismatch_at_s >= MISMATCH_ONCE_IN_S:
+            self._mismatch_at_s = now_s
             assert self.peer is not None
-            self._gate.contested(self.peer, channel.file, message.piece)
+            self._gate.mismatch_received(self.peer, channel.file, message.piece)
 
     def _close_channels(self, is_meant: Callable[[Channel], bool], code: str, reason: str) -> None:
         for number, channel in list(self._channels.items()):

@@ -222,7 +222,7 @@ class FetcherState(_PeerState):
                 self._ended(message.request_id)
         return None
 
-    def is_open(self, channel: int) -> bool:
+    def has_channel(self, channel: int) -> bool:
         return channel in self._opened
 
     def channel_of(self, request_id: int) -> int | None:
@@ -328,7 +328,7 @@ class ServerState(_PeerState):
             case Close():
                 self._channels.pop(message.channel, None)
 
-    def is_open(self, channel: int) -> bool:
+    def has_channel(self, channel: int) -> bool:
         """Whether requests on this channel are answered with pieces."""
         return self._channels.get(channel) is not None
 

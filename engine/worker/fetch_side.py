@@ -11,8 +11,8 @@ from collections.abc import Callable, Coroutine
 
 from engine.errors import Cause
 from engine.ipc import orders, reports
-from engine.ipc.channel import Channel
 from engine.ipc.handlers import Handlers
+from engine.ipc.message_socket import MessageSocket
 from engine.net.fetch_link import FetchLink
 from engine.net.link_end import NoLink
 from engine.net.proof import thumbprint_of
@@ -20,7 +20,7 @@ from engine.net.tls import Identity, PeerIdentity, fetching_context
 from engine.settings import Settings
 from engine.wire.messages import Neighbour
 from engine.worker.finish_piece import finish_piece
-from engine.worker.open_file import OpenFile, Sink
+from engine.worker.local_file import LocalFile, Sink
 from engine.worker.scratch import Scratch
 
 
@@ -29,7 +29,7 @@ class FetchSide:
 
     handlers = Handlers()
 
-    def __init__(self, files: dict[int, OpenFile], settings: Settings, on_link: Callable[[], None]) -> None:
+    def __init__(self, files: dict[int, LocalFile], settings: Settings, on_link: Callable[[], None]) -> None:
         self._settings = settings
         self._on_link = on_link
         self._files = files
@@ -40,9 +40,9 @@ class FetchSide:
         self._tasks: set[asyncio.Task[None]] = set()
         self._loop = asyncio.get_running_loop()
 
-    def connect(self, channel: Channel[orders.AnyOrder]) -> None:
+    def connect(self, coordinator: MessageSocket[orders.AnyOrder]) -> None:
         """News goes there. Before anything else."""
-        self._channel = channel
+        self._coordinator = coordinator
 
     def configure(self, identity: Identity) -> None:
         """From now on links are dialled as this member."""
@@ -86,10 +86,10 @@ class FetchSide:
             self.link_down(link, error.cause, f"no link to {order.host}:{order.port}: {error}")
 
     @handlers.register
-    def _open_file(self, order: orders.OpenFile) -> None:
+    def _open_channel(self, order: orders.OpenChannel) -> None:
         link, file = self._fetch_links.get(order.link_id), self._files.get(order.file_id)
         if link is not None and file is not None:
-            link.open(file.file_id, file.geometry, file.group_id, file.root, order.ticket)
+            link.open_channel(file.file_id, file.geometry, file.group_id, file.root, order.ticket)
 
     @handlers.register
     def _renew_ticket(self, order: orders.RenewTicket) -> None:
@@ -97,15 +97,15 @@ class FetchSide:
             self._fetch_links[order.link_id].renew(order.group_id, order.ticket)
 
     @handlers.register
-    def _close_file(self, order: orders.CloseFile) -> None:
+    def _close_channel(self, order: orders.CloseChannel) -> None:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].close_channel(order.file_id)
 
     @handlers.register
-    def _contest(self, order: orders.ContestPiece) -> None:
+    def _send_mismatch(self, order: orders.SendMismatch) -> None:
         if order.link_id in self._fetch_links:
-            self._fetch_links[order.link_id].contest(order.file_id, order.piece)
-            self._channel.send(reports.FileContested(order.link_id, order.file_id))
+            self._fetch_links[order.link_id].send_mismatch(order.file_id, order.piece)
+            self._coordinator.send(reports.MismatchSent(order.link_id, order.file_id))
 
     @handlers.register
     def _end_link(self, order: orders.EndLink) -> None:
@@ -125,79 +125,79 @@ class FetchSide:
         if order.link_id in self._fetch_links:
             self._fetch_links[order.link_id].cancel(order.request_id)
         self._scratch.take(order.request_id)
-        self._channel.send(reports.RequestRevoked(order.file_id, order.request_id))
+        self._coordinator.send(reports.RequestRevoked(order.file_id, order.request_id))
 
     @handlers.register
     def _cut(self, order: orders.CutRequest) -> None:
         link = self._fetch_links.get(order.link_id)
         at = link.cut(order.request_id) if link is not None else 0
-        self._channel.send(reports.RequestCut(order.file_id, order.request_id, at))
+        self._coordinator.send(reports.RequestCut(order.file_id, order.request_id, at))
 
     @handlers.register
     def _finish_piece(self, order: orders.OfPiece) -> None:
         file = self._files.get(order.file_id)
         if file and (news := finish_piece(file, self._scratch, order, time.monotonic())):
-            self._channel.send(news)
+            self._coordinator.send(news)
 
     # ------------------------------------------------------------ news of fetch links
 
     def link_up(self, link: FetchLink, peer: PeerIdentity) -> None:
-        self._channel.send(reports.LinkUp(self._link_ids[link], peer.user_id))
+        self._coordinator.send(reports.LinkUp(self._link_ids[link], peer.user_id))
 
     def link_down(self, link: FetchLink, cause: Cause, reason: str) -> None:
         link_id = self._link_ids.pop(link, None)
         if link_id is not None:
             del self._fetch_links[link_id]
             self._scratch.forget_link(link_id)
-            self._channel.send(reports.LinkDown(link_id, cause, reason))
+            self._coordinator.send(reports.LinkDown(link_id, cause, reason))
 
-    def opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
-        self._channel.send(reports.FileOpened(self._link_ids[link], channel, bitfield))
+    def channel_opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
+        self._coordinator.send(reports.ChannelOpened(self._link_ids[link], channel, bitfield))
 
-    def refused(self, link: FetchLink, channel: int, code: str, reason: str) -> None:
-        self._channel.send(reports.FileRefused(self._link_ids[link], channel, code, reason))
+    def channel_refused(self, link: FetchLink, channel: int, code: str, reason: str) -> None:
+        self._coordinator.send(reports.ChannelRefused(self._link_ids[link], channel, code, reason))
 
-    def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
+    def peer_has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
         news = reports.PeerHas(self._link_ids[link], channel, pieces)
         file = self._files.get(channel)
         if link.is_busy or file is None or all(file.have[piece] for piece in pieces):
-            self._channel.send_soon(news)  # nothing is asked on this link because of it, before it has answered
+            self._coordinator.send_soon(news)  # nothing is asked on this link because of it, before it has answered
         else:
-            self._channel.send(news)
+            self._coordinator.send(news)
 
-    def named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
-        self._channel.send(reports.PeersNamed(self._link_ids[link], channel, peers))
+    def peers_named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
+        self._coordinator.send(reports.PeersNamed(self._link_ids[link], channel, peers))
 
     def sink_for(self, link: FetchLink, request_id: int, channel: int, piece: int, begin: int) -> Sink | None:
         file = self._files.get(channel)
         return self._scratch.sink_for(request_id, file, piece, begin) if file is not None else None
 
     def granted(self, link: FetchLink, request_id: int, channel: int, piece: int) -> None:
-        self._channel.send(
+        self._coordinator.send(
             reports.PieceGranted(self._link_ids[link], channel, request_id, piece, time.monotonic())
         )
 
     def received(self, link: FetchLink, request_id: int, channel: int, piece: int, is_good: bool) -> None:
         link_id = self._link_ids[link]
         if not is_good:
-            self._channel.send(reports.PieceRejected(link_id, channel, request_id, piece))
+            self._coordinator.send(reports.PieceMismatched(link_id, channel, request_id, piece))
         elif self._scratch.is_for(request_id):
-            self._channel.send(reports.ScratchReady(link_id, channel, request_id, time.monotonic()))
+            self._coordinator.send(reports.ScratchReady(link_id, channel, request_id, time.monotonic()))
         else:
-            self._channel.send(reports.PieceVerified(link_id, channel, request_id, piece, time.monotonic()))
+            self._coordinator.send(reports.PieceVerified(link_id, channel, request_id, piece, time.monotonic()))
 
     def received_part(self, link: FetchLink, request_id: int, channel: int, digest: bytes) -> None:
         now_s = time.monotonic()
-        self._channel.send(reports.PartReceived(self._link_ids[link], channel, request_id, digest, now_s))
+        self._coordinator.send(reports.PartReceived(self._link_ids[link], channel, request_id, digest, now_s))
 
     def wasted(self, link: FetchLink, channel: int, count: int) -> None:
-        self._channel.send(reports.Wasted(channel, count))
+        self._coordinator.send(reports.Wasted(channel, count))
 
-    def rejected(self, link: FetchLink, request_id: int, channel: int, after_s: float) -> None:
-        self._channel.send(reports.RequestRefused(self._link_ids[link], channel, request_id, after_s))
+    def request_rejected(self, link: FetchLink, request_id: int, channel: int, after_s: float) -> None:
+        self._coordinator.send(reports.RequestRejected(self._link_ids[link], channel, request_id, after_s))
 
     def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
-        self._channel.send(reports.WriteFailed(channel, error.errno or 0))
+        self._coordinator.send(reports.WriteFailed(channel, error.errno or 0))
 
     def _spawn(self, work: Coroutine[None, None, None]) -> None:
         task = self._loop.create_task(work)

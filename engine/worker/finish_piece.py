@@ -4,11 +4,11 @@ Parts are read back from the file, since they may have come through different wo
 """
 
 from engine.ipc import orders, reports
-from engine.worker.open_file import OpenFile
+from engine.worker.local_file import LocalFile
 from engine.worker.scratch import Scratch
 
 
-def finish_piece(file: OpenFile, scratch: Scratch, order: orders.OfPiece, now_s: float) -> reports.Report | None:
+def finish_piece(file: LocalFile, scratch: Scratch, order: orders.OfPiece, now_s: float) -> reports.Report | None:
     """What to report; None for a duplicate whose link went meanwhile, which was told."""
     if isinstance(order, orders.KeepScratch):
         return scratch.keep(order, now_s)

@@ -17,7 +17,7 @@ from engine.ipc.ticket_check import CheckTicket, Keys, TicketClaims
 from engine.net.admission import Grant, Refusal
 from engine.net.tls import PeerIdentity
 from engine.wire.messages import Open
-from engine.worker.open_file import OpenFile
+from engine.worker.local_file import LocalFile
 
 _NOT_SHARED = ("not_shared", "this file is not shared here")
 _CHECKED_MAX = 4096
@@ -31,7 +31,7 @@ class TicketGate:
         self._check_ticket = check_ticket
         self._keys: Keys = {}
         self._epochs: dict[str, int] = {}
-        self._files: dict[tuple[str, bytes], list[OpenFile]] = {}
+        self._files: dict[tuple[str, bytes], list[LocalFile]] = {}
         self._suspended: dict[tuple[str, bytes], tuple[str, str]] = {}
         self._checked: dict[str, TicketClaims] = {}
 
@@ -43,11 +43,11 @@ class TicketGate:
     def raise_epoch(self, group_id: str, epoch: int) -> None:
         self._epochs[group_id] = max(epoch, self._epochs.get(group_id, 0))
 
-    def serve(self, file: OpenFile) -> None:
+    def serve(self, file: LocalFile) -> None:
         self._files.setdefault((file.group_id, file.root), []).append(file)
         self.release(file.group_id, file.root)
 
-    def stop_serving(self, file: OpenFile) -> None:
+    def stop_serving(self, file: LocalFile) -> None:
         """The same content may be shared under another name in the group; that goes on."""
         same = self._files.get((file.group_id, file.root), [])
         if file in same:
@@ -76,7 +76,7 @@ class TicketGate:
         self.raise_epoch(group_id, claims.epoch)
         return Grant(claims.epoch, claims.expires_at_s)
 
-    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[OpenFile, Grant]:
+    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[LocalFile, Grant]:
         """The file, and what the ticket gives; raises Refusal. `is_open`: the link is not encrypted."""
         grant = self.judge(peer, message.group_id, message.ticket, is_open=is_open)
         files = self._files.get((message.group_id, message.root))

@@ -6,13 +6,13 @@ Invariant: what is here belongs to a request of a living link; a piece of memory
 
 from engine.ipc import orders, reports
 from engine.swarm.leases import LinkId, RequestId
-from engine.worker.open_file import OpenFile, Sink
+from engine.worker.local_file import LocalFile, Sink
 
 
 class ScratchSink(Sink):
     """A sink that keeps the bytes to itself until `keep`."""
 
-    def __init__(self, file: OpenFile, piece: int, begin: int) -> None:
+    def __init__(self, file: LocalFile, piece: int, begin: int) -> None:
         super().__init__(file, piece, begin)
         self._memory = bytearray()
 
@@ -38,7 +38,7 @@ class Scratch:
     def is_for(self, request_id: RequestId) -> bool:
         return request_id in self._link_of
 
-    def sink_for(self, request_id: RequestId, file: OpenFile, piece: int, begin: int) -> Sink:
+    def sink_for(self, request_id: RequestId, file: LocalFile, piece: int, begin: int) -> Sink:
         """Into memory for a duplicate, else into the file."""
         if request_id not in self._link_of:
             return file.sink_for(piece, begin)

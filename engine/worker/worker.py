@@ -18,12 +18,12 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 
 from engine.ipc import orders, reports
-from engine.ipc.channel import Channel
 from engine.ipc.handlers import Handlers
+from engine.ipc.message_socket import MessageSocket
 from engine.ipc.slot_board import slot_board
 from engine.ipc.ticket_check import CheckTicket
 from engine.net.admission import Grant, ServedFile
-from engine.net.connection_limits import AcceptedLink, ConnectionLimits
+from engine.net.connection_limits import AcceptedConnection, ConnectionLimits
 from engine.net.listener import first_byte
 from engine.net.piece_sender import PieceSender
 from engine.net.plain_transport import PlainTransport
@@ -37,7 +37,7 @@ from engine.wire.messages import Open, Renew
 from engine.worker.fetch_side import FetchSide
 from engine.worker.gate import TicketGate
 from engine.worker.hashing import hash_pieces
-from engine.worker.open_file import OpenFile
+from engine.worker.local_file import LocalFile
 from engine.worker.shared_slots import SharedSlots
 
 _LOOK_AROUND_S = 1.0
@@ -49,15 +49,15 @@ class Worker:
 
     _handlers = Handlers()
 
-    def __init__(self, channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> None:
+    def __init__(self, connected: socket.socket, settings: Settings, check_ticket: CheckTicket) -> None:
         self._settings = settings
         self._gate = TicketGate(check_ticket)
         self._slots: UploadSlots[PieceSender] = UploadSlots(settings.upload_slots)
         self._identity: Identity | None = None
-        self._files: dict[int, OpenFile] = {}
+        self._files: dict[int, LocalFile] = {}
         self._fetch_side = FetchSide(self._files, settings, self._watch)
         self._connection_limits = ConnectionLimits(settings)
-        self._serve_links: dict[ServeLink, AcceptedLink] = {}
+        self._serve_links: dict[ServeLink, AcceptedConnection] = {}
         self._served: dict[tuple[int, str], int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._hasher = ThreadPoolExecutor(1, "hash")
@@ -65,10 +65,10 @@ class Worker:
         self.is_dismissed = False
         self._is_watchful = False
         self._loop = asyncio.get_running_loop()
-        self._channel: Channel[orders.AnyOrder] = Channel(
-            channel, orders.AnyOrder, self._on_order, self._is_closed.set
+        self._coordinator: MessageSocket[orders.AnyOrder] = MessageSocket(
+            connected, orders.AnyOrder, self._on_order, self._is_closed.set
         )
-        self._fetch_side.connect(self._channel)
+        self._fetch_side.connect(self._coordinator)
 
     async def wait_closed(self) -> None:
         """Until the coordinator is gone."""
@@ -102,10 +102,10 @@ class Worker:
             os.close(data)
             return
         try:
-            file = OpenFile(order, self._settings.upload_slots, state, data)
+            file = LocalFile(order, self._settings.upload_slots, state, data)
         except OSError as error:
             os.close(data)
-            self._channel.send(reports.FileUnreadable(order.file_id, error.errno or 0, str(error)))
+            self._coordinator.send(reports.FileUnreadable(order.file_id, error.errno or 0, str(error)))
             return
         finally:
             os.close(state)
@@ -167,26 +167,26 @@ class Worker:
                 link.gossip(file, order.peers)
 
     @_handlers.register
-    def _accept(self, order: orders.AcceptLink, descriptor: int) -> None:
+    def _accept(self, order: orders.AcceptConnection, descriptor: int) -> None:
         accepted = socket.socket(fileno=descriptor)
         accepted.setblocking(False)
         try:
-            caller = AcceptedLink(str(accepted.getpeername()[0]), accepted.close)
+            connection = AcceptedConnection(str(accepted.getpeername()[0]), accepted.close)
         except OSError:
             accepted.close()
             return
-        if self._identity is not None and self._connection_limits.enter(caller):
-            self._spawn(self._greet(accepted, caller))
+        if self._identity is not None and self._connection_limits.enter(connection):
+            self._spawn(self._greet(accepted, connection))
         else:
             accepted.close()
 
-    async def _greet(self, accepted: socket.socket, caller: AcceptedLink) -> None:
+    async def _greet(self, accepted: socket.socket, connection: AcceptedConnection) -> None:
         """Which kind of link it is, the first byte tells."""
         if accepted.fileno() == -1:
             return  # cut already, by somebody who came in the same moment
         greeting = asyncio.current_task()
         assert greeting is not None
-        caller.cut = greeting.cancel
+        connection.cut = greeting.cancel
         try:
             async with asyncio.timeout(self._settings.handshake_timeout_s):
                 is_open = await first_byte(accepted) == HELLO_TYPE
@@ -195,13 +195,13 @@ class Worker:
             if self._identity is None:
                 raise ConnectionAbortedError("logged out meanwhile")
         except (OSError, TimeoutError, asyncio.CancelledError):
-            self._connection_limits.leave(caller)
+            self._connection_limits.leave(connection)
             accepted.close()
             return
         link = ServeLink(self, self._slots, self._settings, self._identity, is_open=is_open)
-        self._serve_links[link] = caller
+        self._serve_links[link] = connection
         self._watch()
-        caller.cut = functools.partial(link.end, "somebody else needs the place")
+        connection.cut = functools.partial(link.end, "somebody else needs the place")
         if isinstance(accepted, ssl.SSLSocket):
             SealedTransport(accepted, link)
         else:
@@ -220,7 +220,7 @@ class Worker:
 
     @_handlers.register
     def _ping(self, order: orders.Ping) -> None:
-        self._channel.send(reports.Pong(order.number))
+        self._coordinator.send(reports.Pong(order.number))
 
     @_handlers.register
     def _hash(self, order: orders.HashPieces, descriptor: int) -> None:
@@ -230,9 +230,9 @@ class Worker:
         try:
             leaves = await self._loop.run_in_executor(self._hasher, hash_pieces, order, descriptor)
         except OSError as error:
-            self._channel.send(reports.HashFailed(order.job_id, order.first, str(error)))
+            self._coordinator.send(reports.HashFailed(order.job_id, order.first, str(error)))
         else:
-            self._channel.send(reports.PiecesHashed(order.job_id, order.first, leaves))
+            self._coordinator.send(reports.PiecesHashed(order.job_id, order.first, leaves))
         finally:
             os.close(descriptor)
 
@@ -245,26 +245,26 @@ class Worker:
         return self._gate.judge(peer, message.group_id, message.ticket, is_open=is_open)
 
     def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None:
-        assert isinstance(file, OpenFile)
+        assert isinstance(file, LocalFile)
         key = (file.file_id, peer.user_id)
         self._served[key] = self._served.get(key, 0) + count
 
     def unreadable(self, file: ServedFile, error: OSError) -> None:
-        assert isinstance(file, OpenFile)
-        self._channel.send(reports.FileUnreadable(file.file_id, error.errno or 0, error.strerror or str(error)))
+        assert isinstance(file, LocalFile)
+        self._coordinator.send(reports.FileUnreadable(file.file_id, error.errno or 0, error.strerror or str(error)))
 
-    def contested(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
-        assert isinstance(file, OpenFile)
-        self._channel.send(reports.PieceContested(file.file_id, piece, peer.user_id))
+    def mismatch_received(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
+        assert isinstance(file, LocalFile)
+        self._coordinator.send(reports.MismatchReceived(file.file_id, piece, peer.user_id))
 
     def proven(self, link: ServeLink, peer: PeerIdentity) -> bool:
-        caller = self._serve_links.get(link)
-        return caller is not None and self._connection_limits.prove(caller, peer.user_id)
+        connection = self._serve_links.get(link)
+        return connection is not None and self._connection_limits.prove(connection, peer.user_id)
 
     def link_lost(self, link: ServeLink) -> None:
-        caller = self._serve_links.pop(link, None)
-        if caller is not None:
-            self._connection_limits.leave(caller)
+        connection = self._serve_links.pop(link, None)
+        if connection is not None:
+            self._connection_limits.leave(connection)
 
     # ------------------------------------------------------------ housekeeping
 
@@ -277,7 +277,7 @@ class Worker:
             elif serving.is_idle(now_s, self._settings.handshake_timeout_s, self._settings.idle_serve_link_s):
                 serving.end("said nothing for too long")
         for (file_id, user_id), count in self._served.items():
-            self._channel.send(reports.Served(file_id, user_id, count))
+            self._coordinator.send(reports.Served(file_id, user_id, count))
         self._served.clear()
         self._is_watchful = bool(self._serve_links) or self._fetch_side.has_links
         if self._is_watchful:

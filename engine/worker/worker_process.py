@@ -1,6 +1,6 @@
 """The process around one worker: what it ignores, when it ends, what it cleans up.
 
-Invariant: when the coordinator's end of the channel closes, the process ends; it never outlives its client.
+Invariant: when the coordinator's end of the socket closes, the process ends; it never outlives its client.
 Not here: what a worker does (worker).
 """
 
@@ -20,8 +20,10 @@ from engine.settings import Settings
 from engine.worker.worker import Worker
 
 
-def main(channel: socket.socket, settings: Settings, check_ticket: CheckTicket, client_pid: int, folder: Path) -> None:
-    """The process: runs until the channel closes. `folder`: see fork_folder."""
+def main(
+    connected: socket.socket, settings: Settings, check_ticket: CheckTicket, client_pid: int, folder: Path
+) -> None:
+    """The process: runs until the socket closes. `folder`: see fork_folder."""
     try:
         client = os.pidfd_open(client_pid)
     except ProcessLookupError:  # it was killed while this process came into being
@@ -34,13 +36,13 @@ def main(channel: socket.socket, settings: Settings, check_ticket: CheckTicket, 
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # every file and every link is a descriptor
     gc.freeze()  # what was imported is there to stay: no need to look at it again
     with contextlib.suppress(KeyboardInterrupt):
-        if not asyncio.run(_run(channel, settings, check_ticket)):
+        if not asyncio.run(_run(connected, settings, check_ticket)):
             fork_folder.remove_after(client, folder)
     os._exit(0)  # a hashing thread may be deep in a read; nothing here needs an orderly interpreter shutdown
 
 
-async def _run(channel: socket.socket, settings: Settings, check_ticket: CheckTicket) -> bool:
+async def _run(connected: socket.socket, settings: Settings, check_ticket: CheckTicket) -> bool:
     """Whether the client ended the worker, and did not just disappear."""
-    worker = Worker(channel, settings, check_ticket)
+    worker = Worker(connected, settings, check_ticket)
     await worker.wait_closed()
     return worker.is_dismissed

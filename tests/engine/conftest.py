@@ -40,7 +40,7 @@ class Node:
         handle = self.coordinator._on_news
 
         def overhear(worker: int, news: reports.AnyReport) -> None:
-            if isinstance(news, reports.FileRefused):
+            if isinstance(news, reports.ChannelRefused):
                 self.refusals.append(news.code)
             elif isinstance(news, reports.LinkDown):
                 self.lost_links.append(news.reason)

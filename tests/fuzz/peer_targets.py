@@ -113,7 +113,7 @@ def _act_as_fetcher(state: FetcherState, does: int, asked: dict[int, Request]) -
 
 def _check_request(state: ServerState, message: Request) -> None:
     assert state.is_queued(message.request_id)
-    if state.is_open(message.channel):
+    if state.has_channel(message.channel):
         for piece in message.candidates:
             assert message.begin + message.length <= GEOMETRY.length_of(piece)
             assert message.begin < GEOMETRY.length_of(piece)

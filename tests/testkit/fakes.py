@@ -74,7 +74,7 @@ class FakeDirectory:
         self.reports: list[PeerReport] = []
         self.notices: list[tuple[str, str]] = []
         self.broken: list[tuple[int, int, str]] = []
-        self.contested: list[tuple[int, int]] = []
+        self.checked: list[tuple[int, int]] = []
         self.changed: list[tuple[str, bytes]] = []
         self.is_open = False
 
@@ -88,8 +88,8 @@ class FakeDirectory:
     def share_broken(self, file_id: int, error_number: int, reason: str) -> None:
         self.broken.append((file_id, error_number, reason))
 
-    async def share_contested(self, file_id: int, piece: int) -> None:
-        self.contested.append((file_id, piece))
+    async def check_share(self, file_id: int, piece: int) -> None:
+        self.checked.append((file_id, piece))
 
     def holding_changed(self, group_id: str, root: bytes) -> None:
         self.changed.append((group_id, root))

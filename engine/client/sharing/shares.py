@@ -197,7 +197,7 @@ class Shares:
             self._lose(share, Verdict("unreadable", Path(share.file.path), reason=f"{share.file.path}: {reason}"))
             self._soon(self._renew(share))
 
-    async def contested(self, file_id: int, piece: int) -> None:
+    async def check_piece(self, file_id: int, piece: int) -> None:
         """Somebody who was sent this piece says that it does not match. If so, it is this client's copy that is wrong;
         if not, the path to the other one is, or the other one itself.
         """

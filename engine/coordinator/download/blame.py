@@ -6,7 +6,7 @@ is not left out any longer, a few times at most: whoever errs honestly serves ag
 whoever does not has cost no more than a few pieces.
 
 Invariant: from the moment a piece was found wrong until a pardon, not one piece is asked of that account.
-Not here: whom to ask otherwise (peer_book), what the server does (contests, shares).
+Not here: whom to ask otherwise (peer_book), what the server does (mismatch_checks, shares).
 """
 
 from engine.coordinator.directory import Directory
@@ -37,7 +37,7 @@ class Blame:
             self._directory.notice("bad_peer", f"{self._download.name}: {said}")
             if link is not None and self._download.is_open_on(link):
                 self._asked_until_s[link.link_id] = now_s + _ANSWER_S
-                self._pool.send(link.worker, orders.ContestPiece(link.link_id, self._download.file_id, piece))
+                self._pool.send(link.worker, orders.SendMismatch(link.link_id, self._download.file_id, piece))
         for each in self._links:
             if each.peer.user_id == user_id and each.link_id not in self._asked_until_s:
                 self._pool.send(each.worker, orders.EndLink(each.link_id, why))
@@ -58,4 +58,4 @@ class Blame:
             link, file_id = self._links.find(link_id), self._download.file_id
             if link is not None and file_id in link.files:
                 link.files.discard(file_id)
-                self._pool.send(link.worker, orders.CloseFile(link_id, file_id))
+                self._pool.send(link.worker, orders.CloseChannel(link_id, file_id))

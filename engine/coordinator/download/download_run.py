@@ -273,7 +273,7 @@ class DownloadRun:
 
     def open_on(self, link: PeerLink) -> None:
         """The link is up: ask for the file on it."""
-        order = orders.OpenFile(link.link_id, self.download.file_id, self.download.ticket)
+        order = orders.OpenChannel(link.link_id, self.download.file_id, self.download.ticket)
         self._parts.pool.send(link.worker, order)
 
     def lost(self, link: PeerLink, cause: str) -> None:
@@ -357,4 +357,4 @@ class DownloadRun:
         for link in self._parts.links:
             if file_id in link.files:
                 link.files.discard(file_id)
-                self._parts.pool.send(link.worker, orders.CloseFile(link.link_id, file_id))
+                self._parts.pool.send(link.worker, orders.CloseChannel(link.link_id, file_id))

@@ -24,8 +24,8 @@ async def test_who_served_a_wrong_piece_is_told_which_and_asked_for_no_other(wor
     wrong.serve(copy, manifest)
     leecher.knows(wrong)
     download, fetching = leecher.fetch(world.folder / "copy.bin", manifest)
-    await until(lambda: bool(wrong.directory.contested))
-    ((_, piece),) = wrong.directory.contested
+    await until(lambda: bool(wrong.directory.checked))
+    ((_, piece),) = wrong.directory.checked
     assert piece * manifest.geometry.piece_bytes >= MIB
     honest.serve(path, manifest)
     leecher.knows(honest)
@@ -34,7 +34,7 @@ async def test_who_served_a_wrong_piece_is_told_which_and_asked_for_no_other(wor
         assert await fetching is not None
     assert (world.folder / "copy.bin").read_bytes() == path.read_bytes()
     assert set(download.peer_book.banned_until_s) == {"wrong"}, "it did not own up"
-    assert len(wrong.directory.contested) == 1
+    assert len(wrong.directory.checked) == 1
 
 
 async def test_a_part_file_that_somebody_changed_is_read_again_and_made_good(world: World) -> None:

@@ -1,4 +1,4 @@
-"""Every message of a channel has exactly one method that carries it out."""
+"""Every message between coordinator and worker has exactly one method that carries it out."""
 
 from typing import get_args
 

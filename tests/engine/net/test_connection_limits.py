@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.net.connection_limits import AcceptedLink, ConnectionLimits
+from engine.net.connection_limits import AcceptedConnection, ConnectionLimits
 from engine.settings import Settings
 
 SETTINGS = Settings(serve_links=6, serve_links_per_address=4, serve_links_per_account=2)
@@ -12,16 +12,16 @@ class Crowd:
 
     def __init__(self) -> None:
         self.connection_limits = ConnectionLimits(SETTINGS)
-        self.cut: list[AcceptedLink] = []
+        self.cut: list[AcceptedConnection] = []
 
-    def enter(self, host: str, user_id: str = "") -> AcceptedLink | None:
-        caller = AcceptedLink(host, lambda: None)
-        caller.cut = lambda: self.cut.append(caller)
-        if not self.connection_limits.enter(caller):
+    def enter(self, host: str, user_id: str = "") -> AcceptedConnection | None:
+        connection = AcceptedConnection(host, lambda: None)
+        connection.cut = lambda: self.cut.append(connection)
+        if not self.connection_limits.enter(connection):
             return None
         if user_id:
-            assert self.connection_limits.prove(caller, user_id)
-        return caller
+            assert self.connection_limits.prove(connection, user_id)
+        return connection
 
 
 def test_the_silent_of_an_address_make_room_for_the_next_from_there() -> None:
@@ -66,11 +66,11 @@ def test_one_account_has_a_bounded_number_of_links_wherever_it_comes_from() -> N
 @given(st.lists(st.tuples(st.sampled_from(["enter", "prove", "leave"]), st.integers(0, 9)), max_size=100))
 def test_counts_never_go_wrong(steps: list[tuple[str, int]]) -> None:
     crowd = Crowd()
-    guests: list[AcceptedLink] = []
+    guests: list[AcceptedConnection] = []
     for step, number in steps:
         if step == "enter":
-            caller = crowd.enter(f"host{number % 3}")
-            guests += [caller] if caller else []
+            connection = crowd.enter(f"host{number % 3}")
+            guests += [connection] if connection else []
         elif guests and step == "prove":
             crowd.connection_limits.prove(guests[number % len(guests)], f"user{number % 2}")
         elif guests:

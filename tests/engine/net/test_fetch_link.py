@@ -75,16 +75,16 @@ class FakeListener:
     def link_up(self, link: FetchLink, peer: PeerIdentity) -> None:
         self.news.append(("up", peer.user_id))
 
-    def opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
+    def channel_opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
         self.news.append(("opened", channel))
 
-    def refused(self, link: FetchLink, channel: int, code: str, reason: str) -> None:
+    def channel_refused(self, link: FetchLink, channel: int, code: str, reason: str) -> None:
         self.news.append(("refused", channel, code))
 
-    def has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
+    def peer_has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
         self.news.append(("has", channel, pieces))
 
-    def named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
+    def peers_named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
         self.news.append(("named", channel, peers))
 
     def sink_for(self, link: FetchLink, request_id: int, channel: int, piece: int, begin: int) -> FakeSink:
@@ -103,7 +103,7 @@ class FakeListener:
     def wasted(self, link: FetchLink, channel: int, count: int) -> None:
         self.wasted_bytes += count
 
-    def rejected(self, link: FetchLink, request_id: int, channel: int, after_s: float) -> None:
+    def request_rejected(self, link: FetchLink, request_id: int, channel: int, after_s: float) -> None:
         self.news.append(("put off", request_id, channel, after_s) if after_s else ("rejected", request_id, channel))
 
     def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
@@ -120,7 +120,7 @@ def a_link() -> tuple[FetchLink, FakeListener, FakeTransport]:
     link = FetchLink(listener, identity, BOB.thumbprint, BLOCK, is_open=False)
     link.connection_made(transport)
     say(link, Hello(PROTOCOL_VERSION, Role.SERVER))
-    link.open(1, geometry_of(3), "lab", bytes(32), "ticket")
+    link.open_channel(1, geometry_of(3), "lab", bytes(32), "ticket")
     say(link, Opened(1, b"\xe0"))
     assert listener.news == [("up", "bob"), ("opened", 1)]
     listener.news.clear()
@@ -185,13 +185,13 @@ def test_after_closing_a_channel_not_one_more_byte_reaches_the_sink(arrived: int
     assert listener.news == [("granted", 5, 0)]
 
 
-def test_after_a_piece_was_contested_not_one_more_byte_of_the_file_is_kept() -> None:
+def test_after_a_mismatch_not_one_more_byte_of_the_file_is_kept() -> None:
     link, listener, transport = a_link()
     link.ask(5, 1, (0,))
     link.ask(6, 1, (1,))
     feed(link, slices_of(5, 0), [1 << 20])
     transport.take()
-    link.contest(1, 0)
+    link.send_mismatch(1, 0)
     assert transport.take() == [Mismatch(1, 0)]
     listener.news.clear()
     feed(link, slices_of(6, 1), [1 << 20])
@@ -224,7 +224,7 @@ LONG = 1 << 20
 def a_link_with_long_pieces() -> tuple[FetchLink, FakeListener, FakeTransport]:
     """The same, with a channel 2 of pieces of a MiB."""
     link, listener, transport = a_link()
-    link.open(2, geometry_of(2, last_bytes=LONG, piece_bytes=LONG), "lab", bytes(32), "ticket")
+    link.open_channel(2, geometry_of(2, last_bytes=LONG, piece_bytes=LONG), "lab", bytes(32), "ticket")
     say(link, Opened(2, b"\xc0"))
     listener.news.clear()
     transport.take()

@@ -69,7 +69,7 @@ class FakeGate:
     life_s: float = 600.0
     epoch: int = 1
     broken: list[ServedFile] = field(default_factory=list)
-    contested_pieces: list[tuple[str, int]] = field(default_factory=list)
+    mismatches: list[tuple[str, int]] = field(default_factory=list)
     has_room: bool = True
 
     def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, Grant]:
@@ -92,8 +92,8 @@ class FakeGate:
     def unreadable(self, file: ServedFile, error: OSError) -> None:
         self.broken.append(file)
 
-    def contested(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
-        self.contested_pieces.append((peer.user_id, piece))
+    def mismatch_received(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
+        self.mismatches.append((peer.user_id, piece))
 
     def link_lost(self, link: ServeLink) -> None:
         pass
@@ -346,7 +346,7 @@ async def test_what_a_fetcher_calls_wrong_is_passed_on_and_it_gets_nothing_more_
     say(link, Request(1, 1, 0, 0, (0,)), Mismatch(1, 3), Request(2, 1, 0, 0, (1,)))
     await turns()
     assert {each.request_id for each in transport.take() if isinstance(each, Reject)} == {1, 2}
-    assert gate.contested_pieces == [("ann", 3)]
+    assert gate.mismatches == [("ann", 3)]
     say(link, Close(1), Open(1, "lab", bytes(32), "ticket"), Request(3, 1, 0, 0, (1,)))
     await turns()
     assert pieces_in([*transport.take()]) == [1]
@@ -357,14 +357,14 @@ async def test_a_link_that_calls_piece_after_piece_wrong_is_heard_once_a_second(
     link, _ = a_link(gate)
     for piece in range(4):
         say(link, Mismatch(1, piece), Mismatch(1, piece), Close(1), Open(1, "lab", bytes(32), "ticket"))
-    assert gate.contested_pieces == [("ann", 0)]
+    assert gate.mismatches == [("ann", 0)]
 
 
 async def test_a_piece_that_is_not_here_cannot_be_wrong() -> None:
     gate = FakeGate({"lab": FakeFile([1, 0, 1, 1])})
     link, _ = a_link(gate)
     say(link, Mismatch(1, 1))
-    assert gate.contested_pieces == []
+    assert gate.mismatches == []
 
 
 async def test_other_channels_go_on_after_a_withdrawal() -> None:

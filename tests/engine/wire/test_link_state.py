@@ -170,7 +170,7 @@ def test_a_bitfield_of_the_wrong_length_is_refused(length: int) -> None:
     state.received(Hello(PROTOCOL_VERSION, Role.SERVER))
     state.opening(1, GEOMETRY)
     assert "bitfield" in refuses(state, Opened(1, bytes(length)))
-    assert not state.is_open(1)
+    assert not state.has_channel(1)
 
 
 def test_opened_twice_is_refused() -> None:
@@ -193,10 +193,10 @@ def test_gossip_of_anything_but_a_numeric_address_is_refused(host: str) -> None:
 def test_a_channel_that_was_closed_by_the_server_may_be_opened_again(message: Message) -> None:
     state = opened_fetcher()
     state.received(message)
-    assert not state.is_open(1)
+    assert not state.has_channel(1)
     state.opening(1, GEOMETRY)
     state.received(Opened(1, b"\xe0"))
-    assert state.is_open(1)
+    assert state.has_channel(1)
 
 
 # ---------------------------------------------------------------- the fetcher judges: pieces
@@ -331,7 +331,7 @@ def test_closing_a_channel_cancels_its_requests_and_no_others() -> None:
     asked(state, 5, 2)
     state.asking(Request(6, 2, 0, 0, (2,)))
     state.closing(1)
-    assert not state.is_open(1)
+    assert not state.has_channel(1)
     assert slice_of(state, 5, 2, 0, 1000).is_cancelled
     assert not slice_of(state, 6, 2, 0, 1000).is_cancelled
 
@@ -364,7 +364,7 @@ def test_open_twice_is_refused_also_before_the_answer() -> None:
     state = opened_server()
     assert "twice" in refuses(state, Open(1, "lab", bytes(32), ""))
     state.received(Open(2, "lab", bytes(32), ""))
-    assert not state.is_open(2)
+    assert not state.has_channel(2)
     assert "twice" in refuses(state, Open(2, "lab", bytes(32), ""))
 
 
@@ -443,7 +443,7 @@ def test_a_request_must_lie_inside_each_of_its_candidates(
 def test_what_crosses_a_close_is_no_error() -> None:
     state = opened_server()
     state.closed(1)
-    assert not state.is_open(1)
+    assert not state.has_channel(1)
     for request_id, piece in itertools.product((1, 2), (10**6,)):
         state.received(Request(request_id, 1, 0, 0, (piece,)))
     state.received(Cancel(1))
@@ -455,10 +455,10 @@ def test_what_crosses_a_close_is_no_error() -> None:
 def test_a_channel_number_may_be_used_again_after_a_close() -> None:
     state = opened_server()
     state.received(Close(1))
-    assert not state.is_open(1)
+    assert not state.has_channel(1)
     state.received(Open(1, "lab", bytes(32), ""))
     state.opened(1, GEOMETRY)
-    assert state.is_open(1)
+    assert state.has_channel(1)
 
 
 def test_a_server_owes_a_word_until_it_greeted_and_answered_what_it_was_asked() -> None:

@@ -224,7 +224,7 @@ async def test_what_the_tracker_does_not_know_ends(scene: Scene) -> None:
 
 
 async def test_a_piece_that_is_right_is_no_reason_to_stop(scene: Scene) -> None:
-    await scene.shares.contested(scene.file_id, 1)
+    await scene.shares.check_piece(scene.file_id, 1)
     assert (scene.state, scene.notices) == ("served", [])
 
 
@@ -236,7 +236,7 @@ async def test_a_piece_that_is_wrong_although_no_mark_moved_suspends_it_and_its_
         "lab", "data.bin", str(scene.path), share.file.root, share.file.geometry, Stamp.of(scene.path.stat())
     )  # as if it had been written through a map
     assert status.st_size == SIZE
-    await scene.shares.contested(number, 1)
+    await scene.shares.check_piece(number, 1)
     assert scene.state == "rereading"
     assert "is not what it was" in scene.notices[0][1]
     await scene.until(lambda: scene.state == "ended")

@@ -31,18 +31,18 @@ LINGER_S = 0.02
 """How long what is of no use at once may wait for company: half of what a piece takes at 50 Mbit/s."""
 
 
-class Channel(Generic[Incoming]):
+class MessageSocket(Generic[Incoming]):
     """One end. Takes the socket over."""
 
     def __init__(
         self,
-        channel: socket.socket,
+        connected: socket.socket,
         incoming_type: object,
         on_message: Callable[[Incoming, list[int]], None],
         on_closed: Callable[[], None],
     ) -> None:
         """`on_message` owns the descriptors it is given."""
-        self._socket = channel
+        self._socket = connected
         self._socket.setblocking(False)
         self._decoder: msgspec.msgpack.Decoder[Incoming] = msgspec.msgpack.Decoder(incoming_type)
         self._encoder = msgspec.msgpack.Encoder()
@@ -53,20 +53,20 @@ class Channel(Generic[Incoming]):
         self._unsent: deque[tuple[memoryview, list[int]]] = deque()
         self._lingering = bytearray()
         self._lingers_until: asyncio.TimerHandle | None = None
-        self._is_open = True
+        self._is_closed = False
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._read)
 
     def send(self, message: Order | Report, descriptors: Sequence[int] = ()) -> None:
         """Descriptors stay the caller's; the message may wait, so it goes with copies of its own."""
-        if not self._is_open:
+        if self._is_closed:
             return
         frame, self._lingering = self._lingering + self._frame(message), bytearray()
         self._queue(frame, [os.dup(descriptor) for descriptor in descriptors])
 
     def send_soon(self, message: Order | Report) -> None:
         """With the next message that is sent, or within LINGER_S: the other process is not woken for this alone."""
-        if self._is_open:
+        if not self._is_closed:
             self._lingering += self._frame(message)
             self._lingers_until = self._lingers_until or self._loop.call_later(LINGER_S, self._send_lingering)
 
@@ -86,8 +86,8 @@ class Channel(Generic[Incoming]):
         return len(payload).to_bytes(_LENGTH_BYTES, "big") + payload
 
     def close(self) -> None:
-        if self._is_open:
-            self._is_open = False
+        if not self._is_closed:
+            self._is_closed = True
             if self._lingers_until is not None:
                 self._lingers_until.cancel()
             self._loop.remove_reader(self._socket)

@@ -9,26 +9,26 @@ import pytest
 from engine.ipc import orders
 from engine.storage.shared_state import SharedState
 from engine.swarm.sender_choice import SENT_FORGOTTEN_S
-from engine.worker.open_file import OpenFile
+from engine.worker.local_file import LocalFile
 from tests.testkit.builders import write_content
 
 PIECE = 1 << 18
 
 
 @pytest.fixture
-def twice(tmp_path: Path) -> Iterator[tuple[OpenFile, OpenFile]]:
+def twice(tmp_path: Path) -> Iterator[tuple[LocalFile, LocalFile]]:
     """One file, open in two workers."""
     path = write_content(tmp_path / "data.bin", 4 * PIECE)
     _, state = SharedState.create(4)
     order = orders.AddFile(1, "lab", bytes(32), 4 * PIECE, PIECE, "pwrite", None)
-    files = [OpenFile(order, 8, state, os.open(path, os.O_RDWR)) for _ in range(2)]
+    files = [LocalFile(order, 8, state, os.open(path, os.O_RDWR)) for _ in range(2)]
     os.close(state)
     yield files[0], files[1]
     for file in files:
         file.close()
 
 
-def test_what_was_sent_is_counted_by_all_workers_together(twice: tuple[OpenFile, OpenFile]) -> None:
+def test_what_was_sent_is_counted_by_all_workers_together(twice: tuple[LocalFile, LocalFile]) -> None:
     one, other = twice
     one.sent.goes_on(100.0)
     one.sent.count(2, 100.0)
@@ -36,7 +36,7 @@ def test_what_was_sent_is_counted_by_all_workers_together(twice: tuple[OpenFile,
     assert other.sent.counts.tolist() == [0, 0, 1, 0]
 
 
-def test_after_a_pause_of_all_workers_it_is_counted_anew(twice: tuple[OpenFile, OpenFile]) -> None:
+def test_after_a_pause_of_all_workers_it_is_counted_anew(twice: tuple[LocalFile, LocalFile]) -> None:
     one, other = twice
     one.sent.goes_on(100.0)
     one.sent.count(2, 100.0)

@@ -5,8 +5,8 @@ import asyncio
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.coordinator import contests
-from engine.coordinator.contests import Contests
+from engine.coordinator import mismatch_checks
+from engine.coordinator.mismatch_checks import MismatchChecks
 from tests.testkit.builders import bounded
 
 
@@ -26,30 +26,30 @@ class Looks:
         self.at_a_time -= 1
 
 
-async def settled(work: Contests) -> None:
+async def settled(work: MismatchChecks) -> None:
     await asyncio.gather(*work._tasks)
 
 
 async def test_a_piece_is_looked_at_once_a_minute_whoever_speaks_of_it() -> None:
     looks = Looks()
     looks.go_on.set()
-    work = Contests(looks.look)
+    work = MismatchChecks(looks.look)
     assert work.heard(1, 7, "bob")
     await settled(work)
     assert not work.heard(1, 7, "bob")
     assert not work.heard(1, 7, "cy")
     assert work.heard(1, 8, "cy")
     assert work.heard(2, 7, "cy")
-    work._looked_at_s[1, 7] -= contests.PIECE_ONCE_IN_S
+    work._looked_at_s[1, 7] -= mismatch_checks.PIECE_ONCE_IN_S
     assert work.heard(1, 7, "bob")
     await settled(work)
 
 
 async def test_an_account_has_so_many_waiting_and_others_are_heard_beside_it() -> None:
     looks = Looks()
-    work = Contests(looks.look)
+    work = MismatchChecks(looks.look)
     heard = [work.heard(1, piece, "mallory") for piece in range(10)]
-    assert sum(heard) == contests.WAITING_PER_ACCOUNT_MAX
+    assert sum(heard) == mismatch_checks.WAITING_PER_ACCOUNT_MAX
     assert work.heard(1, 50, "bob")
     looks.go_on.set()
     await settled(work)
@@ -63,11 +63,11 @@ async def test_an_account_has_so_many_waiting_and_others_are_heard_beside_it() -
 def test_whatever_is_said_what_waits_and_is_remembered_stays_bounded(said: list[tuple[int, int, str]]) -> None:
     async def say_all() -> None:
         looks = Looks()
-        work = Contests(looks.look)
+        work = MismatchChecks(looks.look)
         for file_id, piece, user_id in said:
             work.heard(file_id, piece, user_id)
-            assert work._waiting.total() <= contests.WAITING_MAX
-            assert len(work._looked_at_s) <= contests.LOOKS_REMEMBERED_MAX
+            assert work._waiting.total() <= mismatch_checks.WAITING_MAX
+            assert len(work._looked_at_s) <= mismatch_checks.LOOKS_REMEMBERED_MAX
         looks.go_on.set()
         await settled(work)
         assert not work._waiting

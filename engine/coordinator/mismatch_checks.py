@@ -19,7 +19,7 @@ LOOKS_REMEMBERED_MAX = 1024
 """All of the last minute: when there are more, nothing more is looked at before some are older."""
 
 
-class Contests:
+class MismatchChecks:
     """`look(file_id, piece)` reads the piece and draws the consequences; it does not fail."""
 
     def __init__(self, look: Callable[[int, int], Awaitable[None]]) -> None:

@@ -19,7 +19,7 @@ from engine.swarm.sender_choice import SentPieces
 _HASH_BYTES = 1 << 20
 
 
-class OpenFile:
+class LocalFile:
     """Made from the coordinator's order; takes the data descriptor over."""
 
     def __init__(self, order: AddFile, slot_count: int, state_descriptor: int, data_descriptor: int) -> None:
@@ -91,7 +91,7 @@ class OpenFile:
 class Sink:
     """Hashes the blocks of one piece while they are in the cache, and writes them to their place."""
 
-    def __init__(self, file: OpenFile, piece: int, begin: int) -> None:
+    def __init__(self, file: LocalFile, piece: int, begin: int) -> None:
         self._file = file
         self.piece = piece
         self._offset = file.geometry.offset_of(piece) + begin
