@@ -4,7 +4,7 @@ The caller reports what happened (a link opened, a piece came, a link died), cal
 out and reports again. The same code runs in the client and in a simulator, because time and randomness are
 arguments and nothing here does I/O.
 
-Rules, in the order they apply (docs/architecture.md, "Scheduling", has the reasons and measurements):
+Rules, in the order they apply (docs/scheduling.md has the reasons, docs/performance.md the measurements):
 1. The sum in flight is bounded and spread: every link gets one request, more only if there are fewer links than the
    bound and all have something to offer; a request that waits in a server's queue keeps its candidates from others.
 2. A link beyond that only while it has less in flight than twice its rate × round trip; none while it puts us off.

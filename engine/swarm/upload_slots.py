@@ -1,7 +1,7 @@
 """Who may send now: a fixed number of pieces at a time for the whole server, shared fairly by account.
 
 A slot is held for one piece. Eight slots are near the optimum for a swarm of equal links; two slots, neediest first,
-cost it a factor of three (docs/architecture.md, scheduling). A free slot goes to the waiting account that holds the
+cost it a factor of three (docs/scheduling.md). A free slot goes to the waiting account that holds the
 fewest, among equals to the one that waits longest since it was last served, and no account holds more than its share of
 the slots while others hold or wait for some: what one connection cannot use is not for ten of somebody else. An account
 alone may fill its links, and nobody starves.

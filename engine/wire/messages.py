@@ -23,7 +23,7 @@ PROTOCOL_VERSION = 3
 
 U32_MAX = 2**32 - 1
 CANDIDATES_MAX = 64
-"""A request naming more would only make the server look longer; eight are enough (docs/architecture.md, scheduling)."""
+"""A request naming more would only make the server look longer; eight are enough (docs/scheduling.md)."""
 TICKET_LENGTH_MAX = 2048
 REASON_LENGTH_MAX = 200
 ROOT_BYTES = 32

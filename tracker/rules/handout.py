@@ -2,7 +2,7 @@
 
 A swarm spreads fastest when everybody has the same small number of links, drawn at random: ten keep a thousand peers
 within five per cent of the bound, and more make it worse, because a piece then comes over one of more links at a time
-(docs/architecture.md, scheduling). So the tracker draws the links, per file, and hands out neighbours; both ends of a
+(docs/scheduling.md). So the tracker draws the links, per file, and hands out neighbours; both ends of a
 link are told. A newcomer takes places that are free; when there are none it goes between two that are linked, and
 everybody has as many links as before. Who leaves takes its links along, and its neighbours get others when they ask
 again. Two complete peers have nothing to say to each other: they are never linked, and no longer linked once both are
