@@ -15,7 +15,7 @@ import platformdirs
 
 from tracker.protocol.events import TicketKeys
 from tracker.settings import TICKET_KEY_LEAD_S, TICKET_LIFE_S
-from tracker.store.audit import Deed, write_deed
+from tracker.store.audit import AuditRecord, add_record
 from tracker.store.database_file import DATABASE_NAME, StoreError, back_up, restore
 from tracker.store.keyring import load_keyring
 from tracker.store.name_check import describe_names
@@ -102,7 +102,7 @@ async def rotate_key(store: Store, lead_s: float, now_s: float) -> str:
     async with store.changing() as db:
         kid = await add_key(db, now_s + lead_s, now_s)
         told = TicketKeys(await find_trusted_keys(db, now_s))
-        await write_deed(db, Deed("", "ticket_key_added", "", kid), "", now_s)
+        await add_record(db, AuditRecord(now_s, "", "", "ticket_key_added", subject=kid))
         await write_news(db, secrets.token_bytes(8), [], told, now_s)
     return kid
 

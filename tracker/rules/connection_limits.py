@@ -1,8 +1,10 @@
-"""Who may come in, before a single byte is exchanged: connections by address, and how often one may knock. Pure.
+"""How many connections a tracker takes, in all and from one address, and how often an address may connect. Pure.
 
-Invariant: the number of connections is bounded, in all and by address, and strangers never keep anybody out: where it
-is full, a stranger makes room for the one who comes: of the address with the most of them, the one who has been there
-longest. So a crowd from a few addresses treads on its own feet. Only who has logged in holds a place.
+Invariants. The number of connections is bounded, in all and by address. Connections that have not logged in (strangers)
+keep nobody out: where there is no room, the oldest stranger of the address with the most strangers is cut off for the
+newcomer. So a crowd from a few addresses displaces itself. A connection that has logged in is never cut off.
+
+Not here: sockets (server.listener), how often a client may make requests (service.dispatch).
 """
 
 from collections import Counter, OrderedDict
@@ -19,8 +21,8 @@ from tracker.settings import (
 
 
 @dataclass(eq=False, slots=True)
-class Guest:
-    """A connection, from its acceptance on. `cut` ends it, and has to lead to `leave`."""
+class AcceptedConnection:
+    """A connection from its acceptance on, before TLS and login too. `cut` ends it, and has to lead to `release`."""
 
     host: str
     cut: Callable[[], None]
@@ -28,52 +30,52 @@ class Guest:
 
 class ConnectionLimits:
     def __init__(self) -> None:
-        self._inside: set[Guest] = set()
+        self._open: set[AcceptedConnection] = set()
         self._of_host: Counter[str] = Counter()
-        self._strangers_of: dict[str, OrderedDict[Guest, None]] = {}
-        self._knocks = TokenBuckets(
+        self._strangers_of: dict[str, OrderedDict[AcceptedConnection, None]] = {}
+        self._handshakes = TokenBuckets(
             HANDSHAKES_PER_S_PER_ADDRESS, HANDSHAKES_AT_ONCE_PER_ADDRESS, keys_max=2 * CONNECTIONS_MAX
         )
 
-    def enter(self, guest: Guest, now_s: float) -> bool:
-        """False if there is no room, or this address knocks too often."""
-        if self._knocks.take(guest.host, now_s) is None:
+    def admit(self, connection: AcceptedConnection, now_s: float) -> bool:
+        """False if there is no room, or this address connects too often."""
+        if self._handshakes.take(connection.host, now_s) is None:
             return False
-        if not self._make_room(guest.host):
+        if not self._make_room(connection.host):
             return False
-        self._inside.add(guest)
-        self._of_host[guest.host] += 1
-        self._strangers_of.setdefault(guest.host, OrderedDict())[guest] = None
+        self._open.add(connection)
+        self._of_host[connection.host] += 1
+        self._strangers_of.setdefault(connection.host, OrderedDict())[connection] = None
         return True
 
-    def know(self, guest: Guest) -> None:
-        """It has logged in, so it keeps its place."""
-        mine = self._strangers_of.get(guest.host, OrderedDict())
-        mine.pop(guest, None)
+    def mark_logged_in(self, connection: AcceptedConnection) -> None:
+        """It keeps its place from now on."""
+        mine = self._strangers_of.get(connection.host, OrderedDict())
+        mine.pop(connection, None)
         if not mine:
-            self._strangers_of.pop(guest.host, None)
+            self._strangers_of.pop(connection.host, None)
 
-    def leave(self, guest: Guest) -> None:
-        """Whoever was put out leaves a second time when its connection ends."""
-        if guest not in self._inside:
+    def release(self, connection: AcceptedConnection) -> None:
+        """The connection has ended. One that was cut off is released a second time when its task ends."""
+        if connection not in self._open:
             return
-        self._inside.remove(guest)
-        self.know(guest)
-        self._of_host[guest.host] -= 1
-        if not self._of_host[guest.host]:
-            del self._of_host[guest.host]
+        self._open.remove(connection)
+        self.mark_logged_in(connection)
+        self._of_host[connection.host] -= 1
+        if not self._of_host[connection.host]:
+            del self._of_host[connection.host]
 
     def _make_room(self, host: str) -> bool:
-        """False if there is none, and nobody to put out."""
+        """False if there is none, and no stranger to cut off."""
         if self._of_host[host] >= CONNECTIONS_PER_ADDRESS_MAX:
             crowd = self._strangers_of.get(host)
-        elif len(self._inside) >= CONNECTIONS_MAX:
+        elif len(self._open) >= CONNECTIONS_MAX:
             crowd = max(self._strangers_of.values(), key=len, default=None)
         else:
             return True
         if not crowd:
             return False
         oldest = next(iter(crowd))
-        self.leave(oldest)
+        self.release(oldest)
         oldest.cut()
         return True

@@ -1,9 +1,11 @@
-"""The tracker's listening sockets: accepts, asks the doorkeeper, and only then begins TLS.
+"""The tracker's listening sockets: accept a connection, check the connection limits, and only then begin TLS.
 
-asyncio's own server begins the handshake before anybody can say no; here a flood costs an accept and a close. And TLS,
-with its buffers, begins when all of the client's first message is there, so who says nothing, or a byte a second, costs
-a socket.
-Not here: who may come in (doorkeeper), what is said (server).
+asyncio's own server begins the handshake before a connection can be refused; here a flood costs an accept and a close.
+TLS and its buffers begin when the whole first message of the client has come, so a client that sends nothing, or a byte
+a second, costs a socket and no more.
+
+Invariant: every accepted connection is released again, however it ends.
+Not here: the limits (rules.connection_limits), what is said over a connection (server).
 """
 
 import asyncio
@@ -15,7 +17,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable
 
-from tracker.rules.connection_limits import ConnectionLimits, Guest
+from tracker.rules.connection_limits import AcceptedConnection, ConnectionLimits
 from tracker.settings import HANDSHAKE_TIMEOUT_S
 
 _BACKLOG = 512
@@ -34,7 +36,7 @@ class TlsListener:
     def __init__(self, tls: ssl.SSLContext, serve: Serve) -> None:
         self._tls = tls
         self._serve = serve
-        self._connection_limits = ConnectionLimits()
+        self._limits = ConnectionLimits()
         self._sockets: list[socket.socket] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -66,67 +68,67 @@ class TlsListener:
 
     def _accept(self, listening: socket.socket) -> None:
         try:
-            link, address = listening.accept()
+            client, address = listening.accept()
         except OSError as error:
             if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
                 # It stays in the queue, so without a pause this would be called at once, for ever.
                 self._loop.remove_reader(listening)
                 self._loop.call_later(_PAUSE_WITHOUT_DESCRIPTORS_S, self._resume, listening)
             return
-        link.setblocking(False)
+        client.setblocking(False)
         with contextlib.suppress(OSError):
-            link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        guest = Guest(str(address[0]), lambda: None)
-        if not self._connection_limits.enter(guest, time.monotonic()):
-            link.close()
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = AcceptedConnection(str(address[0]), lambda: None)
+        if not self._limits.admit(connection, time.monotonic()):
+            client.close()
             return
-        task = self._loop.create_task(self._receive(link, guest))
+        task = self._loop.create_task(self._receive(client, connection))
         # `_cut` waits a turn for the same reason as `close`.
-        guest.cut = lambda: self._cut(task)
+        connection.cut = lambda: self._cut(task)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _receive(self, link: socket.socket, guest: Guest) -> None:
+    async def _receive(self, client: socket.socket, connection: AcceptedConnection) -> None:
         reader = asyncio.StreamReader(loop=self._loop)
         protocol = asyncio.StreamReaderProtocol(reader, loop=self._loop)
         transport: asyncio.Transport | None = None
         try:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
-                await self._hear_hello(link)
+                await self._hear_hello(client)
             transport, _ = await self._loop.connect_accepted_socket(
-                lambda: protocol, link, ssl=self._tls,
+                lambda: protocol, client, ssl=self._tls,
                 ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S, ssl_shutdown_timeout=HANDSHAKE_TIMEOUT_S,
             )  # fmt: skip
             writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
-            await self._serve(reader, writer, guest.host, lambda: self._connection_limits.know(guest))
+            await self._serve(reader, writer, connection.host, lambda: self._limits.mark_logged_in(connection))
         except (OSError, TimeoutError):
             pass  # It never spoke TLS, or went away: nobody is left to be told.
         finally:
-            self._connection_limits.leave(guest)
+            self._limits.release(connection)
             if transport is not None:
                 transport.abort()
             else:
-                link.close()
+                client.close()
 
-    async def _hear_hello(self, link: socket.socket) -> None:
-        """Until its first message is here as a whole, where it is left. Raises OSError if it is none of TLS."""
-        header = await self._peek(link, _RECORD_HEADER_BYTES)
+    async def _hear_hello(self, client: socket.socket) -> None:
+        """Waits for the whole first message and leaves it unread. Raises OSError if it is not one of TLS."""
+        header = await self._peek(client, _RECORD_HEADER_BYTES)
         length = int.from_bytes(header[3:])
         if header[:1] != bytes([_HANDSHAKE_RECORD]) or length > _RECORD_BYTES_MAX:
             raise ConnectionAbortedError(errno.ECONNABORTED, "not TLS")
-        await self._peek(link, _RECORD_HEADER_BYTES + length)
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+        await self._peek(client, _RECORD_HEADER_BYTES + length)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
-    async def _peek(self, link: socket.socket, count: int) -> bytes:
-        """The system wakes us once, when so many bytes are there."""
-        link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+    async def _peek(self, client: socket.socket, count: int) -> bytes:
+        """The next bytes, left unread. The system wakes this task once, when so many have come."""
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
         readable: asyncio.Future[None] = self._loop.create_future()
-        self._loop.add_reader(link, _tell, readable)
+        self._loop.add_reader(client, _tell, readable)
         try:
             await readable
         finally:
-            self._loop.remove_reader(link)
-        begin = link.recv(count, socket.MSG_PEEK)
+            self._loop.remove_reader(client)
+        begin = client.recv(count, socket.MSG_PEEK)
         if len(begin) < count:
             raise ConnectionResetError(errno.ECONNRESET, "closed in the middle of its first message")
         return begin

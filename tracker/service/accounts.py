@@ -22,7 +22,7 @@ from tracker.service.handlers import handles, handles_in_own_transactions
 from tracker.service.sessions import check_password, renewed
 from tracker.settings import INVITES_PER_ACCOUNT_MAX, REVOCATIONS_COUNTED_FOR_S, REVOCATIONS_PER_SESSION_MAX
 from tracker.store import accounts, groups, invites
-from tracker.store.audit import Deed, write_deed
+from tracker.store.audit import AuditRecord, add_record
 from tracker.store.news import SessionsRevoked
 from tracker.store.outcomes import find_outcome, remember_outcome
 
@@ -62,7 +62,7 @@ async def create_user(context: LoginContext, request: CreateUser) -> Done:
             raise Refusal("bad_invite", _BAD_INVITE)
         if not await accounts.add_account(db, user_id, new_hash, now_s):
             raise _taken(user_id)
-        await write_deed(db, Deed(user_id, "account_created", "", ""), host, now_s)
+        await add_record(db, AuditRecord(now_s, host, user_id, "account_created"))
         await remember_outcome(db, user_id, context.request_id, Done(), now_s)
     return Done()
 

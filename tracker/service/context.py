@@ -19,8 +19,8 @@ from tracker.rules.throttle import Throttle
 from tracker.service.live_sessions import Connection, Session
 from tracker.service.passwords import PasswordQueue
 from tracker.service.tracker_state import TrackerState
-from tracker.store.audit import Deed, write_deed
-from tracker.store.news import Fact, News, write_news
+from tracker.store.audit import AuditRecord, add_record
+from tracker.store.news import News, NewsEvent, write_news
 from tracker.store.store import Store
 
 
@@ -59,9 +59,9 @@ class RequestContext:
     generation: Generation | None = None
     """The present one of the caller's account, once the session was found to be alive."""
     looked_up: Group | None = None
-    _told: list[tuple[list[str], Fact]] = field(default_factory=list)
+    _told: list[tuple[list[str], NewsEvent]] = field(default_factory=list)
     _written: list[News] = field(default_factory=list)
-    _deeds: list[Deed] = field(default_factory=list)
+    _noted: list[AuditRecord] = field(default_factory=list)
     _afterwards: list[Callable[[], None]] = field(default_factory=list)
 
     @property
@@ -74,23 +74,23 @@ class RequestContext:
         assert self.looked_up is not None, "only a request about a group has one"
         return self.looked_up
 
-    def tell(self, user_ids: Iterable[str], fact: Fact) -> None:
+    def tell(self, user_ids: Iterable[str], event: NewsEvent) -> None:
         """For every session of these accounts, whichever tracker it is connected to. In a change only."""
-        self._told.append((list(user_ids), fact))
+        self._told.append((list(user_ids), event))
 
     def note(self, action: AuditAction, group_id: str = "", subject: str = "") -> None:
         """For the audit log: the caller did this. In a change only."""
-        self._deeds.append(Deed(self.user_id, action, group_id, subject))
+        self._noted.append(AuditRecord(self.now_s, self.observed_host, self.user_id, action, group_id, subject))
 
     def afterwards(self, effect: Callable[[], None]) -> None:
         self._afterwards.append(effect)
 
     async def write_down(self) -> None:
         """What was told and noted. To be called at the end of the transaction."""
-        for deed in self._deeds:
-            await write_deed(self.db, deed, self.observed_host, self.now_s)
-        for recipients, fact in self._told:
-            self._written.append(await write_news(self.db, self.state.origin, recipients, fact, self.now_s))
+        for record in self._noted:
+            await add_record(self.db, record)
+        for recipients, event in self._told:
+            self._written.append(await write_news(self.db, self.state.origin, recipients, event, self.now_s))
 
     def finish(self) -> None:
         """To be called once the transaction is committed."""

@@ -18,13 +18,13 @@ from tracker.protocol.requests import (
     RemoveMember,
     TransferOwnership,
 )
-from tracker.protocol.results import Audit, Done, Groups, Left, Requests
+from tracker.protocol.results import Audit, AuditEntry, Done, Groups, Left, Requests
 from tracker.rules import quotas
 from tracker.rules.permissions import Refusal
 from tracker.service.context import RequestContext
 from tracker.service.handlers import handles
 from tracker.store import groups
-from tracker.store.audit import read_deeds
+from tracker.store.audit import list_records
 from tracker.store.files import remove_files_of
 
 
@@ -103,7 +103,8 @@ async def transfer_ownership(context: RequestContext, request: TransferOwnership
 
 @handles(FetchAudit, least_standing="owner", is_change=False)
 async def fetch_audit(context: RequestContext, request: FetchAudit) -> Audit:
-    return Audit(await read_deeds(context.db, context.group.group_id))
+    records = await list_records(context.db, context.group.group_id)
+    return Audit([AuditEntry(each.at_s, each.actor, each.action, each.subject, each.host) for each in records])
 
 
 @handles(ListRequests, least_standing="owner", is_change=False)

@@ -29,7 +29,7 @@ from tracker.service.live_sessions import Connection, Session
 from tracker.service.tracker_state import TrackerState
 from tracker.settings import CERTIFICATE_LIFE_S
 from tracker.store import accounts, groups
-from tracker.store.audit import Deed, write_deed
+from tracker.store.audit import AuditRecord, add_record
 from tracker.store.ticket_keys import find_trusted_keys
 
 _log = logging.getLogger("tracker")
@@ -57,7 +57,7 @@ async def login(context: LoginContext, request: Login) -> LoggedIn:
             raise AccountChanged
         if stronger is not None:
             await accounts.change_password_hash(db, user_id, stronger)
-        await write_deed(db, Deed(user_id, "login", "", ""), context.connection.observed_host, now_s)
+        await add_record(db, AuditRecord(now_s, context.connection.observed_host, user_id, "login"))
         keys = await find_trusted_keys(db, now_s)
     member = authority.MemberCertificate(user_id, request.public_key, present.generation.number)
     return _begin(context, member, _certify(context.state, member, now_s), keys, now_s)

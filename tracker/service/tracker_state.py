@@ -19,7 +19,7 @@ from tracker.rules.permissions import Refusal
 from tracker.rules.presence import Presence
 from tracker.service.live_sessions import Connection, LiveSessions, Session
 from tracker.settings import REVOCATIONS_COUNTED_FOR_S, Policy
-from tracker.store.news import NEWS_LIFE_S, Fact, News, SessionsRevoked
+from tracker.store.news import NEWS_LIFE_S, News, NewsEvent, SessionsRevoked
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class TrackerState:
         It was found alive in a transaction; but that may have ended a while ago, and the news of a revocation since
         then may have come before there was anybody to end. What comes from now on finds it.
         """
-        if any(_ends(news.fact, session) for news in self.recent_news):
+        if any(_ends(news.event, session) for news in self.recent_news):
             raise Refusal("session_ended", "the sessions of this account were revoked meanwhile; log in again")
         connection.session = session
         self.sessions.add(connection, session)
@@ -62,8 +62,8 @@ class TrackerState:
             news.at_s
             for news in self.recent_news
             if since_s < news.at_s <= now_s  # a later one is of a clock that was set back since
-            and isinstance(news.fact, SessionsRevoked)
-            and (news.fact.user_id, news.fact.spared) == own
+            and isinstance(news.event, SessionsRevoked)
+            and (news.event.user_id, news.event.spared) == own
         ]
 
     def deliver(self, news: News) -> None:
@@ -71,16 +71,16 @@ class TrackerState:
         while self.recent_news and self.recent_news[0].at_s < news.at_s - NEWS_LIFE_S:
             self.recent_news.popleft()
         self.recent_news.append(news)
-        match news.fact:
+        match news.event:
             case SessionsRevoked():
-                self._revoke(news.fact)
+                self._revoke(news.event)
                 return
             case TicketKeys():
-                self.sessions.tell_all(news.fact)
+                self.sessions.tell_all(news.event)
                 return
             case GroupEpoch(spared=b""):
-                self.presence.drop_from_group(news.fact.removed, news.fact.group_id)
-        self.sessions.tell_users(news.recipients, Bulletin(news.number, news.fact))
+                self.presence.drop_from_group(news.event.removed, news.event.group_id)
+        self.sessions.tell_users(news.recipients, Bulletin(news.number, news.event))
 
     def tell_missed_removals(self, connection: Connection, user_id: str) -> None:
         """Its connection was gone for a moment: whom to cut off, it may not have heard.
@@ -88,21 +88,21 @@ class TrackerState:
         Not of its own removal: it may be back in by now, and if not, it is told so when it announces its shares.
         """
         for news in self.recent_news:
-            fact = news.fact
-            if isinstance(fact, GroupEpoch) and user_id in news.recipients and fact.removed != user_id:
-                connection.push(Bulletin(news.number, fact))
+            event = news.event
+            if isinstance(event, GroupEpoch) and user_id in news.recipients and event.removed != user_id:
+                connection.push(Bulletin(news.number, event))
 
-    def _revoke(self, fact: SessionsRevoked) -> None:
-        for connection in self.sessions.connections_of(fact.user_id):
-            if connection.session is not None and _ends(fact, connection.session):
+    def _revoke(self, event: SessionsRevoked) -> None:
+        for connection in self.sessions.connections_of(event.user_id):
+            if connection.session is not None and _ends(event, connection.session):
                 self.end_session(connection)
                 connection.push(SessionEnded("the sessions of this account were revoked"))
 
 
-def _ends(fact: Fact, session: Session) -> bool:
+def _ends(event: NewsEvent, session: Session) -> bool:
     return (
-        isinstance(fact, SessionsRevoked)
-        and fact.user_id == session.user_id
-        and fact.generation > session.generation
-        and fact.spared != session.thumbprint
+        isinstance(event, SessionsRevoked)
+        and event.user_id == session.user_id
+        and event.generation > session.generation
+        and event.spared != session.thumbprint
     )

@@ -1,10 +1,10 @@
-"""What the changes of every tracker told, kept in the store for a while, so that all trackers can tell it on.
+"""News: the events that a change has for clients, kept in the store for a while so that every tracker hears of them.
 
-Who is connected to which tracker is nobody's knowledge but that tracker's own. So a change writes down what it tells,
-in its own transaction, and each tracker looks for what others wrote (service). Invariant: numbers rise in the order of
-the commits; whoever asks for what came after a number misses nothing.
+A tracker knows only its own connections. So a change writes its events down in its own transaction, and each tracker
+regularly reads what the others wrote and tells its own clients.
 
-Not here: telling it (turn.Desk).
+Invariant: numbers rise in the order of the commits, so a tracker that asks for all after a number misses none.
+Not here: telling clients (service.tracker_state).
 """
 
 from collections.abc import Iterable
@@ -20,37 +20,39 @@ from tracker.settings import TICKET_LIFE_S
 from tracker.store.schema import counters, news
 
 NEWS_LIFE_S = TICKET_LIFE_S
-"""After that long no ticket is left that any of it could concern."""
+"""Every ticket that was valid when the news was written has ended by then."""
 
 
 class SessionsRevoked(msgspec.Struct, frozen=True, array_like=True, tag="sessions_revoked"):
-    """For the trackers themselves: sessions of this account are over, but for those with the spared key."""
+    """For the trackers themselves: sessions of this account are over, except those with the spared key."""
 
     user_id: Id
     generation: int
     spared: Thumbprint
 
 
-PublicFact = GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered
-Fact = PublicFact | SessionsRevoked | TicketKeys
-"""What concerns everybody, or no client, has no recipients."""
+NewsEvent = GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered | SessionsRevoked | TicketKeys
 
 
 class News(NamedTuple):
+    """`recipients`: the accounts whose clients are told of the event. They are none if it is for every client
+    (TicketKeys) or for no client (SessionsRevoked). `origin` names the tracker process that wrote it.
+    """
+
     number: int
     origin: bytes
     recipients: frozenset[str]
-    fact: Fact
+    event: NewsEvent
     at_s: float
 
 
 _encoder = msgspec.msgpack.Encoder()
-_fact_decoder: msgspec.msgpack.Decoder[Fact] = msgspec.msgpack.Decoder(Fact)
+_event_decoder: msgspec.msgpack.Decoder[NewsEvent] = msgspec.msgpack.Decoder(NewsEvent)
 _recipients_decoder = msgspec.msgpack.Decoder(frozenset[str])
 
 
 async def write_news(
-    db: AsyncConnection, origin: bytes, recipients: Iterable[str], fact: Fact, now_s: float
+    db: AsyncConnection, origin: bytes, recipients: Iterable[str], event: NewsEvent, now_s: float
 ) -> News:
     await db.execute(delete(news).where(news.c.at_s < now_s - NEWS_LIFE_S))
     number = await db.scalar(
@@ -59,14 +61,14 @@ async def write_news(
         .values(value=counters.c.value + 1)
         .returning(counters.c.value)
     )
-    written = News(int(number or 0), origin, frozenset(recipients), fact, now_s)
+    written = News(int(number or 0), origin, frozenset(recipients), event, now_s)
     await db.execute(
         news.insert().values(
             number=written.number,
             at_s=now_s,
             origin=origin,
             recipients=_encoder.encode(sorted(written.recipients)),
-            fact=_encoder.encode(fact),
+            fact=_encoder.encode(event),
         )
     )
     return written
@@ -80,7 +82,7 @@ async def read_news(db: AsyncConnection, after: int) -> list[News]:
             row.number,
             row.origin,
             _recipients_decoder.decode(row.recipients),
-            _fact_decoder.decode(row.fact),
+            _event_decoder.decode(row.fact),
             row.at_s,
         )
         for row in rows
