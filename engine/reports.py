@@ -1,4 +1,7 @@
-"""What the client tells whoever drives it: plain, immutable results of commands, states of downloads, notices."""
+"""What the client tells the program that drives it: results of commands, states of downloads and shares, and events.
+
+Plain and immutable. Not here: errors (engine.errors), the events of each part (engine.client.events).
+"""
 
 from typing import Literal
 
@@ -152,8 +155,13 @@ class DownloadStatus(Struct, frozen=True):
     waiting_for: tuple[UnreachedPeer, ...] = ()
 
 
-class Notice(Struct, frozen=True):
-    """Something that happened by itself and that the user should know. `code` is stable."""
+class Event(Struct, frozen=True):
+    """Something that happened by itself. `code` is stable; `str()` is a sentence."""
 
-    code: str
-    message: str
+    @property
+    def code(self) -> str:
+        raise NotImplementedError
+
+
+class Notice(Event, frozen=True):
+    """An event that the user should know of."""

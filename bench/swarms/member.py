@@ -28,7 +28,7 @@ async def serve(order: dict[str, Any]) -> None:
 
     client = await Client.start(
         order["host"], order["port"], Path(order["tracker_info"]), Path(order["state"]),
-        on_notice=lambda notice: None, settings=Settings(workers=1),
+        settings=Settings(workers=1),
     )  # fmt: skip
     await client.create_user(order["user_id"], order["password"])
     await client.login(order["user_id"], order["password"])

@@ -61,7 +61,7 @@ async def serve() -> None:
 
     who = json.loads(sys.stdin.readline())
     client = await Client.start(
-        LOOPBACK, 0, Path(who["tracker_info"]), Path(who["state"]), on_notice=lambda notice: None,
+        LOOPBACK, 0, Path(who["tracker_info"]), Path(who["state"]),
         settings=Settings(**who["settings"]),
     )  # fmt: skip
     await client.login(who["user_id"], who["password"])

@@ -22,7 +22,7 @@ async def serve(order: dict[str, Any]) -> None:
             return int(order["announced_port"])
 
     client = await Forwarded.start(
-        "127.0.0.1", order["port"], Path(order["tracker_info"]), Path(order["state"]), on_notice=lambda notice: None
+        "127.0.0.1", order["port"], Path(order["tracker_info"]), Path(order["state"])
     )
     await client.login(order["user_id"], order["password"])
     for group_id in order["group_ids"]:

@@ -1,6 +1,7 @@
 """What a logged-in user has: one object to call, and behind it the session, the shares and the downloads.
 
-    client         the public async API: checks the arguments, calls the parts in order
+    client         the public async API: calls the parts in order   arguments  what is checked before
+    events         what happens by itself                  subscribers  who is told
     session        standing with the trackers: login, requests, tickets, announcements
     shares         complete files that are shared          uploads    a file of this disk → its hashes
     downloads      files that are being fetched            manifests  a file's hashes to and from the tracker

@@ -1,6 +1,7 @@
 """The client: accounts and groups through the trackers, files through the coordinator. The public API of the engine.
 
-    client = await Client.start("127.0.0.1", 7001, Path("tracker_info.txt"), on_notice=print)
+    client = await Client.start("127.0.0.1", 7001, Path("tracker_info.txt"))
+    client.subscribe(print)
     await client.login("alice", "secret")
     await client.download_file("lab", "weights.bin", Path("/data"))
     status = await client.wait_download("lab", "weights.bin")
@@ -21,9 +22,11 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from engine.client import arguments as checked
 from engine.client import manifests
 from engine.client.announcer import Announcer
 from engine.client.event_router import EventRouter
+from engine.client.events import DownloadStuck
 from engine.client.fetching.downloads import Downloads
 from engine.client.housekeeping import Housekeeping
 from engine.client.session import Session
@@ -32,6 +35,7 @@ from engine.client.sharing.shares import Shares
 from engine.client.sharing.withdrawals import Withdrawals
 from engine.client.spellings import Key, find_key
 from engine.client.state_folder import StateFolder, default_folder
+from engine.client.subscribers import Subscriber, Subscribers
 from engine.client.tracker_list import read_tracker_info
 from engine.coordinator.coordinator import Coordinator
 from engine.errors import LocalError, ShoalError
@@ -43,7 +47,6 @@ from engine.reports import (
     InviteReport,
     LeaveReport,
     LoginReport,
-    Notice,
     ShareStatus,
     StopReport,
     UploadReport,
@@ -53,12 +56,10 @@ from engine.storage import file_names
 from engine.storage.ledger import Ledger
 from tracker.protocol import invite_codes, requests, results, tickets, types
 from tracker.protocol.addresses import TrackerAddress
-from tracker.protocol.names import BadName, check_file_name, check_id, check_new_id
 from tracker.protocol.results import AuditEntry, FileEntry, GroupEntry
 
 __all__ = ["AuditEntry", "Client", "FileEntry", "GroupEntry"]
 
-_PASSWORD_LENGTH_MAX = 1024
 _RECHECK_PATIENCE_S = 1.0
 
 
@@ -72,21 +73,22 @@ class Client:
         addresses: list[TrackerAddress],
         state: StateFolder,
         settings: Settings,
-        on_notice: Callable[[Notice], None],
     ) -> None:
         """Use `start`. Raises LocalError if the address is taken or the state folder is damaged."""
         self._state = state
-        self._router = router = EventRouter(on_notice)
+        self._subscribers = Subscribers()
+        tell = self._subscribers.tell
+        self._router = router = EventRouter(tell)
         self._ledger = Ledger(state.path / "client.sqlite")
         self._coordinator = Coordinator(settings, tickets.check, router)
         self._listener = Listener(host, port, self._coordinator.accept, DialLimit(settings))
-        self._session = Session(addresses, state.path, settings.peers_wanted, router, router.notice)
+        self._session = Session(addresses, state.path, settings.peers_wanted, router, tell)
         announcer = Announcer(self._session, self._coordinator.copies)
-        self._shares = Shares(self._ledger, self._coordinator, self._session, announcer, router.notice)
+        self._shares = Shares(self._ledger, self._coordinator, self._session, announcer, tell)
         self._downloads = Downloads(
-            self._ledger, self._coordinator, self._session, announcer, self._shares, router.notice
+            self._ledger, self._coordinator, self._session, announcer, self._shares, self._subscribers
         )
-        self._withdrawals = Withdrawals(self._ledger, self._session, self._shares, router.notice)
+        self._withdrawals = Withdrawals(self._ledger, self._session, self._shares, tell)
         self._housekeeping: asyncio.Task[None]
         router.connect(
             self._session, self._coordinator, announcer, self._shares, self._downloads, self._withdrawals, host,
@@ -101,7 +103,6 @@ class Client:
         tracker_info: Path,
         state_folder: Path | None = None,
         *,
-        on_notice: Callable[[Notice], None],
         settings: Settings | None = None,
     ) -> "Client":
         """Listening at host:port (0: any free port), with a running pool, logged out. Raises ShoalError."""
@@ -109,7 +110,7 @@ class Client:
         _raise_descriptor_limit()
         state = StateFolder(state_folder or default_folder(host, port))
         try:
-            client = cls(host, port, addresses, state, settings or Settings(), on_notice)
+            client = cls(host, port, addresses, state, settings or Settings())
         except BaseException:
             state.close()
             raise
@@ -117,7 +118,7 @@ class Client:
             fork_folder.take_note(state.path / "fork_folder")
             await client._coordinator.start()
             client._housekeeping = asyncio.create_task(
-                Housekeeping(client._ledger, client._shares, client._router).run()
+                Housekeeping(client._ledger, client._shares, client._subscribers.tell).run()
             )
         except BaseException:
             client._listener.close()
@@ -139,6 +140,10 @@ class Client:
         self._ledger.close()
         self._state.close()
 
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        """`subscriber` is called with all that happens from now on (see events). Returns what ends that."""
+        return self._subscribers.subscribe(subscriber)
+
     @property
     def user_id(self) -> str | None:
         """None while logged out."""
@@ -157,8 +162,8 @@ class Client:
 
     async def create_user(self, user_id: str, password: str, invite: str = "") -> None:
         """`invite`: where the tracker asks for one (refused with code invite_needed otherwise)."""
-        request = requests.CreateUser(_new_id("user id", user_id), _password(password), _invite(invite))
-        await self._session.call(request, results.Done)
+        user_id = checked.new_id("user id", user_id)
+        await self._change(requests.CreateUser(user_id, checked.password(password), checked.invite(invite)))
 
     async def create_invite(self, life_s: float) -> InviteReport:
         """A code that lets one person make an account; the tracker keeps its hash."""
@@ -172,14 +177,14 @@ class Client:
         """Serving begins, and what this account shared and fetched here before goes on. In any capital letters."""
         if self.user_id is not None:
             raise LocalError(f"{self.user_id} is logged in; log out first", "logged_in")
-        identity = await self._session.login(_user_id(user_id), _password(password))
+        identity = await self._session.login(checked.user_id(user_id), checked.password(password))
         user_id = self.user_id or user_id  # as it was spelled when the account was made
         self._coordinator.configure(identity)
         self._shares.resume(user_id)
         dropped = self._shares.drop_unknown(await self._session.announce_all(self._router.snapshot()))
         dropped += await self._shares.settle(_RECHECK_PATIENCE_S)
         for name, error in await self._downloads.resume(user_id):
-            self._router.notice("download_stuck", f"the download of {name} does not go on: {error}")
+            self._subscribers.tell(DownloadStuck(name, str(error)))
         waiting = [share for share in self._shares.statuses() if share.state != "served"]
         resumed = len(self._shares.statuses()) - len(waiting)
         return LoginReport(user_id, resumed, dropped, self._downloads.count_active(), waiting)
@@ -193,7 +198,8 @@ class Client:
     async def change_password(self, old_password: str, new_password: str) -> None:
         """Every other session of the account ends with it."""
         self._require_login()
-        await self._session.revoke_others(requests.ChangePassword(_password(old_password), _password(new_password)))
+        request = requests.ChangePassword(checked.password(old_password), checked.password(new_password))
+        await self._session.revoke_others(request)
 
     async def revoke_sessions(self) -> None:
         """End every other session of this account, wherever it is; peers stop serving them."""
@@ -205,17 +211,17 @@ class Client:
     async def create_group(self, group_id: str, is_open: bool = False) -> None:
         """`is_open`: for a trusted network; files cross it unencrypted, to members only and verified all the same."""
         self._require_login()
-        await self._session.call(requests.CreateGroup(_new_id("group id", group_id), is_open), results.Done)
+        await self._change(requests.CreateGroup(checked.new_id("group id", group_id), is_open))
 
     async def join_group(self, group_id: str) -> None:
         """Ask to be let in."""
         self._require_login()
-        await self._session.call(requests.JoinGroup(_group_id(group_id)), results.Done)
+        await self._change(requests.JoinGroup(checked.group_id(group_id)))
 
     async def leave_group(self, group_id: str) -> LeaveReport:
         """What is shared in it and fetched from it here stops."""
         self._require_login()
-        group_id = await self._session.spelling_of(_group_id(group_id))
+        group_id = await self._session.spelling_of(checked.group_id(group_id))
         left = await self._session.call(requests.LeaveGroup(group_id), results.Left)
         await self._router.leave_group(group_id)
         return LeaveReport(group_id, left.new_owner, left.is_removed)
@@ -223,30 +229,31 @@ class Client:
     async def list_requests(self, group_id: str) -> list[str]:
         """Who asks to be let in; for the group's owner."""
         self._require_login()
-        return (await self._session.call(requests.ListRequests(_group_id(group_id)), results.Requests)).user_ids
+        request = requests.ListRequests(checked.group_id(group_id))
+        return (await self._session.call(request, results.Requests)).user_ids
 
     async def accept_request(self, group_id: str, user_id: str) -> None:
         self._require_login()
-        await self._session.call(requests.AcceptRequest(_group_id(group_id), _user_id(user_id)), results.Done)
+        await self._change(requests.AcceptRequest(checked.group_id(group_id), checked.user_id(user_id)))
 
     async def reject_request(self, group_id: str, user_id: str) -> None:
         self._require_login()
-        await self._session.call(requests.RejectRequest(_group_id(group_id), _user_id(user_id)), results.Done)
+        await self._change(requests.RejectRequest(checked.group_id(group_id), checked.user_id(user_id)))
 
     async def remove_member(self, group_id: str, user_id: str) -> None:
         """For the group's owner: every peer that hears it stops serving that account at once."""
         self._require_login()
-        await self._session.call(requests.RemoveMember(_group_id(group_id), _user_id(user_id)), results.Done)
+        await self._change(requests.RemoveMember(checked.group_id(group_id), checked.user_id(user_id)))
 
     async def transfer_ownership(self, group_id: str, user_id: str) -> None:
         """To another member; this account stays one."""
         self._require_login()
-        await self._session.call(requests.TransferOwnership(_group_id(group_id), _user_id(user_id)), results.Done)
+        await self._change(requests.TransferOwnership(checked.group_id(group_id), checked.user_id(user_id)))
 
     async def audit(self, group_id: str) -> list[AuditEntry]:
         """What was done to the group's membership, by whom and from where; oldest first. For its owner."""
         self._require_login()
-        return (await self._session.call(requests.FetchAudit(_group_id(group_id)), results.Audit)).entries
+        return (await self._session.call(requests.FetchAudit(checked.group_id(group_id)), results.Audit)).entries
 
     async def list_groups(self) -> list[GroupEntry]:
         self._require_login()
@@ -254,7 +261,7 @@ class Client:
 
     async def list_files(self, group_id: str) -> list[FileEntry]:
         self._require_login()
-        return (await self._session.call(requests.ListFiles(_group_id(group_id)), results.Files)).files
+        return (await self._session.call(requests.ListFiles(checked.group_id(group_id)), results.Files)).files
 
     # ------------------------------------------------------------ files
 
@@ -270,7 +277,7 @@ class Client:
         path = Path(os.path.abspath(path))
         uploads.name_of(path)
         # Not a member? Better said before the file is read.
-        group_id = await self._session.spelling_of(_group_id(group_id))
+        group_id = await self._session.spelling_of(checked.group_id(group_id))
         reading = uploads.Reading(on_progress)
         file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, reading.progressed)
         async with self._withdrawals.held_back((group_id, file.name)):
@@ -294,7 +301,7 @@ class Client:
         group's owner also free a name with it that this client does not share.
         """
         self._require_login()
-        group_id, file_name = self._known(_group_id(group_id), _file_name(file_name))
+        group_id, file_name = self._known(checked.group_id(group_id), checked.file_name(file_name))
         if self._downloads.is_downloading((group_id, file_name)):
             raise LocalError(f"{file_name} is still being downloaded; cancel_download ends that too", "downloading")
         await self._downloads.settle((group_id, file_name))
@@ -313,7 +320,7 @@ class Client:
         long as reading it, and `on_progress(read, total)` hears of it.
         """
         self._require_login()
-        key = (await self._session.spelling_of(_group_id(group_id)), _file_name(file_name))
+        key = (await self._session.spelling_of(checked.group_id(group_id)), checked.file_name(file_name))
         target = file_names.target_of(destination, file_name)
         return await self._downloads.begin(
             key, target, on_progress, respell=lambda name: file_names.target_of(destination, name)
@@ -333,6 +340,10 @@ class Client:
         self._require_login()
         await self._downloads.cancel(self._known(group_id, file_name))
 
+    async def _change(self, request: requests.Request) -> None:
+        """Ask for something that is done or refused. Raises RefusedByTracker, TrackerUnavailable."""
+        await self._session.call(request, results.Done)
+
     def _known(self, group_id: str, file_name: str) -> Key:
         """What is fetched or shared here under this name, as it is spelled; also while no tracker answers."""
         return find_key((group_id, file_name), self._downloads.keys() + self._shares.keys())
@@ -340,55 +351,6 @@ class Client:
     def _require_login(self) -> None:
         if self.user_id is None:
             raise LocalError("you are not logged in; use login first", "not_logged_in")
-
-
-# ---------------------------------------------------------------- what is checked before anything is asked
-
-
-def _user_id(value: str) -> str:
-    return _id("user id", value)
-
-
-def _group_id(value: str) -> str:
-    return _id("group id", value)
-
-
-def _new_id(kind: str, value: str) -> str:
-    try:
-        return check_new_id(kind, value)
-    except BadName as error:
-        raise LocalError(str(error), "bad_name") from error
-
-
-def _id(kind: str, value: str) -> str:
-    try:
-        return check_id(kind, value)
-    except BadName as error:
-        raise LocalError(str(error), "bad_name") from error
-
-
-def _file_name(value: str) -> str:
-    try:
-        return check_file_name(value)
-    except BadName as error:
-        raise LocalError(str(error), "bad_name") from error
-
-
-def _password(value: str) -> str:
-    if not 1 <= len(value) <= _PASSWORD_LENGTH_MAX:
-        raise LocalError(f"a password has 1 to {_PASSWORD_LENGTH_MAX} characters", "bad_password")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise LocalError("the password is not UTF-8 text; write it in UTF-8", "bad_password") from None
-    return value
-
-
-def _invite(value: str) -> bytes:
-    try:
-        return invite_codes.parse_invite(value) if value else b""
-    except ValueError as error:
-        raise LocalError("an invitation has 26 letters and digits; this is none", "bad_invite") from error
 
 
 def _raise_descriptor_limit() -> None:

@@ -10,17 +10,30 @@ from collections.abc import Callable, Coroutine
 
 from engine.client.announcer import Announcer
 from engine.client.clock_check import ClockCheck
+from engine.client.events import (
+    AddressUnlikely,
+    ClockDiffers,
+    Event,
+    LeftGroup,
+    Notice,
+    OutOfReach,
+    OwnerChanged,
+    RequestAnswered,
+    RequestArrived,
+    SessionEnded,
+    ShareDropped,
+    WorkFailed,
+)
 from engine.client.fetching.downloads import Downloads
 from engine.client.session import Session, peer_address
 from engine.client.sharing.shares import Shares
 from engine.client.sharing.withdrawals import Withdrawals
-from engine.client.spellings import shown_id
 from engine.coordinator.coordinator import Coordinator
 from engine.coordinator.directory import GroupTicket
 from engine.coordinator.download.peer_answers import PeerReport
 from engine.coordinator.peer_links import PeerAddress
 from engine.errors import ShoalError
-from engine.reports import DroppedShare, Notice
+from engine.reports import DroppedShare
 from tracker.client.client import Identity
 from tracker.protocol import events, requests, results
 
@@ -28,8 +41,8 @@ from tracker.protocol import events, requests, results
 class EventRouter:
     """The Directory of the coordinator and the Listener of the trackers. `connect` before use."""
 
-    def __init__(self, on_notice: Callable[[Notice], None]) -> None:
-        self._on_notice = on_notice
+    def __init__(self, tell: Callable[[Event], None]) -> None:
+        self._tell = tell
         self._chores: set[asyncio.Task[None]] = set()
         self._clock_check = ClockCheck()
         self._place_said = ""
@@ -55,9 +68,8 @@ class EventRouter:
             chore.cancel()
         await asyncio.gather(*self._chores, return_exceptions=True)
 
-    def notice(self, code: str, message: str) -> None:
-        """Something the user should know."""
-        self._on_notice(Notice(code, message))
+    def notice(self, notice: Notice) -> None:
+        self._tell(notice)
 
     # ------------------------------------------------------------ asked by the coordinator
 
@@ -97,13 +109,13 @@ class EventRouter:
             self._coordinator.configure(self._session.configuration(identity))
         else:
             why = reason.removesuffix("; log in again")  # a refusal gives that advice itself
-            self.notice("session_ended", f"you are logged out: {why}; log in again to go on sharing")
+            self._tell(SessionEnded(why))
             self._soon(self.stop_transfers())
 
     def on_clock(self, tracker_index: int, ahead_s: float) -> None:
         said = self._clock_check.heard(tracker_index, ahead_s)
         if said is not None:
-            self.notice("clock", said)
+            self._tell(ClockDiffers(said))
 
     def on_event(self, event: events.Event) -> None:
         match event:
@@ -114,39 +126,27 @@ class EventRouter:
             case events.PeerJoined():
                 self._coordinator.peer_joined(event.group_id, event.root, peer_address(event.peer))
             case events.OwnerChanged():
-                self.notice("owner_changed", f"{shown_id(event.group_id)} belongs to {shown_id(event.owner)} now")
+                self._tell(OwnerChanged(event.group_id, event.owner))
             case events.RequestArrived():
-                who, group = event.user_id, event.group_id
-                asked = f"{shown_id(who)} asks to join {shown_id(group)}"
-                self.notice("request_arrived", f"{asked}: accept_request {group} {who}")
+                self._tell(RequestArrived(event.group_id, event.user_id))
             case events.RequestAnswered():
-                answer = "you are a member of" if event.is_accepted else "you were not let into"
-                self.notice("request_answered", f"{answer} {shown_id(event.group_id)}")
+                self._tell(RequestAnswered(event.group_id, event.is_accepted))
                 if event.is_accepted:
                     self._soon(self._downloads.let_in(event.group_id))
 
     def _say_out_of_reach(self, event: events.OutOfReach) -> None:
         place = f"[{event.host}]:{event.port}" if ":" in event.host else f"{event.host}:{event.port}"
         if event.members:
-            who = "a member gets" if event.members == 1 else f"{event.members} members or more get"
-            self.notice(
-                "out_of_reach",
-                f"{who} nothing from this client at {place}, where others are sent; if a firewall or router is in "
-                "between, let this port through. Downloads from others work all the same",
-            )
+            self._tell(OutOfReach(place, event.members))
         elif place != self._place_said:  # every tracker says it, and again when it is back
             self._place_said = place
-            self.notice(
-                "out_of_reach",
-                f"this client listens at {self._host} only, and others are sent to {place}, where it was seen: they "
-                "reach it only if that leads here. Start it with an address that others can reach, or with 0.0.0.0",
-            )
+            self._tell(AddressUnlikely(self._host, place))
 
     def _group_shrank(self, event: events.GroupEpoch) -> None:
         self._session.forget_ticket(event.group_id)
         self._coordinator.raise_epoch(event.group_id, event.epoch, event.removed, event.spared)
         if event.removed == self._session.user_id and not event.spared:
-            self.notice("left_group", f"you are not a member of {shown_id(event.group_id)} any more")
+            self._tell(LeftGroup(event.group_id))
             self._shares.forget_group(event.group_id, "you are not a member any more")
             self._soon(self._downloads.put_out(event.group_id))
 
@@ -165,7 +165,7 @@ class EventRouter:
 
     def say_dropped(self, dropped: list[DroppedShare]) -> None:
         for share in dropped:
-            self.notice("share_dropped", f"{share.path} is not shared in {share.group_id} any more: {share.reason}")
+            self._tell(ShareDropped(share))
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(self._say_failure(work))
@@ -176,4 +176,4 @@ class EventRouter:
         try:
             await work
         except ShoalError as error:
-            self.notice(error.code, str(error))
+            self._tell(WorkFailed(error))

@@ -8,8 +8,9 @@ that was away is found again.
 
 import asyncio
 import time
+from collections.abc import Callable
 
-from engine.client.event_router import EventRouter
+from engine.client.events import Event, WorkFailed
 from engine.client.sharing.shares import Shares
 from engine.errors import ShoalError
 from engine.storage.ledger import Ledger
@@ -27,8 +28,8 @@ def pause_s(share_count: int) -> float:
 class Housekeeping:
     """`run` is to be a task."""
 
-    def __init__(self, ledger: Ledger, shares: Shares, router: EventRouter) -> None:
-        self._ledger, self._shares, self._router = ledger, shares, router
+    def __init__(self, ledger: Ledger, shares: Shares, tell: Callable[[Event], None]) -> None:
+        self._ledger, self._shares, self._tell = ledger, shares, tell
         self._failure = ""
 
     async def run(self) -> None:
@@ -49,7 +50,7 @@ class Housekeeping:
             await asyncio.to_thread(self._ledger.sync)
         except ShoalError as error:
             if str(error) != self._failure:
-                self._router.notice(error.code, str(error))
+                self._tell(WorkFailed(error))
             self._failure = str(error)
         else:
             self._failure = ""

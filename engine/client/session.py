@@ -18,6 +18,7 @@ from typing import TypeVar
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
+from engine.client.events import Event, TrackerTrusted
 from engine.client.spellings import is_same_group
 from engine.coordinator.directory import GroupTicket
 from engine.coordinator.download.peer_answers import PeerReport
@@ -45,13 +46,13 @@ class Session:
         state_folder: Path,
         peers_wanted: int,
         listener: Listener,
-        notice: Callable[[str, str], None],
+        tell: Callable[[Event], None],
     ) -> None:
         self._addresses = addresses
         self._pin = state_folder / _PIN_NAME
         self._peers_wanted = peers_wanted
         self._listener = listener
-        self._notice = notice
+        self._tell = tell
         self._client: TrackerClient | None = None
         self._authority_pem = b""
         self._tickets: dict[str, results.Ticket] = {}
@@ -208,7 +209,7 @@ class Session:
             )
         self._keep_pin(pem)
         if not named:
-            self._notice("tracker_trusted", f"first contact with this tracker, its fingerprint is kept: {seen}")
+            self._tell(TrackerTrusted(seen))
         return pem
 
     def _keep_pin(self, pem: bytes) -> None:

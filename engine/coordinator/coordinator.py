@@ -19,6 +19,7 @@ from engine.coordinator.directory import Directory
 from engine.coordinator.download.download import Download
 from engine.coordinator.download.download_run import DownloadRun, Parts
 from engine.coordinator.download.local_copies import LocalCopies
+from engine.coordinator.events import WorkerDied
 from engine.coordinator.hash_jobs import HashJobs
 from engine.coordinator.mismatch_checks import MismatchChecks
 from engine.coordinator.peer_links import PeerAddress, PeerLink, PeerLinks
@@ -341,7 +342,7 @@ class Coordinator:
         for download in self._fetching():
             download.scheduler.check_again()
         self.hash_jobs.worker_died(worker)
-        self._directory.notice("worker_died", f"a worker process {how} and is replaced; its pieces are fetched again")
+        self._directory.notice(WorkerDied(how))
         self._pump_soon()
 
     def _worker_born(self, worker: int) -> None:

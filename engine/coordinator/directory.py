@@ -4,6 +4,7 @@ from typing import NamedTuple, Protocol
 
 from engine.coordinator.download.peer_answers import PeerReport
 from engine.coordinator.peer_links import PeerAddress
+from engine.reports import Notice
 
 
 class GroupTicket(NamedTuple):
@@ -31,5 +32,5 @@ class Directory(Protocol):
     def holding_changed(self, group_id: str, root: bytes) -> None:
         """What is served of this content (LocalCopies.holding) changed by itself; the trackers have to hear of it."""
 
-    def notice(self, code: str, message: str) -> None:
+    def notice(self, notice: Notice) -> None:
         """Something the user should know."""

@@ -19,9 +19,8 @@ from typing import TYPE_CHECKING
 from msgspec import to_builtins
 
 from engine.errors import LocalError, RefusedByTracker
-from engine.reports import Notice
 from engine.shell.answers import sentences
-from engine.shell.answers.output import Output, Progress, Result
+from engine.shell.answers.output import Output, Progress, Remark, Result
 from engine.shell.answers.safe_text import identifier, name
 from engine.shell.commands import COMMANDS, find_command
 from engine.shell.following import finish_download
@@ -232,7 +231,7 @@ async def stop_share(context: Context, group_id: str, file_name: str) -> Result:
 async def serve(context: Context) -> Result:
     if context.client.user_id is None:
         raise LocalError("nothing is served before login; log in first", code="not_logged_in")
-    context.output.notice(Notice("serving", "sharing until interrupted (Ctrl-C)"))
+    context.output.notice(Remark("serving", "sharing until interrupted (Ctrl-C)"))
     # Being interrupted is how serving ends well, so this cancellation goes no further.
     with suppress(asyncio.CancelledError):
         await asyncio.get_running_loop().create_future()

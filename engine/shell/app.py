@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import LocalError, ShoalError
-from engine.reports import Notice
 from engine.shell.actions import Context
-from engine.shell.answers.output import HumanOutput, JsonOutput, Output
+from engine.shell.answers.output import HumanOutput, JsonOutput, Output, notices_to
 from engine.shell.incidents import IncidentLog
 from engine.shell.piped import run_lines
 from engine.shell.reading import ask_on_terminal, lines_of
@@ -34,20 +33,17 @@ class Options(NamedTuple):
     is_json: bool
 
 
-OnNotice = Callable[[Notice], None]
-Start = Callable[[Options, OnNotice], Awaitable["Client"]]
+Start = Callable[[Options], Awaitable["Client"]]
 
 
-async def start_client(options: Options, on_notice: OnNotice) -> "Client":
+async def start_client(options: Options) -> "Client":
     try:
         os.getcwd()
     except FileNotFoundError:
         raise LocalError("the current folder was removed; change to another and start again", "no_folder") from None
     # Numbers, TLS and the rest take a moment to import; in a thread the prompt is there meanwhile.
     client_type = await asyncio.to_thread(_import_client)
-    return await client_type.start(
-        options.host, options.port, options.tracker_info, options.state_folder, on_notice=on_notice
-    )
+    return await client_type.start(options.host, options.port, options.tracker_info, options.state_folder)
 
 
 def run(options: Options, streams: StandardStreams, start: Start = start_client) -> int:
@@ -75,7 +71,8 @@ async def _run_piped(
     try:
         with while_signals_cancel(asyncio.current_task(), STOPPING) as cancel:
             streams.on_unwritable(cancel)
-            client = await start(options, output.notice)
+            client = await start(options)
+            client.subscribe(notices_to(output))
             incidents.folder = client.state_folder
             runner = Runner(Context(client, output, ask_on_terminal), incidents)
             await run_lines(runner, lines_of(0))
@@ -95,7 +92,7 @@ async def _run_prompt(
 ) -> int:
     from engine.shell.terminal.prompt import run_prompt
 
-    return await run_prompt(lambda on_notice: start(options, on_notice), incidents)
+    return await run_prompt(start(options), incidents)
 
 
 def _output(options: Options, streams: StandardStreams) -> Output:

@@ -8,14 +8,13 @@ Not for: where lines come from (prompt, piped), what commands do (actions).
 from collections.abc import Awaitable
 
 from engine.errors import ShoalError
-from engine.reports import Notice
 from engine.shell.actions import ACTIONS, Context
-from engine.shell.answers.output import Result
+from engine.shell.answers.output import Remark, Result
 from engine.shell.commands import Invocation, parse
 from engine.shell.incidents import IncidentLog
 from engine.shell.lines import is_plain_comment, read_line
 
-_COMMENT = Notice("comment", "what follows the # is taken for a comment; quote a word that begins with #, as in '#1'")
+_COMMENT = Remark("comment", "what follows the # is taken for a comment; quote a word that begins with #, as in '#1'")
 
 
 class Runner:

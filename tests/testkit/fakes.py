@@ -11,6 +11,7 @@ from engine.coordinator.directory import GroupTicket
 from engine.coordinator.download.peer_answers import PeerReport
 from engine.coordinator.peer_links import PeerAddress
 from engine.ipc import orders
+from engine.reports import Notice
 from tracker.protocol import authority, tickets
 
 
@@ -94,5 +95,5 @@ class FakeDirectory:
     def holding_changed(self, group_id: str, root: bytes) -> None:
         self.changed.append((group_id, root))
 
-    def notice(self, code: str, message: str) -> None:
-        self.notices.append((code, message))
+    def notice(self, notice: Notice) -> None:
+        self.notices.append((notice.code, str(notice)))

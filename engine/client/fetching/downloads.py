@@ -19,11 +19,23 @@ from msgspec.structs import replace
 
 from engine.client import manifests
 from engine.client.announcer import Announcer
+from engine.client.events import (
+    DownloadFailed,
+    DownloadFollowed,
+    DownloadHalted,
+    DownloadResumed,
+    PartGone,
+    PartLeft,
+    WorkFailed,
+)
 from engine.client.fetching.held_downloads import NOT_MEMBER, HeldDownloads
+from engine.client.fetching.progress_events import ProgressEvents
+from engine.client.fetching.resume_checks import ENDS, require_folder, require_place, shut_out
 from engine.client.session import Session
 from engine.client.sharing import uploads
 from engine.client.sharing.shares import Shares
 from engine.client.spellings import Key
+from engine.client.subscribers import Subscribers
 from engine.coordinator.coordinator import Coordinator, Fetching
 from engine.coordinator.download.download import Download
 from engine.coordinator.download.status import status_of
@@ -33,8 +45,7 @@ from engine.reports import DownloadStatus
 from engine.storage import file_names, part_file
 from engine.storage.ledger import Ledger, SharedFile, StartedDownload
 from engine.storage.manifest import Manifest
-
-_ENDS = "download_file begins it anew, here or at another place, and cancel_download ends it"
+from engine.storage.stamp import Stamp
 
 
 class Downloads:
@@ -47,7 +58,7 @@ class Downloads:
         session: Session,
         announcer: Announcer,
         shares: Shares,
-        notice: Callable[[str, str], None],
+        subscribers: Subscribers,
     ) -> None:
         self._ledger = ledger
         self._coordinator = coordinator
@@ -56,9 +67,11 @@ class Downloads:
         self._shares = shares
         self._downloads: dict[Key, Download] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
-        self._held = HeldDownloads(self._resume, notice)
+        self._held = HeldDownloads(self._resume, subscribers.tell)
         self._watchers: Counter[Key] = Counter()
-        self._notice = notice
+        self._unwanted: set[Key] = set()
+        self._tell = subscribers.tell
+        self._progress = ProgressEvents(subscribers)
         self._user_id = ""
 
     # ------------------------------------------------------------ what was begun before
@@ -77,12 +90,12 @@ class Downloads:
 
     async def _resume(self, begun: StartedDownload) -> None:
         """Raises ShoalError if it cannot go on where it was."""
-        _require_place(begun)
+        require_place(begun)
         try:
             await self.begin(begun.key, Path(begun.target), is_resumed=True)
         except ShoalError as error:
             if error.code == NOT_MEMBER:
-                raise _shut_out(begun) from error
+                raise shut_out(begun) from error
             raise
 
     async def let_in(self, group_id: str | None = None) -> None:
@@ -95,7 +108,7 @@ class Downloads:
                     self._downloads.pop(begun.key, None)
                     self._held.keep(begun, error)
                 else:
-                    self._notice("download_resumed", f"the download of {begun.name} goes on")
+                    self._tell(DownloadResumed(begun.name))
 
     def _is_shut_out(self, key: Key) -> bool:
         ended = self._downloads.get(key)
@@ -119,16 +132,16 @@ class Downloads:
         `respell`: the target, if the group has the file under another normal form of its name; then that is its name.
         """
         if self._is_running_to(key, target):
-            self._notice("download_followed", f"{key[1]} is being downloaded to {target} already; this follows it")
+            self._tell(DownloadFollowed(key[1], str(target)))
             return status_of(self._downloads[key])
         manifest, peers, name = await manifests.fetch(self._session, *key)
         if name != key[1] and respell is not None:
             key, target = (key[0], name), respell(name)
         before = self._ledger.find_download(self._user_id, *key)
         if before is not None:
-            _require_folder(before, target)
+            require_folder(before, target)
         if is_resumed and before is not None and before.root != manifest.root:
-            raise LocalError(f"{key[0]} has another file under the name {key[1]} now; {_ENDS}", "other_content")
+            raise LocalError(f"{key[0]} has another file under the name {key[1]} now; {ENDS}", "other_content")
         if await self._shares.look_now(manifest.root):
             # Before anybody is asked: to whoever is said to have the file the trackers name nobody who has it.
             peers = []
@@ -140,7 +153,7 @@ class Downloads:
         if here is not None:
             raise LocalError(f"this client has {key[1]} already, and shares it from {here}", "already_here")
         if is_resumed and before is not None:
-            _require_place(before)  # again: the tracker may have taken its time
+            require_place(before)  # again: the tracker may have taken its time
         made = [] if is_resumed else file_names.make_folder(target.parent)
         try:
             download = self._start(key, target, manifest, peers, before)
@@ -190,12 +203,13 @@ class Downloads:
         self._held.drop(key)
         self._downloads.pop(key, None)
         self._downloads[key] = download
+        self._progress.watch(download)
         task = self._tasks[key] = asyncio.create_task(self._follow(key, download, fetching))
         task.add_done_callback(lambda _: self._tasks.pop(key, None))
         if before is not None and before.part != part:
             self._remove_part(before)
         elif before is not None and before.has_part and not had_part:
-            self._notice("part_gone", f"{part} was gone: the download of {key[1]} begins anew")
+            self._tell(PartGone(str(part), key[1]))
         return download
 
     async def _take_existing(
@@ -263,13 +277,13 @@ class Downloads:
         """Not a member any more: what was begun of it stays as it is, and goes on when the account is let in again."""
         for begun in self._ledger.downloads_of(self._user_id):
             if begun.group_id == group_id:
-                error = _shut_out(begun)
+                error = shut_out(begun)
                 if self.is_downloading(begun.key):
                     await self._coordinator.halt(self._downloads[begun.key], error)
                 elif begun.key not in self._downloads:
                     self._held.keep(begun, error)
                 if not self._watchers[begun.key]:
-                    self._notice("download_failed", f"the download of {begun.name} stops: {error}")
+                    self._tell(DownloadHalted(begun.name, str(error)))
 
     async def suspend(self) -> None:
         """The coordinator paused them all; the ledger keeps them for the next login."""
@@ -303,12 +317,16 @@ class Downloads:
 
     async def _end(self, key: Key) -> None:
         download = self._downloads[key]
-        await self._coordinator.halt(download)
-        task = self._tasks.get(key)
-        if task is not None:
-            await asyncio.gather(task, return_exceptions=True)
+        self._unwanted.add(key)
+        try:
+            await self._coordinator.halt(download)
+            task = self._tasks.get(key)
+            if task is not None:
+                await asyncio.gather(task, return_exceptions=True)
+        finally:
+            self._unwanted.discard(key)
         begun = self._ledger.find_download(self._user_id, *key)
-        if begun is not None and download.state in ("paused", "failed"):
+        if begun is not None and download.state in ("paused", "failed", "cancelled"):
             self._give_up(begun)
             download.end("cancelled")
 
@@ -322,58 +340,28 @@ class Downloads:
         try:
             part_file.remove(begun.part, is_expected=begun.has_part)
         except StorageError as error:
-            self._notice("part_left", f"what was fetched of {begun.name} before could not be removed: {error}")
+            self._tell(PartLeft(begun.name, str(error)))
 
     async def _follow(self, key: Key, download: Download, fetching: Fetching) -> None:
         """When it is complete, it is a share like any other."""
         try:
             stamp = await fetching
-        except asyncio.CancelledError:
-            return  # paused or cancelled; whoever did that keeps the ledger
-        try:
-            if stamp is not None:
-                manifest = download.manifest
-                file = SharedFile(*key, str(download.target), manifest.root, manifest.geometry, stamp)
-                await self._shares.add(file, download.file_id)
-                self._ledger.drop_download(self._user_id, *key)
-            else:
-                await self._announce(download)
-                if not self._watchers[key]:
-                    self._notice("download_failed", f"the download of {key[1]} ended: {download.error}")
+            await self._conclude(key, download, stamp)
+        except asyncio.CancelledError:  # paused or cancelled; what did that keeps the ledger
+            if key in self._unwanted and download.state == "paused":
+                download.end("cancelled")
         except ShoalError as error:
-            self._notice(error.code, str(error))
+            self._tell(WorkFailed(error))
+        finally:
+            self._progress.ended(download)
 
-
-def _shut_out(begun: StartedDownload) -> LocalError:
-    return LocalError(
-        f"you are not a member of {begun.group_id} any more; what has come of {begun.name} is kept: it goes on when "
-        "you are let in again, and cancel_download removes it",
-        NOT_MEMBER,
-    )
-
-
-def _require_folder(begun: StartedDownload, target: Path) -> None:
-    """Raises StorageError if `target` is the folder that this was fetched into, which is gone: the same command as
-    before would give the file the folder's name, where its disk belongs.
-    """
-    if target == Path(begun.target).parent and not os.path.lexists(target):
-        raise StorageError(
-            f"there is no folder {target}, into which {begun.name} was being fetched; if its disk is away, the "
-            f"download goes on when that is back; to begin it anew, make the folder, or write {target}/",
-            "no_folder",
-        )
-
-
-def _require_place(begun: StartedDownload) -> None:
-    """Raises StorageError if what was begun is not where it was."""
-    target = Path(begun.target)
-    if not os.path.isdir(target.parent):
-        raise StorageError(
-            f"there is no folder {target.parent}; if its disk is away, the download goes on when that is back; {_ENDS}",
-            "no_folder",
-        )
-    if begun.has_part and not os.path.lexists(begun.part) and not os.path.lexists(target):
-        raise StorageError(
-            f"its part file {begun.part} is gone; if its disk is away, the download goes on when that is back; {_ENDS}",
-            "part_gone",
-        )
+    async def _conclude(self, key: Key, download: Download, stamp: Stamp | None) -> None:
+        if stamp is not None:
+            manifest = download.manifest
+            file = SharedFile(*key, str(download.target), manifest.root, manifest.geometry, stamp)
+            await self._shares.add(file, download.file_id)
+            self._ledger.drop_download(self._user_id, *key)
+        else:
+            await self._announce(download)
+            if not self._watchers[key]:
+                self._tell(DownloadFailed(key[1], str(download.error)))

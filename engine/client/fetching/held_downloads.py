@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from engine.client.events import DownloadResumed, DownloadStuck, Event
 from engine.client.spellings import Key
 from engine.errors import ShoalError
 from engine.reports import DownloadState, DownloadStatus
@@ -45,9 +46,9 @@ class HeldDownloads:
     """By (group, name). `resume` raises ShoalError if the download does not go on."""
 
     def __init__(
-        self, resume: Callable[[StartedDownload], Awaitable[None]], notice: Callable[[str, str], None]
+        self, resume: Callable[[StartedDownload], Awaitable[None]], tell: Callable[[Event], None]
     ) -> None:
-        self._resume, self._notice = resume, notice
+        self._resume, self._tell = resume, tell
         self._held: dict[Key, _Held] = {}
 
     def keep(self, begun: StartedDownload, error: ShoalError) -> None:
@@ -100,11 +101,11 @@ class HeldDownloads:
                 await self._resume(held.begun)
             except ShoalError as error:
                 if state_for(error) != state_for(held.error) or error.code in _UP_TO_THE_USER:
-                    self._notice("download_stuck", f"the download of {name} does not go on: {error}")
+                    self._tell(DownloadStuck(name, str(error)))
                     return self.keep(held.begun, error)
                 held.error = error
             else:
-                return self._notice("download_resumed", f"the download of {name} goes on")
+                return self._tell(DownloadResumed(name))
 
 
 def state_for(error: ShoalError) -> DownloadState:

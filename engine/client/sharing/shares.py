@@ -25,6 +25,17 @@ from msgspec.structs import replace
 
 from engine.client import manifests
 from engine.client.announcer import Announcer
+from engine.client.events import (
+    Event,
+    ShareAway,
+    ShareBack,
+    ShareDropped,
+    ShareMoved,
+    ShareRechecked,
+    ShareRereading,
+    ShareWrong,
+    WorkFailed,
+)
 from engine.client.session import Session
 from engine.client.sharing.known_share import Share
 from engine.client.sharing.share_reading import ShareReading, Verdict
@@ -54,12 +65,12 @@ class Shares:
         coordinator: Coordinator,
         session: Session,
         announcer: Announcer,
-        notice: Callable[[str, str], None],
+        tell: Callable[[Event], None],
     ) -> None:
         self._ledger = ledger
         self._coordinator = coordinator
         self._session, self._announcer = session, announcer
-        self._notice = notice
+        self._tell = tell
         self._reading = ShareReading(coordinator)
         self._shares: dict[Key, Share] = {}
         self._chores: set[asyncio.Task[None]] = set()
@@ -213,9 +224,7 @@ class Shares:
             return  # there is nothing to compare it with, or it cannot be read, which a worker will say
         if found == manifest.leaves[piece].tobytes() or share.file_id != file_id:
             return
-        path, group_id = share.file.path, share.file.group_id
-        said = f"your copy of {share.file.name} in {group_id} is not what it was: piece {piece} of {path} is wrong"
-        self._notice("share_wrong", f"{said}, although its marks are the same; it is read before it is served on")
+        self._tell(ShareWrong(share.file.name, share.file.group_id, piece, share.file.path))
         share.is_doubted = True
         self._doubt(share, "a piece of it is wrong")
 
@@ -257,8 +266,7 @@ class Shares:
             share.checked_bytes = checked_bytes
             if not share.is_said and time.monotonic() - begun_s > _LONG_S:
                 share.is_said = True
-                path, group_id = share.file.path, share.file.group_id
-                self._notice("share_rereading", f"{path} is read again before it is served on in {group_id}: {reason}")
+                self._tell(ShareRereading(share.file.path, share.file.group_id, reason))
 
         reason = share.reason
         try:
@@ -270,7 +278,7 @@ class Shares:
             share.task = None
             await self._conclude(share, verdict, was_away=was_away)
         except ShoalError as error:
-            self._notice(error.code, str(error))
+            self._tell(WorkFailed(error))
 
     async def _conclude(self, share: Share, verdict: Verdict, *, was_away: bool) -> None:
         if verdict.state == "changed":
@@ -284,22 +292,22 @@ class Shares:
             return await self._renew(share)
         path, group_id = share.file.path, share.file.group_id
         if path != before:
-            self._notice("share_moved", f"{before} is {path} now: shared in {group_id} from there")
+            self._tell(ShareMoved(before, path, group_id))
         elif was_away:
-            self._notice("share_back", f"{path} is there again: shared in {group_id}")
+            self._tell(ShareBack(path, group_id))
         elif share.is_said:
-            self._notice("share_rechecked", f"{path} was touched but is the same: shared in {group_id} again")
+            self._tell(ShareRechecked(path, group_id))
         await self._renew(share)
 
     async def _drop(self, share: Share, reason: str) -> None:
         """Read, and another file: for good."""
         self._ledger.forget(Path(share.file.path))
         self._end(share.key, reason)
+        dropped = DroppedShare(*share.key, share.file.path, reason)
         if self._dropped_at_login is not None:
-            self._dropped_at_login.append(DroppedShare(*share.key, share.file.path, reason))
+            self._dropped_at_login.append(dropped)
         else:
-            path, group_id = share.file.path, share.file.group_id
-            self._notice("share_dropped", f"{path} is not shared in {group_id} any more: {reason}")
+            self._tell(ShareDropped(dropped))
         await self._renew(share)
 
     def _lose(self, share: Share, verdict: Verdict) -> None:
@@ -310,9 +318,7 @@ class Shares:
         share.state, share.reason = verdict.state, verdict.reason
         share.look_later()
         if was_served and self._dropped_at_login is None:
-            waits = "it is served again when it is back, and stop_share ends it"
-            group_id = share.file.group_id
-            self._notice(f"share_{share.state}", f"not served in {group_id} for now: {verdict.reason}; {waits}")
+            self._tell(ShareAway(share.state, share.file.group_id, verdict.reason))
 
     # ------------------------------------------------------------ inside
 

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 
+from engine.client.events import Event, ShareWithdrawn
 from engine.client.session import Session
 from engine.client.sharing.shares import Shares
 from engine.client.spellings import Key, find_key, shown_id
@@ -30,9 +31,9 @@ class Withdrawals:
     """Of the account that is logged in."""
 
     def __init__(
-        self, ledger: Ledger, session: Session, shares: Shares, notice: Callable[[str, str], None]
+        self, ledger: Ledger, session: Session, shares: Shares, tell: Callable[[Event], None]
     ) -> None:
-        self._ledger, self._session, self._shares, self._notice = ledger, session, shares, notice
+        self._ledger, self._session, self._shares, self._tell = ledger, session, shares, tell
         self._woken = asyncio.Event()
         self._saying = asyncio.Lock()
         self._is_running = False
@@ -130,7 +131,7 @@ class Withdrawals:
             return False
         self._ledger.drop_withdrawal(user_id, group_id, name)
         if answer.is_removed:
-            self._notice("share_withdrawn", f"{name} left the list of {group_id}, as you wanted before")
+            self._tell(ShareWithdrawn(name, group_id))
         return True
 
     async def _wait(self, delay_s: float) -> float:

@@ -11,6 +11,7 @@ Not here: whom to ask otherwise (peer_book), what the server does (mismatch_chec
 
 from engine.coordinator.directory import Directory
 from engine.coordinator.download.download import Download
+from engine.coordinator.events import BadPeer, PeerPardoned
 from engine.coordinator.peer_links import PeerLink, PeerLinks
 from engine.coordinator.pool import Pool
 from engine.ipc import orders
@@ -33,8 +34,7 @@ class Blame:
         book = self._download.peer_book
         if book.banned_until_s.get(user_id, 0.0) <= now_s:
             book.banned_until_s[user_id] = now_s + self._ban_s
-            said = f"{user_id} {why}; nothing of it is taken from {user_id} for {self._ban_s:g} s"
-            self._directory.notice("bad_peer", f"{self._download.name}: {said}")
+            self._directory.notice(BadPeer(self._download.name, user_id, why, self._ban_s))
             if link is not None and self._download.is_open_on(link):
                 self._asked_until_s[link.link_id] = now_s + _ANSWER_S
                 self._pool.send(link.worker, orders.SendMismatch(link.link_id, self._download.file_id, piece))
@@ -48,8 +48,7 @@ class Blame:
             return
         user_id = link.peer.user_id
         if self._download.peer_book.pardon(user_id):
-            said = f"{user_id} found that its copy is not what it was, and is asked again when it is"
-            self._directory.notice("peer_pardoned", f"{self._download.name}: {said}")
+            self._directory.notice(PeerPardoned(self._download.name, user_id))
 
     def look(self, now_s: float) -> None:
         """Wait no longer for those that stand by what they sent. To be called every second."""

@@ -125,7 +125,7 @@ class Download:
         self.goes_on, doubt = saved is not None, None
         if self._before is not None:
             found = await recheck(
-                self.descriptor, self.manifest, saved, self._before, hash_jobs, self._chance, self._has_checked
+                self.descriptor, self.manifest, saved, self._before, hash_jobs, self._chance, self.progress.has_checked
             )
             self.shared.have[:], doubt = found.have, found.doubt
         self._before = os.fstat(self.descriptor)
@@ -143,12 +143,12 @@ class Download:
 
     def copies(self, source: str, done_bytes: int, total_bytes: int) -> None:
         self.state, self.copied_from = "copying", source
-        self._has_checked(done_bytes, total_bytes)
+        self.progress.has_checked(done_bytes, total_bytes)
 
     async def adopt(self, pieces: Sequence[int], hash_jobs: HashJobs, source: str) -> None:
         """These were copied into the part file: what matches is had from now on. No worker has the file meanwhile."""
         self.state = "checking"
-        leaves = await hash_jobs.hash_pieces(self.descriptor, self.manifest.geometry, pieces, self._has_checked)
+        leaves = await hash_jobs.hash_pieces(self.descriptor, self.manifest.geometry, pieces, self.progress.has_checked)
         chosen = np.asarray(pieces)
         good = chosen[(leaves == self.manifest.leaves[chosen]).all(axis=1)]
         self.shared.have[good] = 1
@@ -164,9 +164,6 @@ class Download:
     def _count_verified(self) -> None:
         geometry, pieces = self.manifest.geometry, np.flatnonzero(self.shared.have).tolist()
         self.progress.verified_bytes = sum(map(geometry.length_of, pieces))
-
-    def _has_checked(self, done_bytes: int, total_bytes: int) -> None:
-        self.progress.checked_bytes, self.progress.check_bytes = done_bytes, total_bytes
 
     def look_at_part(self) -> None:
         """Raises StorageError if somebody deleted, exchanged or cut the part file."""

@@ -16,6 +16,7 @@ from engine.coordinator.download.blame import Blame
 from engine.coordinator.download.download import PART_CHANGED, Download
 from engine.coordinator.download.local_copies import LocalCopies
 from engine.coordinator.download.status import why_waiting
+from engine.coordinator.events import DownloadWaiting, JournalNotWritten, NoSpace, PartChanged, Rechecked, SpaceBack
 from engine.coordinator.hash_jobs import HashJobs
 from engine.coordinator.peer_links import PeerAddress, PeerLink, PeerLinks
 from engine.coordinator.pool import Pool
@@ -86,7 +87,7 @@ class DownloadRun:
             await parts.copies.lead(download)
             doubt = await download.check(parts.hash_jobs)
             if doubt is not None:
-                parts.directory.notice("rechecked", f"{download.part}: {doubt}; all of it was read and checked again")
+                parts.directory.notice(Rechecked(str(download.part), doubt))
             if download.goes_on:
                 # From here on the journal of the last stop is not all there is: a crash must find that out.
                 await download.checkpoints.save(time.monotonic())
@@ -119,9 +120,9 @@ class DownloadRun:
         download, notice = self.download, self._parts.directory.notice
         await self._leave()
         self._parts.copies.stand_aside(download)
-        notice("no_space", f"the download of {download.name} waits for space: {error}; it goes on by itself")
+        notice(NoSpace(download.name, error))
         await download.wait_for_room(error)
-        notice("space_back", f"there is space again: the download of {download.name} goes on")
+        notice(SpaceBack(download.name))
 
     async def _distrust(self, error: StorageError) -> None:
         """Bytes that were verified are others now: the next attempt reads all that is there."""
@@ -132,7 +133,7 @@ class DownloadRun:
         self._is_suspended = True  # by the workers, until they have the file again
         await self._parts.pool.fence(_SETTLE_S)
         self.download.distrust()
-        self._parts.directory.notice("part_changed", f"{error}; it is read again, and what is wrong fetched anew")
+        self._parts.directory.notice(PartChanged(error))
 
     async def _fetch_all(self) -> None:
         """Until every piece is verified, or on this disk: peers, links, tickets, checkpoints, each on its own clock."""
@@ -193,7 +194,7 @@ class DownloadRun:
             is_alone or download.waited_s(now_s) >= self._parts.settings.unreached_notice_s
         ):
             self._said_waiting.add(is_alone)
-            self._parts.directory.notice("download_waiting", why)
+            self._parts.directory.notice(DownloadWaiting(why))
 
     async def _find_peers(self) -> None:
         download = self.download
@@ -338,8 +339,7 @@ class DownloadRun:
             if was_fetching:
                 await download.checkpoints.save(time.monotonic(), is_clean=is_settled)
         except OSError as error:
-            reason = explained(error, "write", download.part)
-            self._parts.directory.notice("storage", f"{reason}. What was fetched last is checked at the next login")
+            self._parts.directory.notice(JournalNotWritten(explained(error, "write", download.part)))
         download.end("failed" if download.verdict else "paused", download.verdict)
         download.close()
 

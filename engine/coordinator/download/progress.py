@@ -5,6 +5,7 @@ Times are the caller's monotonic clock. Not here: which pieces there are (downlo
 """
 
 from collections import Counter, deque
+from collections.abc import Callable
 
 from engine.reports import DownloadState
 
@@ -15,7 +16,7 @@ _WAITING: tuple[DownloadState, ...] = ("waiting", "no_space")
 
 class Progress:
     """`bytes_by_peer` counts verified bytes of this run only, `wasted_bytes` those that came and were not kept.
-    `state` is changed by `enter`.
+    `state` is changed by `enter`. `on_change` is called when the state is another, and at every sign of progress.
     """
 
     def __init__(self, now_s: float) -> None:
@@ -27,18 +28,26 @@ class Progress:
         self._entered_at_s = now_s
         self._time_in_s: dict[DownloadState, float] = {}
         self._recent: deque[tuple[float, int]] = deque()
+        self.on_change: Callable[[], None] = lambda: None
 
     def enter(self, state: DownloadState, at_s: float) -> None:
         """From `at_s` on it is in this state. That may lie in the past, but not before the state it was in."""
         at_s = max(at_s, self._entered_at_s)
         self._time_in_s[self.state] = self._in_state_s(self.state, at_s)
         self.state, self._entered_at_s = state, at_s
+        self.on_change()
 
     def tick(self, now_s: float) -> None:
         """Called a few times a second while it is fetched."""
         self._recent.append((now_s, self.verified_bytes))
         while self._recent[0][0] < now_s - _RATE_SPAN_S:
             self._recent.popleft()
+        self.on_change()
+
+    def has_checked(self, done_bytes: int, total_bytes: int) -> None:
+        """So much of what was here before was read and compared, or copied."""
+        self.checked_bytes, self.check_bytes = done_bytes, total_bytes
+        self.on_change()
 
     @property
     def fetched_bytes(self) -> int:

@@ -56,7 +56,7 @@ from typing import Protocol
 from msgspec import Struct, to_builtins
 
 from engine.errors import ShoalError
-from engine.reports import Notice
+from engine.reports import Event, Notice
 from engine.shell.answers import figures, safe_text
 from engine.shell.answers.pace import Pace
 
@@ -75,6 +75,16 @@ class Result(Struct, frozen=True):
 
     text: str
     fields: dict[str, object] = {}
+
+
+class Remark(Notice, frozen=True):
+    """What the shell itself has to say beside its answers."""
+
+    code: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
 
 
 class Progress(Struct, frozen=True):
@@ -118,6 +128,16 @@ class Output(Protocol):
         ...
 
 
+def notices_to(output: Output) -> Callable[[Event], None]:
+    """A subscriber of the client that says what a user should know."""
+
+    def hear(event: Event) -> None:
+        if isinstance(event, Notice):
+            output.notice(event)
+
+    return hear
+
+
 class HumanOutput:
     """Results on one stream, everything else on another; progress as a live line where that is a terminal."""
 
@@ -137,7 +157,7 @@ class HumanOutput:
         self._write(self._asides, f"error: {safe_text.printable(str(error))}")
 
     def notice(self, notice: Notice) -> None:
-        self._write(self._asides, f"note: {safe_text.printable(notice.message)}")
+        self._write(self._asides, f"note: {safe_text.printable(str(notice))}")
 
     def progress(self, progress: Progress) -> None:
         if not self._pace.is_due(progress.key, progress.done_bytes, progress.size_bytes):
@@ -180,7 +200,7 @@ class JsonOutput:
         self._write({"command": command, "ok": False, "error": {"code": error.code, "message": str(error)}})
 
     def notice(self, notice: Notice) -> None:
-        self._write({"notice": notice.code, "message": notice.message})
+        self._write({"notice": notice.code, "message": str(notice)})
 
     def progress(self, progress: Progress) -> None:
         if self._pace.is_due(progress.key, progress.done_bytes, progress.size_bytes):

@@ -24,10 +24,9 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 
 from engine.errors import LocalError, ShoalError
-from engine.reports import Notice
 from engine.shell.actions import Context
 from engine.shell.answers import figures, safe_text
-from engine.shell.answers.output import HumanOutput, Progress, Result, progress_line
+from engine.shell.answers.output import HumanOutput, Progress, Remark, Result, notices_to, progress_line
 from engine.shell.commands import LEAVING, Invocation
 from engine.shell.following import OVER, finish_download
 from engine.shell.incidents import IncidentLog
@@ -52,12 +51,12 @@ class _LineGivenUp(Exception):
     """Ctrl-C. Not KeyboardInterrupt, which would leave the event loop instead of reaching whoever awaits the line."""
 
 
-async def run_prompt(start: Callable[[Callable[[Notice], None]], Awaitable["Client"]], incidents: IncidentLog) -> int:
+async def run_prompt(starting: Awaitable["Client"], incidents: IncidentLog) -> int:
     """The exit code: 0, or 1 if the client did not start. A refused command is no failure of a person's session."""
     above = AbovePrompt(sys.stdout)
     output = PromptOutput(above)
     incidents.watch(asyncio.get_running_loop(), lambda error: output.error(None, error))
-    prompt = _Prompt(asyncio.ensure_future(start(output.notice)), output, incidents)
+    prompt = _Prompt(asyncio.ensure_future(_heard(starting, output)), output, incidents)
     try:
         with (
             while_signals_cancel(asyncio.current_task(), (SIGTERM, SIGHUP)),
@@ -73,6 +72,12 @@ async def run_prompt(start: Callable[[Callable[[Notice], None]], Awaitable["Clie
         await prompt.close()
         above.flush()
     return 0
+
+
+async def _heard(starting: Awaitable["Client"], output: HumanOutput) -> "Client":
+    client = await starting
+    client.subscribe(notices_to(output))
+    return client
 
 
 class PromptOutput(HumanOutput):
@@ -224,7 +229,7 @@ class _Prompt:
         count = sum(status.state not in OVER for status in client.show_downloads())
         if count:
             text = f"not finished yet: {figures.count(count, 'download')}, to go on after the next login"
-            self._output.notice(Notice("downloads_unfinished", text))
+            self._output.notice(Remark("downloads_unfinished", text))
 
     def _follow_resumed(self, runner: Runner) -> None:
         client = runner.context.client

@@ -11,7 +11,7 @@ import pytest
 
 from engine.client.client import Client
 from engine.errors import LocalError, RefusedByTracker, ShoalError
-from engine.reports import Notice, StopReport
+from engine.reports import Event, StopReport
 from engine.settings import Settings
 from tests.testkit.builders import write_content
 from tests.tracker.conftest import Town
@@ -27,7 +27,7 @@ class Place:
         self.folder = folder
         self.town = Town(folder / "tracker")
         self.info = folder / "tracker_info.txt"
-        self.notices: list[Notice] = []
+        self.events: list[Event] = []
         self._clients: list[Client] = []
         self._files = 0
 
@@ -45,9 +45,9 @@ class Place:
 
     async def client(self, user_id: str, state: str = "", *, is_new: bool = True) -> Client:
         client = await Client.start(
-            "127.0.0.1", 0, self.info, self.folder / (state or user_id),
-            on_notice=self.notices.append, settings=Settings(workers=1),
-        )  # fmt: skip
+            "127.0.0.1", 0, self.info, self.folder / (state or user_id), settings=Settings(workers=1)
+        )
+        client.subscribe(self.events.append)
         self._clients.append(client)
         if is_new:
             await client.create_user(user_id, "pw")
@@ -148,7 +148,7 @@ async def test_stop_share_without_a_tracker_is_said_when_one_is_back_also_after_
         return not await place.is_listed()
 
     await place.until(is_free)
-    assert "share_withdrawn" in [notice.code for notice in place.notices]
+    assert "share_withdrawn" in [event.code for event in place.events]
 
 
 async def test_the_same_while_the_client_runs_on(place: Place) -> None:

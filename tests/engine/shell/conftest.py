@@ -11,6 +11,8 @@ from typing import Any, cast
 import pytest
 
 from engine.client.client import AuditEntry, Client, FileEntry, GroupEntry
+from engine.client.events import DownloadEnded, DownloadProgressed
+from engine.client.subscribers import Subscriber, Subscribers
 from engine.errors import LocalError, RefusedByTracker
 from engine.reports import (
     DownloadState,
@@ -19,13 +21,13 @@ from engine.reports import (
     InviteReport,
     LeaveReport,
     LoginReport,
-    Notice,
     ShareStatus,
     StopReport,
     UploadReport,
 )
 from engine.shell.actions import Context
-from engine.shell.answers.output import HumanOutput, JsonOutput, Output
+from engine.shell.answers.output import HumanOutput, JsonOutput, Output, Remark, notices_to
+from engine.shell.following import OVER
 from engine.shell.incidents import IncidentLog
 from engine.shell.piped import run_lines
 from engine.shell.runner import Runner
@@ -39,20 +41,22 @@ COURSES: dict[str, list[DownloadState]] = {
     "endless.bin": ["downloading"],
     "there.bin": ["complete"],
 }
-"""What becomes of the download of each file: one step further whenever somebody looks; the last step stays."""
+"""What becomes of the download of each file, one step after the other; the last step stays."""
+STEP_S = 0.001
 
 
 class FakeClient:
-    """Accounts and groups in memory; downloads that go their course one look at a time."""
+    """Accounts and groups in memory; downloads that go their course by themselves."""
 
-    def __init__(self, state_folder: Path, on_notice: Callable[[Notice], None] | None = None) -> None:
+    def __init__(self, state_folder: Path) -> None:
         self.state_folder = state_folder
         self.user_id: str | None = None
         self.passwords: dict[str, str] = {}
         self.owners: dict[str, str] = {}
         self.destinations: list[Path | str] = []
         self.is_closed = False
-        self._on_notice = on_notice or (lambda notice: None)
+        self._subscribers = Subscribers()
+        self._courses: set[asyncio.Task[None]] = set()
         self._downloads: dict[tuple[str, str], list[DownloadState]] = {}
         self._over = asyncio.Event()
 
@@ -65,7 +69,7 @@ class FakeClient:
 
     async def login(self, user_id: str, password: str) -> LoginReport:
         if user_id == "nobody-answers":
-            self._on_notice(Notice("asking", "asking a tracker that does not answer"))
+            self._subscribers.tell(Remark("asking", "asking a tracker that does not answer"))
             await asyncio.get_running_loop().create_future()
         if self.passwords.get(user_id) != password:
             raise RefusedByTracker("wrong user id or password", "login_failed")
@@ -155,20 +159,34 @@ class FakeClient:
             for done in range(5):
                 on_progress(done * SIZE_BYTES // 4, SIZE_BYTES)
         self._downloads[group_id, file_name] = list(COURSES[file_name])
+        course = asyncio.create_task(self._go_on(group_id, file_name))
+        self._courses.add(course)
+        course.add_done_callback(self._courses.discard)
         return self._status(group_id, file_name)
 
+    async def _go_on(self, group_id: str, name: str) -> None:
+        status = self._status(group_id, name)
+        while status.state not in OVER:
+            self._subscribers.tell(DownloadProgressed(status))
+            await asyncio.sleep(STEP_S)
+            course = self._downloads[group_id, name]
+            if len(course) > 1:
+                course.pop(0)
+            status = self._status(group_id, name)
+        self._subscribers.tell(DownloadEnded(status))
+        self._over.set()
+
+    def subscribe(self, subscriber: Subscriber) -> Callable[[], None]:
+        return self._subscribers.subscribe(subscriber)
+
     async def wait_download(self, group_id: str, file_name: str) -> DownloadStatus:
-        while self._downloads[group_id, file_name][0] not in ("complete", "failed", "cancelled", "paused"):
+        while self._downloads[group_id, file_name][0] not in OVER:
             self._over.clear()
             await self._over.wait()
         return self._status(group_id, file_name)
 
     def show_downloads(self) -> list[DownloadStatus]:
         self._require_login()
-        for course in self._downloads.values():
-            if len(course) > 1:
-                course.pop(0)
-        self._over.set()
         return [self._status(*key) for key in self._downloads]
 
     async def cancel_download(self, group_id: str, file_name: str) -> None:
@@ -185,6 +203,8 @@ class FakeClient:
         return StopReport(group_id, file_name, True)
 
     async def close(self) -> None:
+        for course in self._courses:
+            course.cancel()
         self.user_id = None
         self.is_closed = True
 
@@ -243,7 +263,8 @@ class Bench:
 def _bench(folder: Path, make_output: Callable[[io.StringIO, io.StringIO], Output]) -> Bench:
     out, err, answers = io.StringIO(), io.StringIO(), list[str]()
     output = make_output(out, err)
-    client = FakeClient(folder, output.notice)
+    client = FakeClient(folder)
+    client.subscribe(notices_to(output))
 
     async def ask(question: str) -> str:
         return answers.pop(0)

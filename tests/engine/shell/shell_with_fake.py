@@ -7,16 +7,16 @@ from typing import cast
 
 from engine.client.client import Client
 from engine.errors import LocalError
-from engine.shell.app import OnNotice, Options, run
+from engine.shell.app import Options, run
 from tests.engine.shell.conftest import FakeClient
 from tracker.standard_streams import run_with_streams
 
 
-async def start(options: Options, on_notice: OnNotice) -> Client:
+async def start(options: Options) -> Client:
     if options.port == 1:
         raise LocalError("port 1 is taken by another program; choose another", "port_taken")
     assert options.state_folder is not None
-    client = FakeClient(options.state_folder, on_notice)
+    client = FakeClient(options.state_folder)
     client.passwords["alice"] = "s3cret"
     return cast(Client, client)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.client.events import Event
 from engine.client.fetching import held_downloads
 from engine.client.fetching.held_downloads import HeldDownloads
 from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnavailable
@@ -23,7 +24,7 @@ class Scene:
         self.notices: list[str] = []
         self.attempts = 0
         self.changed = asyncio.Event()
-        self.held = HeldDownloads(self._resume, self._notice)
+        self.held = HeldDownloads(self._resume, self._tell)
 
     async def _resume(self, begun: StartedDownload) -> None:
         self.attempts += 1
@@ -31,9 +32,9 @@ class Scene:
             raise self.outcomes.pop(0)
         self.held.drop(begun.key)
 
-    def _notice(self, code: str, message: str) -> None:
-        assert "a.bin" in message
-        self.notices.append(code)
+    def _tell(self, event: Event) -> None:
+        assert "a.bin" in str(event)
+        self.notices.append(event.code)
         self.changed.set()
 
     async def wait_notice(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from engine.client.events import Event
 from engine.client.sharing import known_share, share_reading, shares
 from engine.client.sharing.shares import Shares
 from engine.coordinator.serving import MARKS_MOVED
@@ -108,9 +109,10 @@ class Scene:
         self.coordinator, self.announcer = FakeCoordinator(), FakeAnnouncer()
         self.notices: list[tuple[str, str]] = []
         coordinator, session, announcer = cast(Any, self.coordinator), cast(Any, None), cast(Any, self.announcer)
-        self.shares = Shares(
-            self.ledger, coordinator, session, announcer, lambda code, message: self.notices.append((code, message))
-        )
+        self.shares = Shares(self.ledger, coordinator, session, announcer, self._tell)
+
+    def _tell(self, event: Event) -> None:
+        self.notices.append((event.code, str(event)))
 
     async def begin(self) -> "Scene":
         geometry = Geometry.of_size(SIZE)

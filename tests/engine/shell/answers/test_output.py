@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.errors import LocalError
-from engine.reports import Notice
-from engine.shell.answers.output import HumanOutput, JsonOutput, Progress, Result
+from engine.shell.answers.output import HumanOutput, JsonOutput, Progress, Remark, Result
 from engine.shell.terminal.above_prompt import AbovePrompt
 from engine.shell.terminal.prompt import PromptOutput
 
@@ -28,7 +27,7 @@ def test_foreign_text_never_acts_on_the_terminal(text: str) -> None:
     out, err = io.StringIO(), io.StringIO()
     output = HumanOutput(out, err, is_live=False, now_s=iter(range(0, 100, 5)).__next__)
     output.error("login", LocalError(text))
-    output.notice(Notice("x", text))
+    output.notice(Remark("x", text))
     output.progress(download(0, text))
     output.progress(download(50, text))
     lines = err.getvalue().split("\n")
@@ -42,7 +41,7 @@ def test_json_is_one_ascii_line_whatever_the_names_are(text: str) -> None:
     output = JsonOutput(out)
     output.result("create_group", Result("", {"group_id": text}))
     output.error(None, LocalError(text, code="usage"))
-    output.notice(Notice("x", text))
+    output.notice(Remark("x", text))
     lines = out.getvalue().split("\n")
     assert lines.pop() == ""
     assert all(line.isascii() and line.isprintable() for line in lines)
@@ -103,7 +102,7 @@ def test_a_live_line_is_redrawn_and_cleared_before_anything_else(clock: "Clock")
     for percent in (0, 30, 60):
         output.progress(download(percent))
         clock.now_s += 1
-    output.notice(Notice("x", "somebody came"))
+    output.notice(Remark("x", "somebody came"))
     output.result("download_file", Result("downloaded"))
     drawn = terminal.getvalue().split("\r\x1b[K")
     assert drawn[1].lstrip("[= ]").startswith("30 %")
