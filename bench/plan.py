@@ -19,7 +19,7 @@ RUNS = {
     "destination": "bench.parts.destination",
     "wire": "bench.parts.wire",
     "revocation": "bench.attacks.revocation",
-    "faults": "bench.attacks.faults",
+    "faults": "bench.faults.cases",
     "floods": "bench.attacks.floods",
     "simulate": "bench.swarms.simulate",
     "rules": "bench.swarms.rules",

@@ -1,1 +1,1 @@
-"""What is left under floods and faults, and how soon a revoked right ends."""
+"""What is left of a transfer under floods, and how soon a right that was taken away ends."""

@@ -18,6 +18,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
+import psutil
+
 ROOT = Path(__file__).parent.parent.parent
 LOOPBACK = "127.0.0.1"
 _ANSWER_TIMEOUT_S = 120.0
@@ -197,3 +199,11 @@ class ShellProcess:
             self._received += data
         line, self._received = self._received.split(b"\n", 1)
         return line
+
+
+def workers_of(pid: int) -> list[psutil.Process]:
+    """Of a client: the children of its fork server, which is a child of it."""
+    try:
+        return [worker for server in psutil.Process(pid).children() for worker in server.children()]
+    except psutil.Error:
+        return []

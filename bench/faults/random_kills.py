@@ -1,4 +1,4 @@
-"""A small swarm in which anything may be killed at any moment, and what has to be true afterwards.
+"""A small swarm in which any process may be killed at any moment, and what has to be true afterwards.
 
 A tracker, two seeders and a leecher, all of them the programs that users run. The leecher fetches one file after the
 other; meanwhile a client, one of its workers, a seeder, one of its workers or the tracker is killed with SIGKILL at a
@@ -8,6 +8,7 @@ byte, and nothing else may be in its folder.
 Not for: speed.
 """
 
+import argparse
 import filecmp
 import os
 import random
@@ -16,17 +17,16 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 
-from engine.storage.allocation import written_ranges
+from bench.faults.part_file import count_good_bytes, count_written_bytes, part_of
+from bench.faults.survey import Survey, figures_of
+from bench.record.report import Section
 from tests.testkit.measure import MIB, write_random
-from tests.testkit.processes import ShellProcess, TrackerProcess, free_ports, write_tracker_info
+from tests.testkit.processes import ShellProcess, TrackerProcess, free_ports, workers_of, write_tracker_info
 
 GROUP = "lab"
 PASSWORD = "bench-password"
@@ -34,7 +34,6 @@ SEEDERS = ("seeder0", "seeder1")
 LEECHER = "leecher"
 VICTIMS = {"leecher": 5, "worker of the leecher": 5, "seeder": 3, "worker of a seeder": 4, "tracker": 3}
 """Who is killed how often, relative to the others."""
-_PIECE_BYTES = 256 << 10
 _FILES = 3
 _DELAY_MAX_S = 0.3
 _KILLS_A_TRANSFER_MAX = 4
@@ -43,20 +42,24 @@ _CLIENT_EVERY = 4
 _PATIENCE_S = 90.0
 
 
-@dataclass
-class Survey:
-    """What was found; every list of complaints should be empty."""
+def measure(folder: Path, options: argparse.Namespace, seed: int, section: Section) -> None:
+    swarm, begun_s = SwarmUnderKills(folder, seed), time.monotonic()
+    try:
+        survey = swarm.run(options.kills)
+    finally:
+        swarm.close()
+    kinds = ", ".join(f"{victim} {count}" for victim, count in survey.kills.most_common())
+    section.rows += [
+        ["killed", f"{survey.kills.total()} in {time.monotonic() - begun_s:.0f} s: {kinds}"],
+        ["transfers meanwhile", str(survey.transfers)],
+    ]
+    section.figures += figures_of(survey, seed)
+    section.notes += [f"{kind}: {complaint}" for kind, each in survey.complaints.items() for complaint in each]
+    section.data |= {"kills": dict(survey.kills), "fetched_again_bytes": survey.fetched_again_bytes}
+    section.data |= survey.complaints
 
-    kills: Counter[str] = field(default_factory=Counter)
-    transfers: int = 0
-    wrong_files: list[str] = field(default_factory=list)
-    lost: list[str] = field(default_factory=list)
-    left_over: list[str] = field(default_factory=list)
-    stuck: list[str] = field(default_factory=list)
-    fetched_again_bytes: list[int] = field(default_factory=list)
 
-
-class Battlefield:
+class SwarmUnderKills:
     """Everything is below `folder`, but for TMPDIR, which is short enough for the pool's socket."""
 
     def __init__(self, folder: Path, seed: int, size_bytes: int = 160 * MIB) -> None:
@@ -71,14 +74,15 @@ class Battlefield:
         self._tracker = self._start_tracker()
         self._target = folder / "target"
         self._target.mkdir()
-        self._sources = [self._settle(number) for number in range(_FILES)] if self._people() else []
+        self._make_members()
+        self._sources = [self._share_new_file(number) for number in range(_FILES)]
         self._fetching: Path | None = None
         self._is_resumed = False
         self._good_bytes: int | None = None
 
     # ------------------------------------------------------------ setting up
 
-    def _people(self) -> bool:
+    def _make_members(self) -> None:
         for user_id in self._ports:
             self._start_client(user_id).expect(f"create_user {user_id} {PASSWORD}")
             self._clients[user_id].expect(f"login {user_id} {PASSWORD}")
@@ -87,9 +91,8 @@ class Battlefield:
         for user_id in (SEEDERS[1], LEECHER):
             self._clients[user_id].expect(f"join_group {GROUP}")
             owner.expect(f"accept_request {GROUP} {user_id}")
-        return True
 
-    def _settle(self, number: int) -> Path:
+    def _share_new_file(self, number: int) -> Path:
         """One more file that both seeders share."""
         source = write_random(self._folder / f"file{number}.bin", self._size_bytes)
         for user_id in SEEDERS:
@@ -128,7 +131,7 @@ class Battlefield:
         """Until an eighth of the file is there."""
         assert self._fetching is not None
         part, deadline_s = part_of(self._target / self._fetching.name), time.monotonic() + _PATIENCE_S
-        while _written_bytes(part) < self._size_bytes // 8 and time.monotonic() < deadline_s:
+        while count_written_bytes(part) < self._size_bytes // 8 and time.monotonic() < deadline_s:
             time.sleep(0.001)
 
     def _kill_some(self, most: int) -> None:
@@ -257,42 +260,3 @@ class Battlefield:
             return bool(process.environ().get("TMPDIR") == str(self._temporary))
         except psutil.Error:
             return False
-
-
-def workers_of(pid: int) -> list[psutil.Process]:
-    """Of a client: the children of its fork server, which is a child of it."""
-    try:
-        return [worker for server in psutil.Process(pid).children() for worker in server.children()]
-    except psutil.Error:
-        return []
-
-
-def part_of(target: Path) -> Path:
-    """Where a file is until it is whole."""
-    return target.with_name(f".{target.name}.part")
-
-
-def _written_bytes(part: Path) -> int:
-    """Space is allocated before the first byte comes; this is what came."""
-    try:
-        with part.open("rb") as file:
-            return sum(end - begin for begin, end in written_ranges(file.fileno(), os.fstat(file.fileno()).st_size))
-    except OSError:
-        return 0
-
-
-def count_good_bytes(part: Path, source: Path) -> int:
-    """How much of a part file already is as it should be, in whole pieces."""
-    good = 0
-    with part.open("rb") as mine, source.open("rb") as theirs:
-        while expected := theirs.read(64 * _PIECE_BYTES):
-            found = mine.read(len(expected)).ljust(len(expected), b"\0")
-            count = len(expected) // _PIECE_BYTES
-            mine_now, theirs_now = [_as_pieces(data, count) for data in (found, expected)]
-            good += int((mine_now == theirs_now).all(axis=1).sum()) * _PIECE_BYTES
-    return good
-
-
-def _as_pieces(data: bytes, count: int) -> Any:
-    """Shape (count, piece bytes), uint8."""
-    return np.frombuffer(data, np.uint8)[: count * _PIECE_BYTES].reshape(count, -1)
