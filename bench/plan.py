@@ -23,7 +23,7 @@ RUNS = {
     "floods": "bench.attacks.floods",
     "simulate": "bench.swarms.simulate",
     "rules": "bench.swarms.rules",
-    "swarm": "bench.swarms.swarm",
+    "swarm": "bench.swarms.shaped_links",
 }
 """The name of a run, and its module."""
 

@@ -1,6 +1,6 @@
-"""A libtorrent session of `bench.swarms.swarm` on a host of its own; orders and news as of `bench.swarms.member`.
+"""A libtorrent session on a host of its own in the run `swarm`; it takes the orders that bench.swarms.member takes.
 
-`fetch` names all other hosts, as a tracker would: everybody may connect to everybody. Not for: anything else.
+The order `fetch` names all other hosts, as a tracker would: every session may connect to every other.
 """
 
 import json

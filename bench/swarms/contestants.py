@@ -1,7 +1,7 @@
 """Shoal and libtorrent as swarms on the hosts of a `Network`: the tracker's host is 0, the origin's 1, leechers follow.
 
 Everybody stays started between runs; what a run left at the leechers is removed before the next. Not here: what is
-measured (bench.swarms.swarm), the course of a run (bench.swarms.course).
+measured (bench.swarms.shaped_links), the course of a run (bench.swarms.course).
 """
 
 import shutil

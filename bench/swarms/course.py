@@ -1,6 +1,6 @@
 """The course of one swarm run: programs on their hosts, what they say while they fetch, and what follows from it.
 
-Not here: scenarios and goals (bench.swarms.swarm), what the programs do (swarm_member, rivals.libtorrent_member).
+Not here: scenarios and goals (bench.swarms.shaped_links), what the programs do (member, rivals.libtorrent_member).
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""One plain TCP stream between two hosts: `receive HOST PORT` says bytes/s, `send HOST PORT BYTES` what share of the
-bytes over its link were payload.
+"""One plain TCP stream between two hosts: what a link is good for, which is the measure of the run `swarm`.
 
-What a link is good for, headers and ramp-up taken off: the measure of `bench.swarms.swarm`. Not for: anything else.
+Started as a program on each host: `receive HOST PORT` prints bytes/s with headers and ramp-up taken off, `send HOST
+PORT BYTES` the share of the bytes over its link that was payload.
 """
 
 import os

@@ -1,8 +1,8 @@
-"""A client of `bench.swarms.swarm` on a host of its own: orders as JSON lines on its input, what happens as JSON lines
-on its output. Times are the machine's monotonic clock.
+"""A client of Shoal on a host of its own in the run `swarm`: JSON lines with orders in, JSON lines with news out.
 
-While it fetches it says every 50 ms which pieces it gained; for that it looks at the download's have-bits, which the
-public API does not show. One worker, since the machine's cores carry the clients of a whole swarm. Not for: users.
+While it fetches it prints every 50 ms which pieces it gained; for that it looks at the download's bitfield, which the
+public API does not show. It has one worker, since the machine's cores carry the clients of a whole swarm. Times are the
+machine's monotonic clock. Not for: users.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
 """Whole swarms in virtual time, driven by the engine's own decisions: how near the slowest comes to the bound.
 
 Scheduler, slots, sender's choice and endgame are the engine's (engine/swarm); links, messages and peers are those of
-tests/simulation. The bound for equal links is size / rate · (1 + log2(N + 1) / pieces). One seed gives one course, so
-the figures are the same on every machine. Not for: what sockets, disks and processors cost (swarm, compare).
+tests/testkit/simulation. The bound for equal links is size / rate · (1 + log2(N + 1) / pieces). One seed gives one
+course, so the figures are the same on every machine. Not for: what sockets, disks and processors cost (swarm, compare).
 """
 
 import argparse
