@@ -25,6 +25,8 @@ MODULES = {
 AROUND = {module_of(path): path for where in ("bench/**/*.py", "tests/**/*.py") for path in REPOSITORY.glob(where)}
 PARSED = {module: ast.parse(path.read_text()) for module, path in (MODULES | AROUND).items()}
 
+PROCESS = "engine.process"
+"""How every process of a client keeps its tasks and its descriptor limit."""
 LEAVES = ["engine.settings", "engine.errors", "engine.reports"]
 STREAMS = "tracker.standard_streams"
 """How both programs deal with the standard streams that they were started with."""
@@ -36,15 +38,16 @@ _STORE = ["tracker.store", "tracker.rules", *_PROTOCOL]
 
 MAY_IMPORT: dict[str, list[str]] = {
     "cli": ["engine.shell", STREAMS, "tracker.version"],
-    "engine.shell": ["engine.client", *LEAVES, STREAMS],
-    "engine.client": ["engine.coordinator", *_WORKER, "tracker.client", *_PROTOCOL],
-    "engine.coordinator": ["engine.worker.worker_process", *_WORKER],
-    "engine.worker": _WORKER,
+    "engine.shell": ["engine.client", PROCESS, *LEAVES, STREAMS],
+    "engine.client": ["engine.coordinator", PROCESS, *_WORKER, "tracker.client", *_PROTOCOL],
+    "engine.coordinator": ["engine.worker.worker_process", PROCESS, *_WORKER],
+    "engine.worker": [PROCESS, *_WORKER],
     "engine.ipc": _FILES_AND_WIRE,
     "engine.net": ["engine.wire", *_SWARM],
     "engine.storage": _SWARM,
     "engine.wire": _SWARM,
     "engine.swarm": LEAVES,
+    PROCESS: [],
     "engine": [],
     "tracker.__main__": ["tracker"],
     "tracker.admin": [*_STORE, STREAMS],

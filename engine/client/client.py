@@ -14,7 +14,6 @@ Every expected failure is a ShoalError with a code and a sentence. A program tha
 import asyncio
 import contextlib
 import os
-import resource
 import secrets
 import time
 from collections.abc import Callable
@@ -42,6 +41,7 @@ from engine.errors import LocalError, ShoalError
 from engine.ipc import fork_folder
 from engine.net.listener import Listener
 from engine.net.rate_limit import DialLimit
+from engine.process import descriptor_limit
 from engine.reports import (
     DownloadStatus,
     InviteReport,
@@ -107,7 +107,7 @@ class Client:
     ) -> "Client":
         """Listening at host:port (0: any free port), with a running pool, logged out. Raises ShoalError."""
         addresses = read_tracker_info(tracker_info)
-        _raise_descriptor_limit()
+        descriptor_limit.raise_to_hard_limit()
         state = StateFolder(state_folder or default_folder(host, port))
         try:
             client = cls(host, port, addresses, state, settings or Settings())
@@ -351,9 +351,3 @@ class Client:
     def _require_login(self) -> None:
         if self.user_id is None:
             raise LocalError("you are not logged in; use login first", "not_logged_in")
-
-
-def _raise_descriptor_limit() -> None:
-    """Every shared file keeps two descriptors open."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

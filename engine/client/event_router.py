@@ -5,7 +5,6 @@ It exists because both sides need somebody to talk to before the other is made. 
 user is all it adds.
 """
 
-import asyncio
 from collections.abc import Callable, Coroutine
 
 from engine.client.announcer import Announcer
@@ -33,6 +32,7 @@ from engine.coordinator.directory import GroupTicket
 from engine.coordinator.download.peer_answers import PeerReport
 from engine.coordinator.peer_links import PeerAddress
 from engine.errors import ShoalError
+from engine.process.background_tasks import BackgroundTasks
 from engine.reports import DroppedShare
 from tracker.client.client import Identity
 from tracker.protocol import events, requests, results
@@ -43,7 +43,7 @@ class EventRouter:
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores = BackgroundTasks()
         self._clock_check = ClockCheck()
         self._place_said = ""
 
@@ -64,9 +64,7 @@ class EventRouter:
         self._host, self._port = host, port
 
     async def close(self) -> None:
-        for chore in list(self._chores):
-            chore.cancel()
-        await asyncio.gather(*self._chores, return_exceptions=True)
+        await self._chores.cancel_all()
 
     def notice(self, notice: Notice) -> None:
         self._tell(notice)
@@ -168,9 +166,7 @@ class EventRouter:
             self._tell(ShareDropped(share))
 
     def _soon(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(self._say_failure(work))
-        self._chores.add(task)
-        task.add_done_callback(self._chores.discard)
+        self._chores.start(self._say_failure(work))
 
     async def _say_failure(self, work: Coroutine[None, None, None]) -> None:
         try:

@@ -12,6 +12,8 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
+from engine.process.background_tasks import BackgroundTasks
+
 PIECE_ONCE_IN_S = 60.0
 WAITING_MAX = 32
 WAITING_PER_ACCOUNT_MAX = 4
@@ -27,16 +29,14 @@ class MismatchChecks:
         self._looked_at_s: dict[tuple[int, int], float] = {}  # oldest first
         self._waiting: Counter[str] = Counter()
         self._one_at_a_time = asyncio.Lock()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
 
     def heard(self, file_id: int, piece: int, user_id: str) -> bool:
         """Whether it will be looked at."""
         if not self._admits(file_id, piece, user_id, time.monotonic()):
             return False
         self._waiting[user_id] += 1
-        task = asyncio.get_running_loop().create_task(self._look_at(file_id, piece, user_id))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.start(self._look_at(file_id, piece, user_id))
         return True
 
     def _admits(self, file_id: int, piece: int, user_id: str, now_s: float) -> bool:

@@ -22,7 +22,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy is imported a
 
 import multiprocessing
 import socket
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 
@@ -33,6 +33,7 @@ from engine.ipc import fork_folder, orders, reports
 from engine.ipc.message_socket import MessageSocket
 from engine.ipc.slot_board import create_board
 from engine.ipc.ticket_check import CheckTicket
+from engine.process.background_tasks import BackgroundTasks
 from engine.settings import Settings
 from engine.worker.worker_process import main
 
@@ -80,7 +81,7 @@ class Pool:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["engine.worker.worker_process", check_ticket.__module__])
         self._workers: list[_Worker | None] = []
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = BackgroundTasks()
         self._fences: dict[int, tuple[set[int], asyncio.Future[None]]] = {}
         self._next_fence = _FENCE
         self._is_closing = False
@@ -99,7 +100,7 @@ class Pool:
             await self.close()
             advice = "try again; if the path in TMPDIR is long, choose a shorter one"
             raise LocalError(f"cannot start the workers: {error}; {advice}", "no_workers") from error
-        self._keep(self._beat())
+        self._tasks.start(self._beat())
 
     @property
     def worker_numbers(self) -> list[int]:
@@ -139,9 +140,7 @@ class Pool:
     async def close(self) -> None:
         """Ends all workers, by force if they do not listen."""
         self._is_closing = True
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.cancel_all()
         workers = [worker for worker in self._workers if worker is not None]
         for worker in workers:
             worker.socket.send(orders.Farewell())
@@ -226,7 +225,7 @@ class Pool:
         self._on_death(worker_number, "did not answer, was ended" if worker.is_hung else "died")
         for number in list(self._fences):
             self._pass_fence(number, worker_number)
-        self._keep(self._replace(worker_number, worker))
+        self._tasks.start(self._replace(worker_number, worker))
 
     async def _replace(self, worker_number: int, dead: _Worker) -> None:
         # Its socket is closed, so it does nothing any more; it may still be on its way out.
@@ -246,11 +245,6 @@ class Pool:
             except (OSError, EOFError):
                 await asyncio.sleep(delay_s)
                 delay_s = min(2 * delay_s, _SPAWN_AGAIN_MAX_S)
-
-    def _keep(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
 
 
 def _waits_for_disk(worker: _Worker) -> bool:

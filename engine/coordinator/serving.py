@@ -5,9 +5,7 @@ that is suspended nothing is served before it was added again.
 Not here: what is still being fetched (download), whether a file is still what it was (local_file, shares).
 """
 
-import errno
 import os
-import resource
 from collections.abc import Container, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +13,7 @@ from pathlib import Path
 from engine.coordinator.pool import Pool
 from engine.errors import StorageError
 from engine.ipc import orders
+from engine.process import descriptor_limit
 from engine.storage.destination import backend_for
 from engine.storage.disk_errors import explained
 from engine.storage.ledger import SharedFile
@@ -53,7 +52,7 @@ class Serving:
     def begin(self, share: SharedFile) -> int:
         """Serve a complete file; returns its number here. Raises StorageError if it is not what it was."""
         try:
-            self._require_descriptors()
+            descriptor_limit.require(_DESCRIPTORS_A_FILE * (len(self._served) + 1) + _DESCRIPTORS_KEPT_FREE)
             descriptor = os.open(share.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
             raise explained(error, "read", share.path) from error
@@ -73,12 +72,6 @@ class Serving:
         )  # fmt: skip
         self.take_over(order, share.path, shared_descriptor, descriptor)
         return file_id
-
-    def _require_descriptors(self) -> None:
-        limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _DESCRIPTORS_A_FILE * (len(self._served) + 1) + _DESCRIPTORS_KEPT_FREE
-        if limit != resource.RLIM_INFINITY and wanted > limit:
-            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     def take_over(self, order: orders.AddFile, path: str, shared_descriptor: int, descriptor: int) -> None:
         """A file that was just fetched; the descriptors are ours from now on."""

@@ -8,7 +8,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -16,6 +15,7 @@ from pathlib import Path
 
 from engine.ipc import fork_folder
 from engine.ipc.ticket_check import CheckTicket
+from engine.process import descriptor_limit
 from engine.settings import Settings
 from engine.worker.worker import Worker
 
@@ -32,8 +32,7 @@ def main(
     # A signal to the whole group, as from Ctrl-C, is for the coordinator, which then ends its workers in order.
     for asked_to_end in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(asked_to_end, signal.SIG_IGN)
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # every file and every link is a descriptor
+    descriptor_limit.raise_to_hard_limit()
     gc.freeze()  # what was imported is there to stay: no need to look at it again
     with contextlib.suppress(KeyboardInterrupt):
         if not asyncio.run(_run(connected, settings, check_ticket)):

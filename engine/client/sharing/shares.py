@@ -18,7 +18,7 @@ Not here: how a file is read and judged (share_reading), what is being fetched (
 import asyncio
 import errno
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -43,6 +43,7 @@ from engine.client.spellings import Key
 from engine.coordinator.coordinator import Coordinator
 from engine.coordinator.serving import MARKS_MOVED
 from engine.errors import ShoalError, StorageError
+from engine.process.background_tasks import BackgroundTasks
 from engine.reports import DroppedShare, ShareStatus
 from engine.storage.ledger import Ledger, SharedFile
 from engine.storage.stamp import Stamp
@@ -73,7 +74,7 @@ class Shares:
         self._tell = tell
         self._reading = ShareReading(coordinator)
         self._shares: dict[Key, Share] = {}
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores = BackgroundTasks()
         self._dropped_at_login: list[DroppedShare] | None = None
         self._user_id = ""
 
@@ -206,7 +207,7 @@ class Shares:
         else:
             share.forget_delay()
             self._lose(share, Verdict("unreadable", Path(share.file.path), reason=f"{share.file.path}: {reason}"))
-            self._soon(self._renew(share))
+            self._chores.start(self._renew(share))
 
     async def check_piece(self, file_id: int, piece: int) -> None:
         """Somebody who was sent this piece says that it does not match. If so, it is this client's copy that is wrong;
@@ -347,11 +348,6 @@ class Shares:
 
     def _with_content(self, content: tuple[str, bytes]) -> list[Share]:
         return [share for share in self._shares.values() if share.content == content]
-
-    def _soon(self, work: Coroutine[None, None, None]) -> None:
-        chore = asyncio.create_task(work)
-        self._chores.add(chore)
-        chore.add_done_callback(self._chores.discard)
 
 
 def _stamps_of(paths: list[str]) -> list[Stamp | None]:

@@ -22,6 +22,7 @@ from engine.coordinator.peer_links import PeerAddress, PeerLink, PeerLinks
 from engine.coordinator.pool import Pool
 from engine.errors import ShoalError, StorageError
 from engine.ipc import orders, reports
+from engine.process.background_tasks import BackgroundTasks
 from engine.settings import Settings
 from engine.storage.disk_errors import OUT_OF_SPACE, explained
 from engine.storage.stamp import Stamp
@@ -53,7 +54,7 @@ class DownloadRun:
         self.download = download
         self._parts = parts
         self.blame = Blame(download, parts.pool, parts.links, parts.directory, parts.settings.ban_s)
-        self._chores: set[asyncio.Task[None]] = set()
+        self._chores = BackgroundTasks()
         self._is_suspended = False
         self._said_waiting: set[bool] = set()
 
@@ -289,9 +290,7 @@ class DownloadRun:
         self.forget(link)
         link.files.discard(download.file_id)
         if code in _OLD_TICKET:
-            chore = asyncio.create_task(self.refresh_ticket(is_stale=True))
-            self._chores.add(chore)
-            chore.add_done_callback(self._chores.discard)
+            self._chores.start(self.refresh_ticket(is_stale=True))
             return
         delay_s = self._parts.settings.refused_delay_s
         if code == REREADING:

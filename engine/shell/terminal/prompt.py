@@ -12,7 +12,7 @@ Not for: what commands do (runner, actions).
 import asyncio
 import sys
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGTERM
@@ -24,6 +24,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.history import FileHistory
 
 from engine.errors import LocalError, ShoalError
+from engine.process.background_tasks import BackgroundTasks
 from engine.shell.actions import Context
 from engine.shell.answers import figures, safe_text
 from engine.shell.answers.output import HumanOutput, Progress, Remark, Result, notices_to, progress_line
@@ -127,7 +128,7 @@ class _Prompt:
         self._incidents = incidents
         self._runner: Runner | None = None
         self._names: KnownNames | None = None
-        self._jobs: set[asyncio.Task[bool]] = set()
+        self._jobs = BackgroundTasks()
         self._foreground: asyncio.Task[bool] | None = None
         self._session: PromptSession[str] = PromptSession(
             self._greeting,
@@ -159,9 +160,7 @@ class _Prompt:
             self._foreground.cancel()
 
     async def close(self) -> None:
-        for job in self._jobs:
-            job.cancel()
-        await asyncio.gather(*self._jobs, return_exceptions=True)
+        await self._jobs.cancel_all()
         if self._names is not None:
             self._names.close()
         self._starting.cancel()
@@ -199,7 +198,7 @@ class _Prompt:
     async def _run(self, runner: Runner, invocation: Invocation) -> bool:
         """False if the command was to leave."""
         name = invocation.command.name
-        job = self._foreground = self._begin(runner.run(invocation))
+        job = self._foreground = self._jobs.start(runner.run(invocation))
         await asyncio.wait({job}, timeout=_BLINK_S if invocation.command.is_long else None)
         self._foreground = None
         if not job.done():
@@ -211,12 +210,6 @@ class _Prompt:
         if name == "login" and job.result():
             self._follow_resumed(runner)
         return not (job.result() and name in LEAVING)
-
-    def _begin(self, work: Coroutine[Any, Any, bool]) -> asyncio.Task[bool]:
-        job = asyncio.create_task(work)
-        self._jobs.add(job)
-        job.add_done_callback(self._jobs.discard)
-        return job
 
     def _say_background(self, invocation: Invocation) -> None:
         if invocation.command.name == "download_file":
@@ -236,7 +229,7 @@ class _Prompt:
         for status in client.show_downloads():
             is_followed = ("download_file", status.group_id, status.name) in self._output.moving
             if status.state not in (*OVER, "paused") and not is_followed:
-                self._begin(runner.report("download_file", finish_download(client, self._output, status)))
+                self._jobs.start(runner.report("download_file", finish_download(client, self._output, status)))
 
     def _greeting(self) -> str:
         user_id = self._runner.context.client.user_id if self._runner else None
