@@ -27,8 +27,9 @@ class Handlers:
             self._methods[kind] = method
         return method
 
-    def __contains__(self, kind: type) -> bool:
-        return kind in self._methods
+    def bound_to(self, owner: object) -> dict[type, Callable[..., object]]:
+        """All of them, as methods of this object."""
+        return {kind: method.__get__(owner) for kind, method in self._methods.items()}
 
     def __getitem__(self, kind: type) -> Callable[..., object]:
         """The method, to be called with its object first. Raises KeyError."""

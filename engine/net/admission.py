@@ -1,18 +1,22 @@
-"""What the answer is when a peer asks for a file: the file and how long it may be served, or a refusal. Pure types.
+"""What a gate answers when a peer asks for a file: the file and how long it may be served, or a refusal. Pure types.
 
-Not here: how that is decided (worker.gate), who asks for the decision (serve_link).
+Not here: how a gate decides (worker.gate), which message asks for it (serve_link).
 """
 
 from typing import NamedTuple, Protocol
 
+from engine.net.tls import PeerIdentity
 from engine.swarm.bitfield import Flags
 from engine.swarm.geometry import Geometry
 from engine.swarm.sender_choice import SentPieces
+from engine.wire.messages import Open
 
 
 class ServedFile(Protocol):
     """A file as the serving side sees it."""
 
+    @property
+    def file_id(self) -> int: ...
     @property
     def geometry(self) -> Geometry: ...
     @property
@@ -40,3 +44,13 @@ class Grant(NamedTuple):
 
     epoch: int
     valid_until_s: float
+
+
+class Gate(Protocol):
+    """Decides which peer may have which file."""
+
+    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, Grant]:
+        """The file, and what the ticket gives; raises Refusal. `is_open`: the link is not encrypted."""
+
+    def judge(self, peer: PeerIdentity, group_id: str, ticket: str, *, is_open: bool) -> Grant:
+        """What this ticket gives this peer in this group; raises Refusal."""

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from engine.errors import RemoteProtocolError
-from engine.net.admission import Grant, Refusal, ServedFile
+from engine.net.admission import Gate, Refusal, ServedFile
 from engine.net.piece_sender import PieceSender
 from engine.net.proof import Prover, thumbprint_of
 from engine.net.sending import Channel
@@ -59,17 +59,11 @@ _CLOSED = "closed"
 _TICKET_ENDED = "your ticket ended"
 
 
-class Gate(Protocol):
-    """Decides who may have what; told what was sent."""
-
-    def admit(self, peer: PeerIdentity, message: Open, *, is_open: bool) -> tuple[ServedFile, Grant]:
-        """The file, and what the ticket gives. Raises Refusal."""
-
-    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> Grant:
-        """What the new ticket gives. Raises Refusal."""
+class ServeListener(Protocol):
+    """Who is told what happens on a link, and says whether there may be one more. `link_lost` comes once, and last."""
 
     def proven(self, link: "ServeLink", peer: PeerIdentity) -> bool:
-        """Who is at the other end was shown; False if it may have no more links."""
+        """The peer has proven who it is; False if it may have no more links."""
 
     def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None: ...
     def unreadable(self, file: ServedFile, error: OSError) -> None: ...
@@ -83,9 +77,17 @@ class ServeLink(asyncio.BufferedProtocol):
     """One accepted link."""
 
     def __init__(
-        self, gate: Gate, slots: UploadSlots[PieceSender], settings: Settings, identity: Identity, *, is_open: bool
+        self,
+        listener: ServeListener,
+        gate: Gate,
+        slots: UploadSlots[PieceSender],
+        settings: Settings,
+        identity: Identity,
+        *,
+        is_open: bool,
     ) -> None:
         """`is_open`: plain TCP, both sides prove who they are."""
+        self._listener = listener
         self._gate = gate
         self._is_open = is_open
         self._own_thumbprint = thumbprint_of(identity) if is_open else b""
@@ -157,7 +159,7 @@ class ServeLink(asyncio.BufferedProtocol):
         except RemoteProtocolError as error:
             self.end(str(error))
             return
-        if self._gate.proven(self, self.peer):
+        if self._listener.proven(self, self.peer):
             self._send(Hello(PROTOCOL_VERSION, Role.SERVER))
         else:
             self.end(_TOO_MANY)
@@ -178,7 +180,7 @@ class ServeLink(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._sender.lost()
         self._channels.clear()
-        self._gate.link_lost(self)
+        self._listener.link_lost(self)
 
     def pause_writing(self) -> None:
         self._sender.reader.pause()
@@ -204,7 +206,7 @@ class ServeLink(asyncio.BufferedProtocol):
                 self._send(self._prover.prove(message.nonce))
             case Prove() if self._prover is not None:
                 self.peer = self._prover.check(message, self._their_nonce, self._own_thumbprint)
-                if not self._gate.proven(self, self.peer):
+                if not self._listener.proven(self, self.peer):
                     raise RemoteProtocolError(_TOO_MANY)
             case Open():
                 self._open(message)
@@ -235,7 +237,7 @@ class ServeLink(asyncio.BufferedProtocol):
     def _renew(self, message: Renew) -> None:
         assert self.peer is not None
         try:
-            grant = self._gate.renewed(self.peer, message, is_open=self._is_open)
+            grant = self._gate.judge(self.peer, message.group_id, message.ticket, is_open=self._is_open)
         except Refusal:
             return  # the ticket in force goes on until it ends
         for channel in self._channels.values():
@@ -251,7 +253,7 @@ class ServeLink(asyncio.BufferedProtocol):
         if channel.file.have[message.piece] and now_s - self._mismatch_at_s >= MISMATCH_ONCE_IN_S:
             self._mismatch_at_s = now_s
             assert self.peer is not None
-            self._gate.mismatch_received(self.peer, channel.file, message.piece)
+            self._listener.mismatch_received(self.peer, channel.file, message.piece)
 
     def _close_channels(self, is_meant: Callable[[Channel], bool], code: str, reason: str) -> None:
         for number, channel in list(self._channels.items()):
@@ -282,7 +284,7 @@ class ServeLink(asyncio.BufferedProtocol):
 
     def sent(self, file: ServedFile, count: int) -> None:
         assert self.peer is not None
-        self._gate.sent(self.peer, file, count)
+        self._listener.sent(self.peer, file, count)
 
     def unreadable(self, file: ServedFile, error: OSError) -> None:
-        self._gate.unreadable(file, error)
+        self._listener.unreadable(file, error)

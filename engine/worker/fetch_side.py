@@ -5,9 +5,8 @@ It carries out the orders about fetch links and is the listener of those links. 
 Not here: the files themselves and the links of those who fetch from this client (worker), which piece of whom (swarm).
 """
 
-import asyncio
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 
 from engine.errors import Cause
 from engine.ipc import orders, reports
@@ -17,6 +16,7 @@ from engine.net.fetch_link import FetchLink
 from engine.net.link_end import NoLink
 from engine.net.proof import thumbprint_of
 from engine.net.tls import Identity, PeerIdentity, fetching_context
+from engine.process.background_tasks import BackgroundTasks
 from engine.settings import Settings
 from engine.wire.messages import Neighbour
 from engine.worker.finish_piece import finish_piece
@@ -29,7 +29,14 @@ class FetchSide:
 
     handlers = Handlers()
 
-    def __init__(self, files: dict[int, LocalFile], settings: Settings, on_link: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        coordinator: MessageSocket[orders.AnyOrder],
+        files: dict[int, LocalFile],
+        settings: Settings,
+        on_link: Callable[[], None],
+    ) -> None:
+        self._coordinator = coordinator
         self._settings = settings
         self._on_link = on_link
         self._files = files
@@ -37,12 +44,7 @@ class FetchSide:
         self._identity: Identity | None = None
         self._fetch_links: dict[int, FetchLink] = {}
         self._link_ids: dict[FetchLink, int] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._loop = asyncio.get_running_loop()
-
-    def connect(self, coordinator: MessageSocket[orders.AnyOrder]) -> None:
-        """News goes there. Before anything else."""
-        self._coordinator = coordinator
+        self._tasks = BackgroundTasks()
 
     def configure(self, identity: Identity) -> None:
         """From now on links are dialled as this member."""
@@ -71,7 +73,7 @@ class FetchSide:
     @handlers.register
     def _dial(self, order: orders.Dial) -> None:
         if self._identity is not None:
-            self._spawn(self._connect(order, self._identity))
+            self._tasks.start(self._connect(order, self._identity))
 
     async def _connect(self, order: orders.Dial, identity: Identity) -> None:
         link = FetchLink(self, identity, order.thumbprint, self._settings.block_bytes, is_open=order.is_open)
@@ -198,8 +200,3 @@ class FetchSide:
 
     def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
         self._coordinator.send(reports.WriteFailed(channel, error.errno or 0))
-
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
-        task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

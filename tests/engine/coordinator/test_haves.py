@@ -10,7 +10,7 @@ from engine.ipc import orders
 from engine.net.tls import PeerIdentity
 from engine.settings import Settings
 from engine.storage.shared_state import SharedState
-from engine.worker.worker import Worker
+from engine.worker.serve_side import ServeSide
 
 ANN, BOB = PeerIdentity("ann", b"a" * 32), PeerIdentity("bob", b"b" * 32)
 
@@ -28,11 +28,11 @@ def worker_with(*links: FakeServeLink) -> Any:
     file, descriptor = SharedState.create(4)
     os.close(descriptor)
     file.have[:] = [1, 0, 1, 1]
-    return SimpleNamespace(_files={7: file}, _serve_links=dict.fromkeys(links))
+    return SimpleNamespace(_files={7: file}, _links=dict.fromkeys(links))
 
 
 def carry_out(worker: Any, order: orders.AnyOrder) -> None:
-    Worker._handlers[type(order)](worker, order)
+    ServeSide.handlers[type(order)](worker, order)
 
 
 def test_who_has_a_piece_is_not_told_of_it() -> None:

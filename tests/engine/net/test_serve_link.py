@@ -46,6 +46,8 @@ PIECE = 1 << 20
 
 
 class FakeFile:
+    file_id = 7
+
     def __init__(self, have: list[int] | None = None) -> None:
         self.geometry: Geometry = geometry_of(4, last_bytes=PIECE, piece_bytes=PIECE)
         self.have = np.array(have or [1, 1, 1, 1], np.uint8)
@@ -63,7 +65,7 @@ class FakeFile:
 
 @dataclass
 class FakeGate:
-    """Admits the groups it knows, one file each."""
+    """Admits the groups it knows, one file each. It is the listener of its links, too."""
 
     files: dict[str, FakeFile] = field(default_factory=lambda: {"lab": FakeFile(), "team": FakeFile()})
     life_s: float = 600.0
@@ -77,7 +79,7 @@ class FakeGate:
             raise Refusal("no_such_file", "not shared here")
         return self.files[message.group_id], self._grant()
 
-    def renewed(self, peer: PeerIdentity, message: Renew, *, is_open: bool) -> Grant:
+    def judge(self, peer: PeerIdentity, group_id: str, ticket: str, *, is_open: bool) -> Grant:
         return self._grant()
 
     def _grant(self) -> Grant:
@@ -104,7 +106,7 @@ def a_link(
 ) -> tuple[ServeLink, FakeTransport]:
     """Bob serves Ann, who has greeted and opened a channel 1, 2, … for each of the groups."""
     identity = Identity(BOB.identity.certificate_pem, BOB.identity.key_pem, BOB.identity.authority_pem)
-    link = ServeLink(gate, slots or UploadSlots(8), settings or Settings(), identity, is_open=False)
+    link = ServeLink(gate, gate, slots or UploadSlots(8), settings or Settings(), identity, is_open=False)
     transport = FakeTransport(ANN)
     link.connection_made(transport)
     say(link, Hello(PROTOCOL_VERSION, Role.FETCHER))
@@ -549,7 +551,8 @@ async def test_a_silent_link_without_a_channel_is_idle_and_one_that_never_greets
     link, _ = a_link(FakeGate(), groups="")
     waiting, _ = a_link(FakeGate())
     identity = Identity(BOB.identity.certificate_pem, BOB.identity.key_pem, BOB.identity.authority_pem)
-    mute = ServeLink(FakeGate(), UploadSlots(8), Settings(), identity, is_open=False)
+    gate = FakeGate()
+    mute = ServeLink(gate, gate, UploadSlots(8), Settings(), identity, is_open=False)
     mute.connection_made(FakeTransport(ANN))
     soon_s, later_s = time.monotonic() + 11, time.monotonic() + 151
     assert [each.is_idle(soon_s, 10, 150) for each in (link, waiting, mute)] == [False, False, True]
