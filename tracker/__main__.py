@@ -36,7 +36,8 @@ from tracker.standard_streams import StandardStreams, run_with_streams
 from tracker.store import accounts
 from tracker.store.invites import add_invite
 from tracker.store.keyring import load_keyring
-from tracker.store.store import Store, StoreError, open_store
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import Store, StoreError
 from tracker.version import VERSION
 
 

@@ -16,11 +16,12 @@ import platformdirs
 from tracker.protocol.events import TicketKeys
 from tracker.settings import TICKET_KEY_LEAD_S, TICKET_LIFE_S
 from tracker.store.audit import AuditRecord, add_record
-from tracker.store.database_file import DATABASE_NAME, StoreError, back_up, restore
 from tracker.store.keyring import load_keyring
 from tracker.store.name_check import describe_names
 from tracker.store.news import write_news
-from tracker.store.store import Store, open_store
+from tracker.store.sqlite.database_file import DATABASE_NAME, back_up, restore
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import Store, StoreError
 from tracker.store.ticket_keys import add_key, find_trusted_keys
 
 COMMANDS = {

@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import event
@@ -22,7 +22,8 @@ from tracker.protocol import manifests, requests, results
 from tracker.service.dispatch import HANDLERS
 from tracker.service.handlers import Handler
 from tracker.store.keyring import load_keyring
-from tracker.store.store import open_store
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import SqlStore
 
 GROUP = "lab"
 REQUEST_ID = bytes(range(16))
@@ -110,7 +111,7 @@ class Points:
         self._state, self._copies = state, copies
         self.names: list[str] = []
         self.is_on = False
-        engine: Any = office.store._readers.sync_engine
+        engine: Any = cast(SqlStore, office.store)._readers.sync_engine
         event.listen(engine, "before_cursor_execute", lambda *words: self.reach(f"before {words[2][:30]}"))
         event.listen(engine, "after_cursor_execute", lambda *words: self.reach(f"after {words[2][:30]}"))
         event.listen(engine, "commit", lambda connection: self.reach("before the commit"))

@@ -23,7 +23,8 @@ from tracker.service.dispatch import Service
 from tracker.service.live_sessions import Connection
 from tracker.service.passwords import Cost, Passwords
 from tracker.store.keyring import load_keyring
-from tracker.store.store import Store, open_store
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import Store
 
 CHEAP = Cost(passes=1, memory_kib=8)
 START_S = 1_800_000_000.0

@@ -16,7 +16,7 @@ from tracker.settings import (
 )
 
 
-class Published(NamedTuple):
+class PublishedTotals(NamedTuple):
     """By one account, in all groups. Each file counts with its own manifest, also where two are the same."""
 
     files: int
@@ -44,7 +44,7 @@ def check_asker(requests_pending: int) -> None:
         )
 
 
-def check_publisher(published: Published) -> None:
+def check_publisher(published: PublishedTotals) -> None:
     """With the file that is being published."""
     if published.files > FILES_PER_ACCOUNT_MAX:
         raise Refusal(

@@ -86,7 +86,8 @@ async def create_invite(context: RequestContext, request: CreateInvite) -> Invit
     if await invites.count_invites(context.db, context.user_id, context.now_s) >= INVITES_PER_ACCOUNT_MAX:
         raise Refusal("too_large", f"{INVITES_PER_ACCOUNT_MAX} of your invitations are unused; wait until some expire")
     expires_at_s = context.now_s + request.life_s
-    await invites.add_invite(context.db, request.digest, context.user_id, expires_at_s)
+    if not await invites.add_invite(context.db, request.digest, context.user_id, expires_at_s):
+        raise Refusal("bad_request", "there is an invitation with this code already; make one with a fresh code")
     context.note("invite_created")
     return Invited(expires_at_s)
 

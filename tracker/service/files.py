@@ -4,12 +4,11 @@ Invariant: a name stands for one content in a group, in whichever Unicode normal
 withdrawn or replaced (service_names); a second content under it is refused, and the sentence says whose the first is.
 """
 
-from msgspec.structs import replace
-
+from tracker.protocol.events import Peer
 from tracker.protocol.manifests import FetchManifest, FetchPage, Manifest, Page, Publish, Published, PutPage
 from tracker.protocol.names import check_new_file_name
 from tracker.protocol.requests import ListFiles
-from tracker.protocol.results import Done, Files
+from tracker.protocol.results import Done, FileEntry, Files
 from tracker.protocol.types import LEAF_BYTES, PAGE_BYTES, PIECE_COUNT_MAX
 from tracker.rules import quotas
 from tracker.rules.permissions import Refusal
@@ -23,45 +22,49 @@ from tracker.store import files, manifest_pages
 @handles(ListFiles, least_standing="member", is_change=False)
 async def list_files(context: RequestContext, request: ListFiles) -> Files:
     presence, group_id = context.state.presence, context.group.group_id
-    found = await files.list_files(context.db, group_id)
-    counts = [presence.count_sharers((group_id, entry.root)) for entry in found]
-    return Files(
-        [
-            replace(entry, sharers_online=count.complete, partial_online=count.partial)
-            for entry, count in zip(found, counts, strict=True)
-        ]
-    )
+    entries = []
+    for file in await files.list_files(context.db, group_id):
+        count = presence.count_sharers((group_id, file.root))
+        entries.append(
+            FileEntry(file.name, file.size_bytes, file.root, file.publisher, count.complete, count.partial)
+        )
+    return Files(entries)
 
 
 @handles(Publish, least_standing="member", is_change=True)
 async def publish(context: RequestContext, request: Publish) -> Published:
     check_new_file_name(request.name)
     _check_geometry(request)
+    new = files.NewFile(
+        request.group_id, request.name, request.root, request.size_bytes, request.piece_bytes, request.leaves,
+        request.pages,
+    )  # fmt: skip
     alike = await files.list_alike(context.db, request.group_id, request.name)
     known = next((file for file in alike if file.name == request.name), alike[0] if alike else None)
-    if known is not None and known.root == request.root and known.digest == files.digest_of(request):
+    if known is not None and known.root == request.root and known.digest == new.digest():
         return Published(True, spelling="" if known.name == request.name else known.name)
     if known is not None:
         await check_replaceable(context, known, request.name, len(alike))
-    leaves_bytes = _piece_count(request) * LEAF_BYTES
-    wanted = await manifest_pages.list_wanted(context.db, context.user_id, request.pages, leaves_bytes, context.now_s)
+    wanted = await manifest_pages.list_wanted(
+        context.db, context.user_id, request.pages, new.leaves_bytes, context.now_s
+    )
     if wanted:
         return Published(False, wanted)
     if known is not None:
         await free(context, known)
-    quotas.check_publisher(await files.add_file(context.db, request, context.user_id))
+    quotas.check_publisher(await files.add_file(context.db, new, context.user_id))
     return Published(False, has_replaced=known is not None)
 
 
 @handles(FetchManifest, least_standing="member", is_change=False)
 async def fetch_manifest(context: RequestContext, request: FetchManifest) -> Manifest:
-    manifest = await files.find_manifest(context.db, request.group_id, request.name)
-    if manifest is None:
+    stored = await files.find_manifest(context.db, request.group_id, request.name)
+    if stored is None:
         raise no_such_file(request.group_id, request.name)
+    peers: list[Peer] = []
     if request.want:
-        peers = await choose_peers(context, request.group_id, manifest.root, request.want)
-        manifest = replace(manifest, peers=peers)
-    return manifest
+        peers = await choose_peers(context, request.group_id, stored.root, request.want)
+    return Manifest(*stored, peers)
 
 
 @handles(PutPage, least_standing="member", is_change=True)

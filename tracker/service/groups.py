@@ -18,7 +18,7 @@ from tracker.protocol.requests import (
     RemoveMember,
     TransferOwnership,
 )
-from tracker.protocol.results import Audit, AuditEntry, Done, Groups, Left, Requests
+from tracker.protocol.results import Audit, AuditEntry, Done, GroupEntry, Groups, Left, Requests
 from tracker.rules import quotas
 from tracker.rules.permissions import Refusal
 from tracker.service.context import RequestContext
@@ -127,7 +127,7 @@ async def reject_request(context: RequestContext, request: RejectRequest) -> Don
 
 @handles(ListGroups, least_standing=None, is_change=False)
 async def list_groups(context: RequestContext, request: ListGroups) -> Groups:
-    return Groups(await groups.list_groups(context.db, context.user_id))
+    return Groups([GroupEntry(*listed) for listed in await groups.list_groups(context.db, context.user_id)])
 
 
 async def _put_out(context: RequestContext, leaver: str, members_before: list[str]) -> None:

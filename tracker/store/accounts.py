@@ -6,11 +6,11 @@ Not here: groups and who is in them (groups), whether the caller may (rules.perm
 from typing import NamedTuple
 
 from sqlalchemy import bindparam, select, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.protocol.names import fold_id
 from tracker.rules.permissions import Generation
+from tracker.store.insert_if_free import insert_if_free
 from tracker.store.schema import accounts
 
 _ACCOUNT = select(accounts.c.password_hash, accounts.c.generation, accounts.c.spared).where(
@@ -44,16 +44,11 @@ async def add_account(db: AsyncConnection, user_id: str, password_hash: str, now
     """False if the name is taken."""
     if await list_alike(db, user_id):
         return False
-    try:
-        await db.execute(
-            accounts.insert().values(
-                user_id=user_id, folded=fold_id(user_id), apart="", password_hash=password_hash, generation=0,
-                files_published=0, manifest_bytes=0, created_at_s=now_s,
-            )
-        )
-    except IntegrityError:
-        return False
-    return True
+    row = {
+        "user_id": user_id, "folded": fold_id(user_id), "apart": "", "password_hash": password_hash, "generation": 0,
+        "files_published": 0, "manifest_bytes": 0, "created_at_s": now_s,
+    }  # fmt: skip
+    return await insert_if_free(db, accounts, row)
 
 
 async def change_password_hash(db: AsyncConnection, user_id: str, password_hash: str) -> None:

@@ -8,16 +8,16 @@ Not here: who has a file right now (presence), whether the caller may (permissio
 """
 
 import hashlib
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, bindparam, delete, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from tracker.protocol.manifests import Manifest, Publish
 from tracker.protocol.names import choose_spelling, normal_file_name
-from tracker.protocol.results import FileEntry
 from tracker.protocol.types import LEAF_BYTES
-from tracker.rules.quotas import Published
+from tracker.rules.quotas import PublishedTotals
+from tracker.store.insert_if_free import insert_if_free
 from tracker.store.manifest_pages import find_page, settle
 from tracker.store.schema import accounts, files, manifests
 
@@ -33,8 +33,6 @@ _MANIFEST = (
     .join(manifests, manifests.c.digest == files.c.digest)
     .where(files.c.group_id == bindparam("of_group"), files.c.normal == bindparam("normal"))
 )
-_IS_KEPT = select(manifests.c.digest).where(manifests.c.digest == bindparam("of_digest"))
-_KEEP = manifests.insert()
 _ADD_FILE = files.insert()
 _ROOTS = select(files.c.root).where(files.c.group_id == bindparam("of_group")).distinct()
 _ROOTS_AMONG = _ROOTS.where(files.c.root.in_(bindparam("roots", expanding=True)))
@@ -60,10 +58,43 @@ class KnownFile(NamedTuple):
     digest: bytes
 
 
-def digest_of(manifest: Publish) -> bytes:
-    """Names a manifest by what it says: by its leaves, or by the digests of their pages."""
-    head = manifest.root + manifest.size_bytes.to_bytes(8, "big") + manifest.piece_bytes.to_bytes(8, "big")
-    return hashlib.sha256(head + (manifest.leaves or b"".join(manifest.pages))).digest()
+class ListedFile(NamedTuple):
+    name: str
+    size_bytes: int
+    root: bytes
+    publisher: str
+
+
+class StoredManifest(NamedTuple):
+    """`leaves`: the first page of them."""
+
+    name: str
+    size_bytes: int
+    piece_bytes: int
+    root: bytes
+    leaves: bytes
+    publisher: str
+
+
+class NewFile(NamedTuple):
+    """A file with its manifest. Of `leaves` and `pages` (the digests of the pages of the leaves) one is empty."""
+
+    group_id: str
+    name: str
+    root: bytes
+    size_bytes: int
+    piece_bytes: int
+    leaves: bytes
+    pages: Sequence[bytes]
+
+    @property
+    def leaves_bytes(self) -> int:
+        return -(-self.size_bytes // self.piece_bytes) * LEAF_BYTES
+
+    def digest(self) -> bytes:
+        """Names the manifest by what it says: by its leaves, or by the digests of their pages."""
+        head = self.root + self.size_bytes.to_bytes(8, "big") + self.piece_bytes.to_bytes(8, "big")
+        return hashlib.sha256(head + (self.leaves or b"".join(self.pages))).digest()
 
 
 async def list_alike(db: AsyncConnection, group_id: str, name: str) -> list[KnownFile]:
@@ -78,14 +109,14 @@ async def find_file(db: AsyncConnection, group_id: str, name: str) -> KnownFile 
     return next((known for known in alike if known.name == spelling), None)
 
 
-async def list_files(db: AsyncConnection, group_id: str) -> list[FileEntry]:
+async def list_files(db: AsyncConnection, group_id: str) -> list[ListedFile]:
     """By name."""
     rows = await db.execute(
         select(files.c.name, files.c.size_bytes, files.c.root, files.c.publisher)
         .where(files.c.group_id == group_id)
         .order_by(files.c.name)
     )
-    return [FileEntry(row.name, row.size_bytes, row.root, row.publisher, 0) for row in rows]
+    return [ListedFile(row.name, row.size_bytes, row.root, row.publisher) for row in rows]
 
 
 async def known_roots(db: AsyncConnection, group_id: str, roots: set[bytes]) -> set[bytes]:
@@ -100,29 +131,27 @@ async def has_root(db: AsyncConnection, group_id: str, root: bytes) -> bool:
     return await db.scalar(query) is not None
 
 
-async def find_manifest(db: AsyncConnection, group_id: str, name: str) -> Manifest | None:
+async def find_manifest(db: AsyncConnection, group_id: str, name: str) -> StoredManifest | None:
     rows = (await db.execute(_MANIFEST, {"of_group": group_id, "normal": normal_file_name(name)})).all()
     spelling = choose_spelling(name, [row.name for row in rows])
     row = next((row for row in rows if row.name == spelling), None)
     if row is None:
         return None
     leaves = row.leaves or await find_page(db, row.digest, 0) or b""
-    return Manifest(row.name, row.size_bytes, row.piece_bytes, row.root, leaves, row.publisher)
+    return StoredManifest(row.name, row.size_bytes, row.piece_bytes, row.root, leaves, row.publisher)
 
 
-async def add_file(db: AsyncConnection, request: Publish, publisher: str) -> Published:
+async def add_file(db: AsyncConnection, new: NewFile, publisher: str) -> PublishedTotals:
     """What this account has published now."""
-    digest = digest_of(request)
-    if await db.scalar(_IS_KEPT, {"of_digest": digest}) is None:
-        await db.execute(_KEEP, {"digest": digest, "leaves": request.leaves})
-        await settle(db, publisher, digest, request.pages)
+    digest = new.digest()
+    if await insert_if_free(db, manifests, {"digest": digest, "leaves": new.leaves}):
+        await settle(db, publisher, digest, new.pages)
     row = {
-        "group_id": request.group_id, "name": request.name, "normal": normal_file_name(request.name),
-        "apart": "", "root": request.root, "size_bytes": request.size_bytes, "piece_bytes": request.piece_bytes,
-        "publisher": publisher, "digest": digest,
+        "group_id": new.group_id, "name": new.name, "normal": normal_file_name(new.name), "apart": "", "root": new.root,
+        "size_bytes": new.size_bytes, "piece_bytes": new.piece_bytes, "publisher": publisher, "digest": digest,
     }  # fmt: skip
     await db.execute(_ADD_FILE, row)
-    return await _count_up(db, publisher, Published(1, -(-request.size_bytes // request.piece_bytes) * LEAF_BYTES))
+    return await _count_up(db, publisher, PublishedTotals(1, new.leaves_bytes))
 
 
 async def remove_file(db: AsyncConnection, group_id: str, name: str) -> None:
@@ -137,13 +166,13 @@ async def remove_files_of(db: AsyncConnection, group_id: str) -> None:
 async def _remove(db: AsyncConnection, *which: ColumnElement[bool]) -> None:
     lost = select(files.c.publisher, func.count(), func.sum(_LEAVES_BYTES)).where(*which).group_by(files.c.publisher)
     for publisher, count, leaves_bytes in (await db.execute(lost)).all():
-        await _count_up(db, publisher, Published(-count, -int(leaves_bytes)))
+        await _count_up(db, publisher, PublishedTotals(-count, -int(leaves_bytes)))
     await db.execute(delete(files).where(*which))
     in_use = exists().where(files.c.digest == manifests.c.digest)
     await db.execute(delete(manifests).where(~in_use))
 
 
-async def _count_up(db: AsyncConnection, publisher: str, more: Published) -> Published:
+async def _count_up(db: AsyncConnection, publisher: str, more: PublishedTotals) -> PublishedTotals:
     change = {"of_user": publisher, "more_files": more.files, "more_bytes": more.manifest_bytes}
     row = (await db.execute(_COUNT_UP, change)).one()
-    return Published(row.files_published, row.manifest_bytes)
+    return PublishedTotals(row.files_published, row.manifest_bytes)

@@ -7,23 +7,19 @@ Not here: whether the caller may (rules.permissions), transactions (store).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import BindParameter, Row, bindparam, delete, exists, func, select, true, update
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tracker.protocol.names import choose_spelling, fold_id
-from tracker.protocol.results import GroupEntry
 from tracker.rules.permissions import Generation, Group, Standing
 from tracker.store.accounts import find_account
+from tracker.store.insert_if_free import insert_if_free
 from tracker.store.schema import accounts, counters, groups, members, requests
 
 _OF_GROUP: BindParameter[str] = bindparam("of_group")
-
-
 _OF_USER: BindParameter[str] = bindparam("of_user")
-
 
 # Made once: putting these together takes longer than running them, and they are asked for every file.
 _STANDING = (
@@ -41,14 +37,20 @@ _STANDING = (
     .where(accounts.c.user_id == _OF_USER, groups.c.folded == bindparam("folded"))
     .with_for_update()
 )
-
-
 _MEMBERS_AMONG = select(members.c.user_id).where(
     members.c.group_id == _OF_GROUP, members.c.user_id.in_(bindparam("user_ids", expanding=True))
 )
-
-
 _GROUPS_OF = select(members.c.group_id).where(members.c.user_id == _OF_USER)
+
+
+class ListedGroup(NamedTuple):
+    """A group in the list of all groups, as one account sees it."""
+
+    group_id: str
+    owner: str
+    member_count: int
+    standing: Standing
+    is_open: bool
 
 
 async def find_standing(
@@ -71,14 +73,9 @@ async def find_standing(
     found = next((row for row in alike if row.group_id == spelling), None)
     if found is None:
         return generation, None
-    standing: Standing = "none"
-    if found.owner == user_id:
-        standing = "owner"
-    elif found.is_member:
-        standing = "member"
-    elif found.is_requested:
-        standing = "requested"
-    return generation, Group(found.group_id, found.owner, found.epoch, standing, found.is_open)
+    return generation, Group(
+        found.group_id, found.owner, found.epoch, _standing_in(found, user_id), found.is_open
+    )
 
 
 async def add_group(db: AsyncConnection, group_id: str, owner: str, is_open: bool, now_s: float) -> bool:
@@ -88,9 +85,7 @@ async def add_group(db: AsyncConnection, group_id: str, owner: str, is_open: boo
         return False
     epoch = await _next_epoch(db)
     row = {"group_id": group_id, "folded": folded, "apart": "", "owner": owner, "epoch": epoch, "is_open": is_open}
-    try:
-        await db.execute(groups.insert().values(row))
-    except IntegrityError:
+    if not await insert_if_free(db, groups, row):
         return False
     await add_member(db, group_id, owner, now_s)
     return True
@@ -116,7 +111,7 @@ async def raise_epoch(db: AsyncConnection, group_id: str) -> int:
     return epoch
 
 
-async def list_groups(db: AsyncConnection, user_id: str) -> list[GroupEntry]:
+async def list_groups(db: AsyncConnection, user_id: str) -> list[ListedGroup]:
     """Every group, by name, with this account's standing in it."""
     counts = select(members.c.group_id, func.count().label("member_count")).group_by(members.c.group_id).subquery()
     mine = select(members.c.group_id).where(members.c.user_id == user_id).subquery()
@@ -135,17 +130,11 @@ async def list_groups(db: AsyncConnection, user_id: str) -> list[GroupEntry]:
         .outerjoin(asked, asked.c.group_id == groups.c.group_id)
         .order_by(groups.c.group_id)
     )
-    entries = []
+    listed = []
     for row in rows:
-        standing: Standing = "none"
-        if row.owner == user_id:
-            standing = "owner"
-        elif row.is_member:
-            standing = "member"
-        elif row.is_requested:
-            standing = "requested"
-        entries.append(GroupEntry(row.group_id, row.owner, row.member_count, standing, row.is_open))
-    return entries
+        standing = _standing_in(row, user_id)
+        listed.append(ListedGroup(row.group_id, row.owner, row.member_count, standing, row.is_open))
+    return listed
 
 
 async def add_member(db: AsyncConnection, group_id: str, user_id: str, now_s: float) -> None:
@@ -210,6 +199,14 @@ async def list_requests(db: AsyncConnection, group_id: str) -> list[str]:
         .order_by(requests.c.asked_at_s, requests.c.user_id)
     )
     return list(rows)
+
+
+def _standing_in(row: Row[Any], user_id: str) -> Standing:
+    if row.owner == user_id:
+        return "owner"
+    if row.is_member:
+        return "member"
+    return "requested" if row.is_requested else "none"
 
 
 async def _next_epoch(db: AsyncConnection) -> int:

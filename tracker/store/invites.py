@@ -8,12 +8,13 @@ transaction that makes it).
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from tracker.store.insert_if_free import insert_if_free
 from tracker.store.schema import invites
 
 
-async def add_invite(db: AsyncConnection, digest: bytes, inviter: str, expires_at_s: float) -> None:
-    """Raises IntegrityError if there is one with this digest."""
-    await db.execute(invites.insert().values(digest=digest, inviter=inviter, expires_at_s=expires_at_s))
+async def add_invite(db: AsyncConnection, digest: bytes, inviter: str, expires_at_s: float) -> bool:
+    """False if there is one with this digest."""
+    return await insert_if_free(db, invites, {"digest": digest, "inviter": inviter, "expires_at_s": expires_at_s})
 
 
 async def count_invites(db: AsyncConnection, inviter: str, now_s: float) -> int:

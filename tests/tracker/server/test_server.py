@@ -3,7 +3,7 @@ import contextlib
 import hashlib
 import secrets
 import ssl
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 import msgspec
 import pytest
@@ -20,6 +20,7 @@ from tracker.protocol.events import Bulletin, Event
 from tracker.protocol.results import Done, LoggedIn, Refused
 from tracker.rules import connection_limits
 from tracker.server import server
+from tracker.store.store import SqlStore
 
 if TYPE_CHECKING:
     from tests.tracker.conftest import Town
@@ -123,7 +124,7 @@ async def test_files_published_one_behind_the_other_are_written_together(town: "
     connection = await connect(town)
     await login(connection, "ann")
     await connection.call(requests.CreateGroup("lab"))
-    engine: Any = town.trackers[0].store._readers
+    engine: Any = cast(SqlStore, town.trackers[0].store)._readers
     commits: list[object] = []
     event.listen(engine.sync_engine, "commit", commits.append)
     names = [f"file{number:02}" for number in range(40)]

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -24,7 +24,8 @@ from tracker.service.passwords import Passwords
 from tracker.settings import Policy
 from tracker.store import accounts, groups, invites
 from tracker.store.keyring import load_keyring
-from tracker.store.store import Store, open_store
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import Store
 
 LAB, DEN = "lab", "den"
 ROOT = bytes(32)
@@ -51,7 +52,7 @@ class HeldStore:
     def __init__(self, store: Store, line: Line) -> None:
         self._store = store
         self._line = line
-        self.reading, self.data_version = store.reading, store.data_version
+        self.reading, self.data_version, self.close = store.reading, store.data_version, store.close
 
     @asynccontextmanager
     async def changing(self) -> AsyncIterator[AsyncConnection]:
@@ -171,7 +172,7 @@ async def scene(
     line, stores, offices = Line(), [await open_store(folder) for _ in range(request.param)], []
     authority = await load_keyring(stores[0], clock.now_s)
     for seed, store in enumerate(stores):
-        office = Office(cast(Store, HeldStore(store, line)), authority, clock)
+        office = Office(HeldStore(store, line), authority, clock)
         chance, policy = random.Random(seed), Policy("invite")
         office.service = Service(office.store, authority, Passwords(CHEAP), clock, chance, policy)
         offices.append(office)

@@ -1,5 +1,6 @@
 """Who may make an account, how long guessers wait, and what is written down about it."""
 
+import asyncio
 import contextlib
 import random
 import secrets
@@ -269,3 +270,14 @@ async def test_the_log_only_grows(office: "Office") -> None:
     async with office.store.reading() as db:
         actions = list(await db.scalars(select(schema.audit.c.action).order_by(schema.audit.c.number)))
     assert actions == ["account_created", "login", "group_created"]
+
+
+async def test_an_invitation_whose_code_is_taken_is_refused_and_holds_nobody_else_up(office: "Office") -> None:
+    """Changes that wait for each other share a transaction, which an error of the database undoes as a whole."""
+    ann, eve = await office.enter("ann"), await office.enter("eve")
+    invite = requests.CreateInvite(bytes(32), 60.0)
+    assert isinstance(await ann.ask(invite), results.Invited)
+    refused, made = await asyncio.gather(eve.ask(invite), ann.ask(requests.CreateGroup("lab")))
+    assert isinstance(refused, results.Refused)
+    assert refused.code == "bad_request"
+    assert made == Done()

@@ -1,7 +1,7 @@
 """Who is put out, and whose sessions are revoked: what the tracker refuses from then on, and who hears of it."""
 
 import secrets
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from sqlalchemy import event
@@ -10,6 +10,7 @@ from tests.tracker.conftest import Person, another_tracker
 from tracker.protocol import events, manifests, requests, results, tickets
 from tracker.protocol.events import GroupEpoch, SessionEnded
 from tracker.protocol.results import Done, LoggedIn
+from tracker.store.store import SqlStore
 
 if TYPE_CHECKING:
     from tests.tracker.conftest import Clock, Office
@@ -80,7 +81,7 @@ async def test_a_removal_on_one_tracker_is_heard_on_the_others_once(office: "Off
 
 async def test_the_tables_are_looked_at_for_news_only_after_a_change(office: "Office") -> None:
     asked: list[str] = []
-    engine: Any = office.store._readers
+    engine: Any = cast(SqlStore, office.store)._readers
     event.listen(engine.sync_engine, "before_cursor_execute", lambda *words: asked.append(words[2]))
     ann, bob = await office.gather("lab", "ann", "bob")
     await office.service.hear_news()

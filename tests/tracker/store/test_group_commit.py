@@ -10,7 +10,8 @@ from sqlalchemy.exc import OperationalError
 
 from tracker.store import accounts, schema
 from tracker.store.group_commit import _CHANGES_MAX
-from tracker.store.store import Store, open_store
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import SqlStore
 
 
 class Refused(Exception):
@@ -20,7 +21,7 @@ class Refused(Exception):
 class Place:
     """A store whose transactions are counted, and another process that can hold the lock."""
 
-    def __init__(self, store: Store, path: Path) -> None:
+    def __init__(self, store: SqlStore, path: Path) -> None:
         self.store = store
         self.commits = 0
         self.other = sqlite3.connect(path, isolation_level=None)

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, create_engine
 
 from tracker.rules.permissions import Generation
 from tracker.store import accounts, files, groups, manifest_pages, schema
-from tracker.store.database_file import restore
 from tracker.store.migrations import versions
-from tracker.store.store import Store, StoreError, open_store
+from tracker.store.sqlite.database_file import restore
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import Store, StoreError
 
 STEPS = ScriptDirectory(str(Path(versions.__file__).parent.parent))
 

@@ -7,7 +7,8 @@ from sqlalchemy import Executable, func, select, text
 
 from tracker.store import accounts, schema
 from tracker.store.keyring import load_keyring
-from tracker.store.store import StoreError, open_store
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import StoreError
 from tracker.store.ticket_keys import find_trusted_keys
 
 

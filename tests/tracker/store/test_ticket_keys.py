@@ -18,7 +18,8 @@ from tracker.protocol.events import TicketKeys
 from tracker.protocol.types import TrustedKey
 from tracker.settings import TICKET_KEY_LEAD_S, TICKET_LIFE_S
 from tracker.store import schema
-from tracker.store.store import StoreError, open_store
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import StoreError
 from tracker.store.ticket_keys import find_signing_key, find_trusted_keys
 
 if TYPE_CHECKING:

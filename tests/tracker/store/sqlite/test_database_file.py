@@ -8,9 +8,10 @@ import pytest
 
 from tracker.rules.permissions import Refusal, check_alive
 from tracker.store import accounts, groups
-from tracker.store.database_file import StoreError, back_up, check_database, restore
 from tracker.store.keyring import load_keyring
-from tracker.store.store import Store, open_store
+from tracker.store.sqlite.database_file import back_up, check_database, restore
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import Store, StoreError
 
 
 @pytest.fixture

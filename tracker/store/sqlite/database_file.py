@@ -13,6 +13,8 @@ import time
 from contextlib import closing, suppress
 from pathlib import Path
 
+from tracker.store.store import StoreError
+
 DATABASE_NAME = "tracker.db"
 _LOCK_NAME = "in-use.lock"
 _TRACKERS_TABLES = {"meta", "counters", "accounts"}
@@ -22,10 +24,6 @@ _STEP = 1_000_000
 """After a restore no epoch, and no generation of an account's sessions, may repeat one that was given since the copy
 was made: there are tickets and certificates of those.
 """
-
-
-class StoreError(Exception):
-    """The database cannot be used; the sentence says which one and why."""
 
 
 def check_database(path: Path) -> None:

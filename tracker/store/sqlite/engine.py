@@ -39,6 +39,10 @@ class SqliteConnection:
         self._connection = connection
         self._thread = thread
 
+    @property
+    def dialect(self) -> Dialect:
+        return self._connection.dialect
+
     async def execute(self, statement: Any, parameters: Any = None) -> CursorResult[Any]:
         return self._connection.execute(statement, parameters)
 

@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import select
 
 from tracker.store import accounts, schema
-from tracker.store.store import Store, open_store
+from tracker.store.sqlite.open_store import open_store
+from tracker.store.store import Store
 
 
 async def _count(store: Store) -> int:
