@@ -134,6 +134,7 @@ class Client:
             with contextlib.suppress(ShoalError):
                 await self.logout()
         self._housekeeping.cancel()
+        await self._withdrawals.close()
         await self._router.close()
         await self._session.close()
         await self._coordinator.close()

@@ -10,13 +10,14 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.end_to_end.world import PASSWORD, Answer, World, download, sharers, upload, wait_until
+from tests.end_to_end.world import PASSWORD, Answer, World, download, login, sharers, upload, wait_until
 from tests.testkit.processes import ShellProcess
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("trackers")]
 
 _PROMPTLY_S = 4.0
 """Every command is there after 1.5 s on a machine with nothing else to do; waiting for whoever hangs took 5 or 30."""
+_LEAVING_S = 2.0
 
 
 @pytest.fixture
@@ -101,3 +102,48 @@ def test_a_tracker_that_hung_hears_what_it_missed_when_it_wakes(two_trackers: Wo
         lambda answer: bool(answer["ok"] and answer["files"] and answer["files"][0]["sharers_online"] == 1),
         "listed online by the tracker that hung",
     )
+
+
+@contextmanager
+def all_frozen(world: World) -> Iterator[None]:
+    process_ids = [tracker.process.pid for tracker in world.trackers.values()]
+    for process_id in process_ids:
+        os.kill(process_id, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process_id in process_ids:
+            os.kill(process_id, signal.SIGCONT)
+
+
+def test_a_share_ends_at_once_while_every_tracker_hangs_and_the_list_hears_of_it_later(two_trackers: World) -> None:
+    ann = two_trackers.join_in("ann")
+    group = two_trackers.new_group(ann)
+    for name in ("one.bin", "two.bin"):
+        upload(ann, two_trackers.new_file(name), group)
+    with all_frozen(two_trackers):
+        for name in ("one.bin", "two.bin"):
+            answer = prompt(ann, f"stop_share {group} {name}")
+            assert (answer["is_pending"], answer["is_removed"]) == (True, False)
+        assert prompt(ann, "show_shares")["shares"] == []
+    wait_until(lambda: ann.expect(f"list_files {group}")["files"], lambda files: files == [], "said to a tracker")
+
+
+def test_no_command_waits_long_while_every_tracker_hangs(two_trackers: World) -> None:
+    ann, stranger = two_trackers.join_in("ann"), two_trackers.start_client("ann2")
+    login(stranger, "ann")
+    stranger.expect("logout")
+    group, file = two_trackers.new_group(ann), two_trackers.new_file()
+    with all_frozen(two_trackers):
+        for client, command in (
+            (ann, f"list_files {group}"), (ann, f"upload_file {file} {group}"), (stranger, f"login ann {PASSWORD}")
+        ):  # fmt: skip
+            begun_s = time.monotonic()
+            answer = client.run(command)
+            assert answer["error"]["code"] == "tracker_unavailable"
+            assert "no tracker answers" in answer["error"]["message"]
+            assert time.monotonic() - begun_s < _PROMPTLY_S, command
+        for leaving in (lambda: ann.expect("logout"), ann.close, stranger.close):
+            begun_s = time.monotonic()
+            leaving()
+            assert time.monotonic() - begun_s < _LEAVING_S

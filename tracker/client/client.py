@@ -10,7 +10,6 @@ client shares (its Listener says that).
 """
 
 import asyncio
-import contextlib
 import secrets
 import time
 from collections import deque
@@ -20,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from msgspec.structs import replace
 
 from tracker.client.asking import Answer, Ask, find_authority, first_answer, takes_long
-from tracker.client.errors import NoTracker, TrackerLost, TrackerRefused, UntrustedTracker
+from tracker.client.errors import NoTracker, TrackerLost, TrackerRefused, TrackersSilent, UntrustedTracker
+from tracker.client.promptness import PATIENCE_MAX_S
 from tracker.client.reconnect import Identity, Listener, TrackerLink
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.events import Bulletin, Event, TicketKeys
@@ -43,6 +43,8 @@ from tracker.settings import CALL_TIMEOUT_S, NO_TRACKER_GRACE_S
 __all__ = ["Identity", "Listener", "TrackerClient", "find_authority"]
 
 _RENEW_AGAIN_S = 60.0
+_ANNOUNCE_S = 3.0
+"""For the first answer to an announcement. Whoever answers later is heard all the same."""
 _FAREWELL_S = 1.0
 """A tracker that does not answer a logout hears it when it answers again."""
 _HEARD_MAX = 1000
@@ -137,7 +139,8 @@ class TrackerClient:
         """What each connected tracker said to it. Others get the listener's snapshot once they are back; the listener
         hears what those say that answer late.
         """
-        answers = await self._on_all_sessions(message)
+        is_hopeful = any(link.has_session and not link.promptness.is_lapsing for link in self._links)
+        answers = await self._on_all_sessions(message, _ANNOUNCE_S if is_hopeful else PATIENCE_MAX_S)
         return [answer for answer in answers if isinstance(answer, Announced)]
 
     def count_sessions(self) -> int:
@@ -149,8 +152,12 @@ class TrackerClient:
         give_up_at_s: float | None = None
         while True:
             change = self._change
-            with contextlib.suppress(TrackerLost):
+            try:
                 return await first_answer(find_links, ask, is_long=is_long)
+            except TrackersSilent:
+                raise self._explain_silence(was_asked=True) from None
+            except TrackerLost:
+                pass
             give_up_at_s = give_up_at_s or time.monotonic() + NO_TRACKER_GRACE_S
             await self._wait_for(change, give_up_at_s)
 
@@ -188,17 +195,21 @@ class TrackerClient:
             async with asyncio.timeout(give_up_at_s - time.monotonic()):
                 await change.wait()
         except TimeoutError:
-            raise self._explain_silence() from None
+            raise self._explain_silence(was_asked=False) from None
 
-    def _explain_silence(self) -> NoTracker | UntrustedTracker:
+    def _explain_silence(self, *, was_asked: bool) -> NoTracker | UntrustedTracker:
+        """`was_asked`: the request is on its way to somebody, who hangs."""
         for link in self._links:
             if isinstance(link.trouble, UntrustedTracker):
                 return link.trouble
         tried = ", ".join(str(link.address) for link in self._links)
         reasons = "; ".join(str(link.trouble) for link in self._links if link.trouble is not None)
+        if was_asked:
+            advice = "It hangs, or the network does; what was asked may still be done when that is over"
+        else:
+            advice = "Start one with `python -m tracker tracker_info.txt 1`, or correct the addresses"
         return NoTracker(
-            f"no tracker answers (tried {tried}){': ' if reasons else ''}{reasons}. Start one with "
-            "`python -m tracker tracker_info.txt 1`, or correct the addresses; downloads go on meanwhile"
+            f"no tracker answers (tried {tried}){': ' if reasons else ''}{reasons}. {advice}; downloads go on meanwhile"
         )
 
     def _wake_callers(self) -> None:

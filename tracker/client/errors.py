@@ -11,6 +11,10 @@ class TrackerLost(TrackerError):
     """This one tracker did not answer, or its connection broke. Another may still do."""
 
 
+class TrackersSilent(TrackerLost):
+    """All that were asked neither answer nor greet a new connection. What they were asked they may still carry out."""
+
+
 class NoTracker(TrackerError):
     """No tracker of the list answered."""
 

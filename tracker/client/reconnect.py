@@ -59,7 +59,9 @@ class Listener(Protocol):
         """A tracker said something unasked. What changes told comes once; a PeerJoined may come from every tracker."""
 
     async def on_session(self, tracker_index: int, announced: Announced | None) -> None:
-        """There is a session with that tracker, and this is its answer to the snapshot, or a late one to a change."""
+        """There is a session with that tracker, and this is its answer to the snapshot, or a late one to a change; None
+        also when it answers again after it let a call lapse.
+        """
 
     def on_identity(self, identity: Identity | None, reason: str) -> None:
         """The certificate was renewed, or (None) the session is over and somebody has to log in; `reason` says why."""
@@ -154,6 +156,8 @@ class TrackerLink:
             identity = self._find_identity()
             if self.promptness.is_lapsing:
                 await self._beat(connection)
+                if self.has_session:
+                    await self._listener.on_session(self.index, None)
             elif identity is None:
                 self.has_session = False
                 await self._woken.wait()

@@ -1,6 +1,6 @@
-"""Ending a share: the trackers are asked first whether the name leaves the group's list, then it is forgotten here.
+"""Ending a share: serving stops at once, then the trackers are asked whether the name leaves the group's list.
 
-What no tracker could be told is kept in the ledger as a withdrawal to be said, and said as soon as one answers, also
+What no tracker has answered is kept in the ledger as a withdrawal to be said, and said as soon as one answers, also
 after a restart; it names the content, so that it never ends what was published under the name meanwhile. Sharing the
 same file again takes it back.
 
@@ -16,7 +16,7 @@ from engine.client.events import Event, ShareWithdrawn
 from engine.client.session import Session
 from engine.client.sharing.shares import Shares
 from engine.client.spellings import Key, find_key, shown_id
-from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnavailable
+from engine.errors import LocalError, RefusedByTracker, ShoalError
 from engine.reports import StopReport
 from engine.storage.ledger import Ledger, Withdrawal
 from tracker.protocol import requests, results
@@ -37,26 +37,26 @@ class Withdrawals:
         self._woken = asyncio.Event()
         self._saying = asyncio.Lock()
         self._is_running = False
+        self._later: asyncio.Task[None] | None = None
 
     async def stop(self, key: Key) -> StopReport:
         """End a share, or free a name that this client does not share. Raises ShoalError if nothing could be ended."""
         file = self._shares.find(key)
         if file is None:
             return await self._free(key)
+        me, withdrawal = self._user_id, Withdrawal(*key, file.root)
+        self._ledger.keep_withdrawal(me, withdrawal)
+        removing = asyncio.create_task(self._shares.remove(*key, _STOPPED))
         try:
-            answer = await self._session.call(requests.Withdraw(*key, file.root), results.Withdrawn)
-        except TrackerUnavailable:
-            self._ledger.keep_withdrawal(self._user_id, Withdrawal(*key, file.root))
-            await self._shares.remove(*key, _STOPPED)
-            return StopReport(*key, is_removed=False, is_pending=True)
-        except RefusedByTracker as refusal:
-            if refusal.code not in _OVER:
-                raise
-            answer = results.Withdrawn(False)
-        await self._shares.remove(*key, _STOPPED)
-        me, holders = self._user_id, answer.still_shared_by
-        others = [one for one in holders if one != me]
-        return StopReport(*key, answer.is_removed, still_shared_by=others, is_shared_elsewhere=me in holders)
+            if self._is_running:  # there are others that no tracker takes: it goes with them
+                self._woken.set()
+                return _pending(key)
+            async with self._saying:
+                return await self._withdraw(key, withdrawal)
+        finally:
+            await removing
+            if not self._is_running and withdrawal in self._ledger.withdrawals_of(me):
+                self._later = asyncio.create_task(self.say(_AGAIN_S))
 
     @contextlib.asynccontextmanager
     async def held_back(self, key: Key) -> AsyncIterator[None]:
@@ -65,13 +65,18 @@ class Withdrawals:
         async with self._saying if find_key(key, pending) in pending else contextlib.nullcontext():
             yield
 
-    async def say(self) -> None:
-        """All that could not be said yet, until it is. To be called whenever a session with a tracker begins."""
+    async def say(self, begins_in_s: float = 0.0) -> None:
+        """All that could not be said yet, until it is. To be called whenever a session with a tracker begins, and when
+        a tracker answers again.
+        """
         self._woken.set()
         if self._is_running:
             return
         self._is_running, delay_s = True, _AGAIN_S
         try:
+            if begins_in_s:
+                self._woken.clear()
+                await self._wait(begins_in_s)
             while self._session.user_id is not None and self._ledger.withdrawals_of(self._user_id):
                 self._woken.clear()
                 if not await self._say_each():
@@ -79,12 +84,34 @@ class Withdrawals:
         finally:
             self._is_running = False
 
+    async def close(self) -> None:
+        """What is left is said in the next session."""
+        if self._later is not None:
+            self._later.cancel()
+            await asyncio.gather(self._later, return_exceptions=True)
+
     @property
     def _user_id(self) -> str:
         user_id = self._session.user_id
         if user_id is None:
             raise LocalError("you are not logged in; use login first", "not_logged_in")
         return user_id
+
+    async def _withdraw(self, key: Key, withdrawal: Withdrawal) -> StopReport:
+        """Of what was shared here until now."""
+        me = self._user_id
+        if withdrawal not in self._ledger.withdrawals_of(me):
+            return StopReport(*key, is_removed=False)  # shared again meanwhile
+        try:
+            answer = await self._session.call(requests.Withdraw(*key, withdrawal.root), results.Withdrawn)
+        except ShoalError as error:
+            if error.code not in _OVER:
+                return _pending(key)
+            answer = results.Withdrawn(False)
+        self._ledger.drop_withdrawal(me, *key)
+        holders = answer.still_shared_by
+        others = [one for one in holders if one != me]
+        return StopReport(*key, answer.is_removed, still_shared_by=others, is_shared_elsewhere=me in holders)
 
     async def _free(self, key: Key) -> StopReport:
         """For its publisher and the group's owner, wherever they are."""
@@ -142,6 +169,10 @@ class Withdrawals:
         except TimeoutError:
             pass
         return min(2 * delay_s, _AGAIN_MAX_S)
+
+
+def _pending(key: Key) -> StopReport:
+    return StopReport(*key, is_removed=False, is_pending=True)
 
 
 def _does(answer: results.Withdrawn, verb: str) -> str:

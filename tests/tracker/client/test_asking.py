@@ -9,7 +9,7 @@ import pytest
 
 from tracker.client import asking
 from tracker.client.asking import find_authority, first_answer
-from tracker.client.errors import NoTracker, TrackerError, TrackerLost, TrackerRefused
+from tracker.client.errors import NoTracker, TrackerError, TrackerLost, TrackerRefused, TrackersSilent
 from tracker.client.promptness import Promptness
 from tracker.client.reconnect import TrackerLink
 from tracker.protocol.addresses import TrackerAddress, fingerprint_of
@@ -181,6 +181,43 @@ async def test_what_is_long_is_asked_elsewhere_when_its_tracker_does_not_greet(
     monkeypatch.setattr(asking, "fetch_authority", greet)
     second.may_answer.set()
     assert await asking_of(first, second, is_long=True) == "second"
+
+
+@pytest.mark.parametrize("is_long", [False, True])
+async def test_when_all_are_silent_that_is_said_within_seconds(
+    first: FakeLink, second: FakeLink, monkeypatch: pytest.MonkeyPatch, is_long: bool
+) -> None:
+    async def greet(address: TrackerAddress, timeout_s: float) -> bytes:
+        raise TrackerLost("silent") from TimeoutError()
+
+    monkeypatch.setattr(asking, "fetch_authority", greet)
+    with pytest.raises(TrackersSilent):
+        async with asyncio.timeout(4):
+            await asking_of(first, second, is_long=is_long)
+    assert first.promptness.is_lapsing
+    assert second.promptness.is_lapsing
+
+
+async def test_a_tracker_at_work_is_waited_for_while_it_greets_or_is_full(
+    first: FakeLink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    greetings: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
+    monkeypatch.setattr(asking, "NO_TRACKER_GRACE_S", 2.1)
+    monkeypatch.setattr(asking, "_GREETING_PAUSE_MAX_S", 0.1)
+
+    async def greet(address: TrackerAddress, timeout_s: float) -> bytes:
+        if not greetings[0].is_set():
+            greetings[0].set()
+            return b"pem"
+        greetings[1].set()
+        raise TrackerLost("full") from ConnectionResetError()
+
+    monkeypatch.setattr(asking, "fetch_authority", greet)
+    answer = asking_of(first)
+    for greeting in greetings:
+        await greeting.wait()
+    first.may_answer.set()
+    assert await answer == "first"
 
 
 @contextmanager
