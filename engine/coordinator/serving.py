@@ -17,7 +17,7 @@ from engine.process import descriptor_limit
 from engine.storage.destination import backend_for
 from engine.storage.disk_errors import explained
 from engine.storage.ledger import SharedFile
-from engine.storage.shared_state import SharedState
+from engine.storage.piece_table import PieceTable
 from engine.storage.stamp import Stamp
 
 MARKS_MOVED = "marks_moved"
@@ -60,7 +60,7 @@ class Serving:
             os.close(descriptor)
             raise StorageError(f"{share.path} carries other marks than when it was shared", MARKS_MOVED)
         try:
-            shared, shared_descriptor = SharedState.create(share.geometry.piece_count)
+            shared, shared_descriptor = PieceTable.create(share.geometry.piece_count)
         except StorageError:
             os.close(descriptor)
             raise

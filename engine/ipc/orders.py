@@ -78,7 +78,7 @@ class ShareSlots(Order, tag="share_slots", frozen=True):
 
 
 class AddFile(Order, tag="add_file", frozen=True):
-    """A file to serve in a group and, while it is incomplete, to fetch. Descriptors: shared state, then the data.
+    """A file to serve in a group and, while it is incomplete, to fetch. Descriptors: piece table, then the data.
 
     `stamp`: the marks of a complete file, for noticing a change; None for one that is being written. Sent again with
     its marks when it is complete.

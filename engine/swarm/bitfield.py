@@ -1,6 +1,6 @@
 """Which pieces somebody has.
 
-A client's own bitfield is one uint8 a piece, in memory shared with its workers (see storage.shared_state); what peers
+A client's own bitfield is one uint8 a piece, in memory shared with its workers (see storage.piece_table); what peers
 told us is kept packed, one bit a piece, because there may be a thousand peers and a million pieces. Bits are in
 network order: piece 0 is the highest bit of the first byte, as in BEP 3.
 

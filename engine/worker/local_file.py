@@ -10,7 +10,7 @@ import os
 from engine.ipc.orders import AddFile
 from engine.storage.destination import open_destination
 from engine.storage.manifest import Leaves, piece_hasher
-from engine.storage.shared_state import SharedState
+from engine.storage.piece_table import PieceTable
 from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import Flags
 from engine.swarm.geometry import Geometry
@@ -22,29 +22,29 @@ _HASH_BYTES = 1 << 20
 class LocalFile:
     """Made from the coordinator's order; takes the data descriptor over."""
 
-    def __init__(self, order: AddFile, slot_count: int, state_descriptor: int, data_descriptor: int) -> None:
+    def __init__(self, order: AddFile, slot_count: int, table_descriptor: int, data_descriptor: int) -> None:
         """Raises OSError if the file cannot be mapped or is not as long as it should be."""
         self.file_id = order.file_id
         self.group_id = order.group_id
         self.root = order.root
         self.geometry = Geometry(order.size_bytes, order.piece_bytes)
         self._stamp = order.stamp
-        self._state = SharedState(state_descriptor, self.geometry.piece_count)
-        self.sent = SentPieces(self._state.sent, self._state.sent_at_s, slot_count, order.piece_bytes)
+        self._pieces = PieceTable(table_descriptor, self.geometry.piece_count)
+        self.sent = SentPieces(self._pieces.sent, self._pieces.sent_at_s, slot_count, order.piece_bytes)
         backend = "mapped" if order.backend == "mapped" else "pwrite"
         self._destination = open_destination(data_descriptor, order.size_bytes, backend)  # type: ignore[arg-type]
 
     @property
     def have(self) -> Flags:
-        return self._state.have
+        return self._pieces.have
 
     def verified(self) -> list[int]:
         """The pieces that can be served, ascending."""
-        return self._state.verified()
+        return self._pieces.verified()
 
     @property
     def leaves(self) -> Leaves:
-        return self._state.leaves
+        return self._pieces.leaves
 
     def settle(self, stamp: Stamp | None) -> None:
         """It is complete: from now on it is checked by its marks."""

@@ -87,20 +87,20 @@ class Worker:
     # ------------------------------------------------------------ files
 
     @handlers.register
-    def _add_file(self, order: orders.AddFile, state: int, data: int) -> None:
+    def _add_file(self, order: orders.AddFile, table: int, data: int) -> None:
         if order.file_id in self._files:
             self._files[order.file_id].settle(order.stamp)
-            os.close(state)
+            os.close(table)
             os.close(data)
             return
         try:
-            file = LocalFile(order, self._settings.upload_slots, state, data)
+            file = LocalFile(order, self._settings.upload_slots, table, data)
         except OSError as error:
             os.close(data)
             self._coordinator.send(reports.FileUnreadable(order.file_id, error.errno or 0, str(error)))
             return
         finally:
-            os.close(state)
+            os.close(table)
         self._files[order.file_id] = file
         self._serve_side.serve(file)
 

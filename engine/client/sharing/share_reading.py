@@ -19,7 +19,7 @@ from typing import Literal
 
 from engine.coordinator.coordinator import Coordinator
 from engine.errors import StorageError
-from engine.storage import whereabouts
+from engine.storage import current_path
 from engine.storage.disk_errors import explained
 from engine.storage.ledger import SharedFile
 from engine.storage.manifest import Manifest
@@ -62,7 +62,7 @@ class ShareReading:
         verdict = await self._examine(file, Path(file.path), on_progress, must_read=must_read)
         if verdict.state == "served" or descriptor is None:
             return verdict
-        moved = whereabouts.path_of(descriptor)
+        moved = current_path.path_of(descriptor)
         if moved is None or moved == Path(file.path):
             return verdict
         elsewhere = await self._examine(file, moved, on_progress, must_read=must_read)

@@ -39,7 +39,7 @@ from engine.storage.destination import backend_for
 from engine.storage.journal import Journal
 from engine.storage.manifest import Manifest
 from engine.storage.part_file import PartFiles, can_write_beside
-from engine.storage.shared_state import SharedState
+from engine.storage.piece_table import PieceTable
 from engine.storage.stamp import Stamp
 from engine.swarm.bitfield import Bitfield
 from engine.swarm.scheduler import Scheduler
@@ -95,7 +95,7 @@ class Download:
                 self._journal_path.unlink()  # of data that is gone
         self._backend = backend_for(target.parent)
         try:
-            self.shared, self.shared_descriptor = SharedState.create(geometry.piece_count)
+            self.shared, self.shared_descriptor = PieceTable.create(geometry.piece_count)
         except StorageError:
             part_files.close(self.descriptor)
             raise
@@ -235,7 +235,7 @@ class Download:
         os.close(self.shared_descriptor)
 
     def hand_over(self) -> tuple[int, int]:
-        """The descriptors of the shared state and of the finished file, which are the caller's from now on."""
+        """The descriptors of the piece table and of the finished file, which are the caller's from now on."""
         self.checkpoints.close()
         return self.shared_descriptor, self._part_files.release(self.descriptor)
 

@@ -9,7 +9,7 @@ from engine.coordinator.download.peer_book import PeerBook
 from engine.ipc import orders
 from engine.net.tls import PeerIdentity
 from engine.settings import Settings
-from engine.storage.shared_state import SharedState
+from engine.storage.piece_table import PieceTable
 from engine.worker.serve_side import ServeSide
 
 ANN, BOB = PeerIdentity("ann", b"a" * 32), PeerIdentity("bob", b"b" * 32)
@@ -25,7 +25,7 @@ class FakeServeLink:
 
 
 def worker_with(*links: FakeServeLink) -> Any:
-    file, descriptor = SharedState.create(4)
+    file, descriptor = PieceTable.create(4)
     os.close(descriptor)
     file.have[:] = [1, 0, 1, 1]
     return SimpleNamespace(_files={7: file}, _links=dict.fromkeys(links))

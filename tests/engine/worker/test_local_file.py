@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engine.ipc import orders
-from engine.storage.shared_state import SharedState
+from engine.storage.piece_table import PieceTable
 from engine.swarm.sender_choice import SENT_FORGOTTEN_S
 from engine.worker.local_file import LocalFile
 from tests.testkit.builders import write_content
@@ -19,7 +19,7 @@ PIECE = 1 << 18
 def twice(tmp_path: Path) -> Iterator[tuple[LocalFile, LocalFile]]:
     """One file, open in two workers."""
     path = write_content(tmp_path / "data.bin", 4 * PIECE)
-    _, state = SharedState.create(4)
+    _, state = PieceTable.create(4)
     order = orders.AddFile(1, "lab", bytes(32), 4 * PIECE, PIECE, "pwrite", None)
     files = [LocalFile(order, 8, state, os.open(path, os.O_RDWR)) for _ in range(2)]
     os.close(state)

@@ -1,4 +1,4 @@
-"""One file's numbers, in memory shared by the coordinator and all workers: numpy arrays over an anonymous memory file.
+"""What the processes of a client share about one file: a few numbers for every piece, as numpy arrays in shared memory.
 
     leaves     uint8 (n, 32)   the hash each piece must have; written once, before anyone attaches
     sent       uint32 (n,)     how often this client sent each piece, and
@@ -6,7 +6,7 @@
     have       uint8 (n,)      1: the piece is in the file and matched (I1)
 
 Invariant (I6): only the coordinator writes `have`, only ever from 0 to 1, after the bytes are in the file; so workers
-need no lock. The memory has no name and dies with the last process that maps it; nothing can be left behind.
+need no lock. The memory has no name and goes with the last process that maps it; nothing can be left behind.
 """
 
 import mmap
@@ -24,14 +24,14 @@ _SENT_BYTES = 4
 _CLOCK_BYTES = 8 * CLOCKS
 
 
-class SharedState:
+class PieceTable:
     """The arrays of one file with `piece_count` pieces."""
 
     def __init__(self, descriptor: int, piece_count: int) -> None:
         """Attach to memory made by `create`; the descriptor is not needed afterwards."""
         size_bytes = _size_bytes(piece_count)
         if os.fstat(descriptor).st_size != size_bytes:
-            raise ValueError(f"shared state of another size than {piece_count} pieces need")
+            raise ValueError(f"a piece table of another size than {piece_count} pieces need")
         self._map = mmap.mmap(descriptor, size_bytes)
         leaves_end = _CLOCK_BYTES + piece_count * LEAF_BYTES
         sent_end = leaves_end + piece_count * _SENT_BYTES
@@ -48,7 +48,7 @@ class SharedState:
         return pieces
 
     @classmethod
-    def create(cls, piece_count: int) -> tuple["SharedState", int]:
+    def create(cls, piece_count: int) -> tuple["PieceTable", int]:
         """Fresh, all zero, and the descriptor to pass on to workers; the caller closes it. Raises StorageError."""
         try:
             descriptor = os.memfd_create("shoal-file", os.MFD_CLOEXEC)

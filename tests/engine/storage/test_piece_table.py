@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from engine.storage.manifest import LEAF_BYTES
-from engine.storage.shared_state import SharedState
+from engine.storage.piece_table import PieceTable
 from tests.testkit.processes import ROOT
 
 _WRITER = """
 import sys
-from engine.storage.shared_state import SharedState
-have = SharedState(int(sys.argv[1]), 20_000).have
+from engine.storage.piece_table import PieceTable
+have = PieceTable(int(sys.argv[1]), 20_000).have
 while True:
     have[:] = 0
     for piece in range(20_000):
@@ -25,9 +25,9 @@ while True:
 
 @pytest.mark.parametrize("piece_count", [0, 1, 3, 1000])
 def test_two_attachments_see_each_others_writes(piece_count: int) -> None:
-    ours, descriptor = SharedState.create(piece_count)
+    ours, descriptor = PieceTable.create(piece_count)
     try:
-        theirs = SharedState(descriptor, piece_count)
+        theirs = PieceTable(descriptor, piece_count)
     finally:
         os.close(descriptor)
     rng = np.random.default_rng(piece_count)
@@ -41,7 +41,7 @@ def test_two_attachments_see_each_others_writes(piece_count: int) -> None:
 
 
 def test_fresh_state_is_all_zero() -> None:
-    state, descriptor = SharedState.create(5)
+    state, descriptor = PieceTable.create(5)
     os.close(descriptor)
     assert not state.leaves.any()
     assert not state.sent.any()
@@ -51,16 +51,16 @@ def test_fresh_state_is_all_zero() -> None:
 
 @pytest.mark.parametrize("piece_count", [0, 4, 6, 1000])
 def test_memory_of_another_size_is_refused(piece_count: int) -> None:
-    _, descriptor = SharedState.create(5)
+    _, descriptor = PieceTable.create(5)
     try:
         with pytest.raises(ValueError, match="another size"):
-            SharedState(descriptor, piece_count)
+            PieceTable(descriptor, piece_count)
     finally:
         os.close(descriptor)
 
 
 def test_the_descriptor_does_not_outlive_an_exec() -> None:
-    _, descriptor = SharedState.create(5)
+    _, descriptor = PieceTable.create(5)
     try:
         assert not os.get_inheritable(descriptor)
     finally:
@@ -68,7 +68,7 @@ def test_the_descriptor_does_not_outlive_an_exec() -> None:
 
 
 def test_pieces_are_listed_while_another_process_adds_some() -> None:
-    state, descriptor = SharedState.create(20_000)
+    state, descriptor = PieceTable.create(20_000)
     writer = subprocess.Popen([sys.executable, "-c", _WRITER, str(descriptor)], pass_fds=[descriptor], cwd=ROOT)
     os.close(descriptor)
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.storage.whereabouts import path_of
+from engine.storage.current_path import path_of
 
 
 @pytest.fixture
