@@ -10,7 +10,8 @@ import pytest
 from msgspec.structs import replace
 
 from engine.errors import LocalError, StorageError
-from engine.storage.ledger import _STEPS, Ledger, SharedFile, StartedDownload, Withdrawal
+from engine.storage.ledger import Ledger, SharedFile, StartedDownload, Withdrawal
+from engine.storage.ledger_file import STEPS
 from engine.storage.manifest import LEAF_BYTES, Manifest
 from engine.storage.stamp import Stamp
 from tests.testkit.builders import geometry_of
@@ -147,9 +148,9 @@ def test_hashes_that_nobody_needed_for_long_are_forgotten(
     file, manifest = hashed
     for name in ("used", "unused"):
         ledger.remember(file.with_name(name), file.stat(), manifest)
-    ledger._database.execute("UPDATE manifests SET used_at_s = used_at_s - 89 * 86400")
+    ledger._file._database.execute("UPDATE manifests SET used_at_s = used_at_s - 89 * 86400")
     assert ledger.recall(file.with_name("used"), file.stat()) is not None
-    ledger._database.execute("UPDATE manifests SET used_at_s = used_at_s - 2 * 86400")
+    ledger._file._database.execute("UPDATE manifests SET used_at_s = used_at_s - 2 * 86400")
     ledger = reopened(ledger, path)
     assert ledger.recall(file.with_name("used"), file.stat()) is not None
     assert ledger.recall(file.with_name("unused"), file.stat()) is None
@@ -185,7 +186,7 @@ def test_what_cannot_be_in_a_sound_database_is_said_too(
     ledger.add_share("ann", share())
     ledger.add_download("ann", download())
     ledger.remember(file, file.stat(), manifest)
-    ledger._database.execute(damage)
+    ledger._file._database.execute(damage)
     with pytest.raises(LocalError, match="damaged") as refusal:
         for _ in (ledger.shares_of("ann"), ledger.downloads_of("ann"), ledger.recall(file, file.stat())):
             pass
@@ -204,7 +205,7 @@ def test_a_ledger_of_an_earlier_version_is_taken_over(
     file, manifest = hashed
     status, whole = file.stat(), (bytes(range(32)), GEOMETRY.size_bytes, GEOMETRY.piece_bytes)
     database = sqlite3.connect(path, isolation_level=None)
-    for statement in _STEPS[0]:
+    for statement in STEPS[0]:
         database.execute(statement)
     database.execute("INSERT INTO downloads VALUES ('ann', 'lab', 'disk.img', '/data/disk.img', ?, ?, ?)", whole)
     database.execute("INSERT INTO shares VALUES ('ann', 'lab', 'disk.img', '/data/disk.img', ?, ?, ?, 1, 2)", whole)
@@ -219,7 +220,7 @@ def test_a_ledger_of_an_earlier_version_is_taken_over(
     assert ledger.downloads_of("ann") == [download()]
     assert ledger.recall(file, status) is not None
     assert ledger.shares_of("ann")[0].stamp.ctime_ns == 0  # so it is read once more
-    assert ledger._database.execute("PRAGMA user_version").fetchone() == (len(_STEPS),)
+    assert ledger._file._database.execute("PRAGMA user_version").fetchone() == (len(STEPS),)
 
 
 def test_hashes_are_found_by_what_they_are_of_until_they_are_forgotten(ledger: Ledger, path: Path) -> None:
@@ -238,7 +239,7 @@ def test_hashes_are_found_by_what_they_are_of_until_they_are_forgotten(ledger: L
 
 
 def test_a_ledger_of_a_later_version_is_reported_and_left_as_it_is(ledger: Ledger, path: Path) -> None:
-    ledger._database.execute("PRAGMA user_version = 99")
+    ledger._file._database.execute("PRAGMA user_version = 99")
     ledger.close()
     before = path.read_bytes()
     with pytest.raises(LocalError, match="later version") as refusal:
@@ -248,7 +249,7 @@ def test_a_ledger_of_a_later_version_is_reported_and_left_as_it_is(ledger: Ledge
 
 
 def test_a_failure_after_the_start_is_said_with_the_path(ledger: Ledger, path: Path) -> None:
-    ledger._database.execute("DROP TABLE shares")
+    ledger._file._database.execute("DROP TABLE shares")
     for fails in (lambda: ledger.add_share("ann", share()), lambda: ledger.shares_of("ann")):
         with pytest.raises(StorageError, match=str(path)):
             fails()
@@ -258,8 +259,8 @@ def test_on_a_full_disk_there_is_room_for_what_happens_then(ledger: Ledger, path
     """The database may not grow, as on a full disk, until the ballast is gone."""
     ballast = path.with_name(path.name + ".ballast")
     assert ballast.stat().st_blocks * 512 >= 256 << 10
-    (pages,) = ledger._database.execute("PRAGMA page_count").fetchone()
-    ledger._database.execute(f"PRAGMA max_page_count = {pages}")
+    (pages,) = ledger._file._database.execute("PRAGMA page_count").fetchone()
+    ledger._file._database.execute(f"PRAGMA max_page_count = {pages}")
 
     def fill() -> None:
         for number in range(1000):
@@ -273,7 +274,7 @@ def test_on_a_full_disk_there_is_room_for_what_happens_then(ledger: Ledger, path
 
 def test_what_was_synced_is_said_so_only_once(ledger: Ledger) -> None:
     ledger.add_share("ann", share())
-    assert ledger._is_unsynced
+    assert ledger.needs_sync
     ledger.sync()
-    assert not ledger._is_unsynced
+    assert not ledger.needs_sync
     ledger.sync()
