@@ -281,6 +281,7 @@ class Client:
         group_id = await self._session.spelling_of(checked.group_id(group_id))
         reading = uploads.Reading(on_progress)
         file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, reading.progressed)
+        await self._shares.check_replaceable(file)
         async with self._withdrawals.held_back((group_id, file.name)):
             published = await manifests.publish(self._session, group_id, file.name, manifest)
             file = replace(file, name=published.spelling)

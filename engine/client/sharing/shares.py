@@ -17,6 +17,7 @@ Not here: how a file is read and judged (share_reading), what is being fetched (
 
 import asyncio
 import errno
+import shlex
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -39,10 +40,10 @@ from engine.client.events import (
 from engine.client.session import Session
 from engine.client.sharing.known_share import Share
 from engine.client.sharing.share_reading import ShareReading, Verdict
-from engine.client.spellings import Key
+from engine.client.spellings import Key, find_key
 from engine.coordinator.coordinator import Coordinator
 from engine.coordinator.serving import MARKS_MOVED
-from engine.errors import ShoalError, StorageError
+from engine.errors import LocalError, ShoalError, StorageError
 from engine.process.background_tasks import BackgroundTasks
 from engine.reports import DroppedShare, ShareStatus
 from engine.storage.ledger import Ledger, SharedFile
@@ -152,6 +153,21 @@ class Shares:
             return None
         path = Path(share.file.path)
         return path if _stamp_of(path) == share.file.stamp else None
+
+    async def check_replaceable(self, file: SharedFile) -> None:
+        """Raises LocalError if another content of this name is served from here, as it was when it was shared."""
+        key = find_key((file.group_id, file.name), self._shares)
+        known = self.find(key)
+        if known is None or known.root == file.root:
+            return
+        await self.look_now(known.root)  # whether it was moved, or touched only
+        path = self.path_of(*key)
+        if path is not None:
+            raise LocalError(
+                f"you share another file as {key[1]!r} in {key[0]}, from {path}; end that first (stop_share "
+                f"{key[0]} {shlex.quote(key[1])}), or rename this one",
+                "file_conflict",
+            )
 
     def keys(self) -> list[Key]:
         return list(self._shares)

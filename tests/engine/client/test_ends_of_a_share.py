@@ -148,7 +148,11 @@ async def test_stop_share_without_a_tracker_is_said_when_one_is_back_also_after_
         return not await place.is_listed()
 
     await place.until(is_free)
-    assert "share_withdrawn" in [event.code for event in place.events]
+
+    async def is_said() -> bool:
+        return "share_withdrawn" in [event.code for event in place.events]
+
+    await place.until(is_said)
 
 
 async def test_the_same_while_the_client_runs_on(place: Place) -> None:
@@ -197,6 +201,22 @@ async def test_an_edited_file_is_uploaded_again_at_once_as_the_notice_says(place
     write_content(place.file, SIZE_BYTES + 1)
     assert (await place.ann.upload_file(place.file, GROUP)).has_replaced
     await place.fetched_by(place.cy)
+
+
+async def test_another_file_does_not_take_its_place_while_it_is_served(place: Place) -> None:
+    other = place.new_file()
+    with pytest.raises(LocalError, match=rf"from {place.file}; end that first \(stop_share lab w\.bin\)"):
+        await place.ann.upload_file(other, GROUP)
+    assert [share.path for share in place.ann.show_shares()] == [str(place.file)]
+    await place.fetched_by(place.cy)
+    await place.cy.stop_share(GROUP, NAME)
+    place.file.unlink()
+    assert (await place.ann.upload_file(other, GROUP)).has_replaced
+
+
+async def test_a_file_that_was_only_touched_is_not_replaced_either(place: Place) -> None:
+    place.file.touch()
+    assert await code_of(place.ann.upload_file(place.new_file(), GROUP)) == "file_conflict"
 
 
 async def test_its_file_was_renamed(place: Place) -> None:
