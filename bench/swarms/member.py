@@ -79,7 +79,7 @@ async def _watch(client: "Client", group_id: str, name: str) -> None:
     said: set[int] = set()
     while True:
         is_over = not download.is_active
-        gained = [piece for piece in download.shared.have.nonzero()[0].tolist() if piece not in said]
+        gained = [piece for piece in download.store.shared.have.nonzero()[0].tolist() if piece not in said]
         if gained:
             said.update(gained)
             say(at_s=time.monotonic(), bytes=download.verified_bytes, pieces=gained)

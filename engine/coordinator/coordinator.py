@@ -1,11 +1,13 @@
 """Decides for the whole client: owns the pool, the links, the files it serves and the downloads under way.
 
-Everything that happens comes in as news from a worker or as a call from the client, on one event loop; so there is one
-writer of swarm state and nothing is locked (I6). It sequences; decisions are in `swarm`, bytes in the workers.
+Everything that happens comes in as a report of a worker or as a call of the client, on one event loop; so there is one
+writer of swarm state and nothing is locked (I6). A report goes to the download that it concerns; then the orders that
+follow leave, once for all reports of one turn of the loop:
 
-    news → the download it concerns → what the scheduler wants now → orders
+    report → Fetching.handle → what the scheduler wants now → orders
 
-Not here: accounts, groups, what the tracker says (client); it is given a `Directory` to ask.
+Not here: what a report means to a download (download.fetching), accounts, groups and what the tracker says (client);
+the coordinator is given a `Directory` to ask.
 """
 
 import asyncio
@@ -15,35 +17,31 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from engine.coordinator.clock import Clock
 from engine.coordinator.directory import Directory
 from engine.coordinator.download.download import Download
-from engine.coordinator.download.download_run import DownloadRun, Parts
+from engine.coordinator.download.download_run import DownloadRun
+from engine.coordinator.download.fetching import NOTHING_FOLLOWS, Fetching, OfFile, OfLink
 from engine.coordinator.download.local_copies import LocalCopies
+from engine.coordinator.download.wanted_file import WantedFile
 from engine.coordinator.events import WorkerDied
 from engine.coordinator.hash_jobs import HashJobs
 from engine.coordinator.mismatch_checks import MismatchChecks
 from engine.coordinator.peer_links import PeerAddress, PeerLink, PeerLinks
 from engine.coordinator.pool import Pool
+from engine.coordinator.services import Services
 from engine.coordinator.serving import Serving
-from engine.coordinator.ticking import Ticking
-from engine.errors import Cause, ShoalError, StorageError
+from engine.errors import Cause, ShoalError
 from engine.ipc import orders, reports
 from engine.ipc.handlers import Handlers
 from engine.ipc.ticket_check import CheckTicket
 from engine.settings import Settings
-from engine.storage.disk_errors import explained
 from engine.storage.manifest import Manifest
 from engine.storage.part_file import PartFiles
 from engine.storage.stamp import Stamp
-from engine.swarm.bitfield import BadBitfield
 
-OfLinkAndFile = (
-    reports.ChannelOpened | reports.ChannelRefused | reports.MismatchSent | reports.PeerHas
-    | reports.PeersNamed | reports.PieceGranted | reports.PieceVerified | reports.PieceMismatched
-)  # fmt: skip
-Fetching = asyncio.Task[Stamp | None]
-NOTHING_FOLLOWS = False
-"""What the handler of news returns if nothing is to be asked for or taken back because of it."""
+DownloadTask = asyncio.Task[Stamp | None]
+"""Ends with the marks of the finished file, with None if the download failed, or is cancelled if it was paused."""
 
 
 class Coordinator:
@@ -52,36 +50,35 @@ class Coordinator:
     _handlers = Handlers()
 
     def __init__(self, settings: Settings, check_ticket: CheckTicket, directory: Directory) -> None:
-        self._settings = settings
         self._directory = directory
-        self._pool = Pool(settings, check_ticket, self._on_news, self._worker_died, self._worker_born)
+        self._pool = Pool(settings, check_ticket, self._on_report, self._worker_died, self._worker_born)
         self.hash_jobs = HashJobs(self._pool, settings.hash_job_bytes)
         self._links = PeerLinks(settings)
-        self._part_files = PartFiles(settings.space_reserve_bytes)
         self._file_ids = itertools.count(1)
         self.serving = Serving(self._pool, self._file_ids)
         self.copies = LocalCopies(self.serving, directory)
-        self._parts = Parts(settings, self._pool, self._links, self.hash_jobs, self.copies, directory)
+        part_files, request_ids = PartFiles(settings.space_reserve_bytes), itertools.count(1)
+        self._services = Services(
+            settings, self._pool, self._links, self.hash_jobs, part_files, directory, request_ids
+        )
         self._runs: dict[int, DownloadRun] = {}
-        self._tasks: dict[int, Fetching] = {}
+        self._tasks: dict[int, DownloadTask] = {}
         self._mismatch_checks = MismatchChecks(self._look_at_piece)
         self._identity: orders.Configure | None = None
         self._epochs: dict[str, orders.SetEpoch] = {}
-        self._request_ids = itertools.count(1)
         self._accept_turns = itertools.count()
         self._is_pump_due = False
-        self._ticking = Ticking(
-            self._links, self._pool, self._runs, self._fetching, self._pump_soon, settings.tick_s
+        self._clock = Clock(
+            self._links, self._pool, self._runs, self._all_fetching, self._pump_soon, settings.tick_s
         )
-        self.sent_bytes = 0
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
         await self._pool.start()
-        self._clock = self._loop.create_task(self._ticking.run())
+        self._ticking = self._loop.create_task(self._clock.run())
 
     async def close(self) -> None:
-        self._clock.cancel()
+        self._ticking.cancel()
         await self.stop()
         await self._pool.close()
 
@@ -124,223 +121,141 @@ class Coordinator:
                 worker = workers[next(self._accept_turns) % len(workers)]
                 self._pool.send(worker, orders.AcceptConnection(), [link.fileno()])
 
-    # ------------------------------------------------------------ files we have
-
     # ------------------------------------------------------------ downloads
 
     def fetch(
         self, group_id: str, name: str, target: Path, manifest: Manifest, peers: Sequence[PeerAddress] = ()
-    ) -> tuple[Download, Fetching]:
-        """Begin a download, from `peers` if they are known already. Its task ends with the marks of the finished
-        file, which is served from then on; with None if it failed; cancelled if `stop` or `cancel` ended it. Raises
+    ) -> tuple[Download, DownloadTask]:
+        """Begin a download, from `peers` if they are known already. The finished file is served from then on. Raises
         StorageError.
         """
-        file_id = next(self._file_ids)
-        download = Download(
-            file_id, group_id, name, target, manifest, self._settings, self._request_ids, self._part_files
-        )
-        download.peer_book.peers = {peer.thumbprint: peer for peer in peers}
+        wanted = WantedFile(next(self._file_ids), group_id, name, target, manifest)
+        download = Download(wanted, self._services, peers)
         self.copies.enter(download)
-        run = self._runs[file_id] = DownloadRun(download, self._parts)
-        task = self._tasks[file_id] = self._loop.create_task(self._fetch_and_keep(run))
-        self._ticking.wake()
+        run = self._runs[wanted.file_id] = DownloadRun(download, self._services, self.copies)
+        task = self._tasks[wanted.file_id] = self._loop.create_task(self._fetch_and_keep(run))
+        self._clock.wake()
         return download, task
 
     async def _fetch_and_keep(self, run: DownloadRun) -> Stamp | None:
-        download = run.download
+        download, wanted, store = run.download, run.download.wanted, run.download.store
         try:
             stamp = await run.run()
             if stamp is not None:
-                self.serving.take_over(download.as_order(stamp), str(download.target), *download.hand_over())
+                self.serving.take_over(store.as_order(stamp), str(wanted.target), *store.hand_over())
             return stamp
         finally:
-            del self._runs[download.file_id], self._tasks[download.file_id]
+            del self._runs[wanted.file_id], self._tasks[wanted.file_id]
             self.copies.leave(download)
 
     async def halt(self, download: Download, verdict: ShoalError | None = None) -> None:
         """Stop it where it is, durably: paused, or failed with this verdict. It may complete meanwhile."""
-        task = self._tasks.get(download.file_id)
+        file_id = download.wanted.file_id
+        task = self._tasks.get(file_id)
         if task is not None:
-            download.verdict = verdict
+            self._runs[file_id].judge(verdict)
             await asyncio.sleep(0)  # see stop
             _cancel_once(task)
             await asyncio.gather(task, return_exceptions=True)
 
     def peer_joined(self, group_id: str, root: bytes, peer: PeerAddress) -> None:
-        """The tracker says that somebody new has this file."""
+        """The tracker says that one more peer has this file."""
         self._links.welcome_back(peer)
         for run in self._runs.values():
-            if (run.download.group_id, run.download.manifest.root) == (group_id, root):
+            if run.download.wanted.swarm == (group_id, root):
                 run.download.peer_book.meet(peer)
-                run.connect()
+                if run.download.fetching is not None:
+                    run.download.fetching.connect()
 
-    def _lose(self, link: PeerLink, cause: Cause) -> None:
-        self._links.down(link, time.monotonic())
-        for file_id in link.files:
-            self._runs[file_id].lost(link, cause)
+    def _fetching_of(self, file_id: int) -> Fetching | None:
+        run = self._runs.get(file_id)
+        return run.download.fetching if run is not None else None
 
-    # ------------------------------------------------------------ news from the workers
+    def _all_fetching(self) -> list[Fetching]:
+        """Of all downloads that links may carry now."""
+        found = [run.download.fetching for run in self._runs.values()]
+        return [each for each in found if each is not None and not each.is_closed]
 
-    def _on_news(self, worker: int, news: reports.AnyReport) -> None:
-        if self._handlers[type(news)](self, news, worker) is not NOTHING_FOLLOWS:
+    def _carried_by(self, link: PeerLink) -> list[Fetching]:
+        return [each for file_id in link.files if (each := self._fetching_of(file_id)) is not None]
+
+    # ------------------------------------------------------------ reports of the workers
+
+    def _on_report(self, worker: int, report: reports.AnyReport) -> None:
+        if self._handlers[type(report)](self, report, worker) is not NOTHING_FOLLOWS:
             self._pump_soon()
 
     @_handlers.register
-    def _link_up(self, news: reports.LinkUp, worker: int) -> None:
-        link = self._links.find(news.link_id)
+    def _link_up(self, report: reports.LinkUp, worker: int) -> None:
+        link = self._links.find(report.link_id)
         if link is None:
             return
-        if news.user_id != link.peer.user_id:  # pieces would be credited to, and blamed on, somebody else
-            why = f"{news.user_id} answers there, not {link.peer.user_id}"
-            self._pool.send(worker, orders.EndLink(news.link_id, why, "other_peer"))
+        if report.user_id != link.peer.user_id:  # pieces would be credited to, and blamed on, another account
+            why = f"{report.user_id} answers there, not {link.peer.user_id}"
+            self._pool.send(worker, orders.EndLink(report.link_id, why, "other_peer"))
         else:
             self._links.up(link)
-            for file_id in link.files:
-                self._runs[file_id].open_on(link)
+            for fetching in self._carried_by(link):
+                fetching.link_up(link)
 
     @_handlers.register
-    def _link_down(self, news: reports.LinkDown, worker: int) -> None:
-        link = self._links.find(news.link_id)
-        if link is None:
-            return
-        if news.cause == "broke_protocol":
-            for file_id in link.files:
-                why = f"broke the protocol ({news.reason})"
-                self._runs[file_id].blame.shut_out(link.peer.user_id, why, time.monotonic())
-        self._lose(link, news.cause)
+    def _link_down(self, report: reports.LinkDown, worker: int) -> None:
+        link = self._links.find(report.link_id)
+        if link is not None:
+            self._lose(link, report.cause, report.reason)
+
+    def _lose(self, link: PeerLink, cause: Cause, reason: str) -> None:
+        self._links.down(link, time.monotonic())
+        for fetching in self._carried_by(link):
+            fetching.link_down(link, cause, reason)
 
     @_handlers.register
-    def _channel_opened(self, news: reports.ChannelOpened, worker: int) -> None:
-        link, run = self._find(news)
-        if link is not None and run is not None:
-            try:
-                run.download.opened(link, news.bitfield)
-                self._ticking.wake()
-            except BadBitfield as error:
-                run.blame.shut_out(link.peer.user_id, f"sent {error}", time.monotonic())
+    def _of_link(self, report: OfLink, worker: int) -> object:
+        """To the download that it concerns, unless the link is gone or does not carry the file any more."""
+        link, fetching = self._links.find(report.link_id), self._fetching_of(report.file_id)
+        if link is None or fetching is None or report.file_id not in link.files:
+            return NOTHING_FOLLOWS
+        if isinstance(report, reports.ChannelOpened):
+            self._clock.wake()
+        return fetching.handle(report, link)
 
     @_handlers.register
-    def _channel_refused(self, news: reports.ChannelRefused, worker: int) -> None:
-        link, run = self._find(news)
-        if link is not None and run is not None:
-            run.refused(link, news.code)
+    def _of_file(self, report: OfFile, worker: int) -> object:
+        fetching = self._fetching_of(report.file_id)
+        if fetching is not None:
+            return fetching.handle(report, None)
+        if isinstance(report, reports.FileUnreadable) and report.file_id in self.serving:
+            self._directory.share_broken(report.file_id, report.error_number, report.reason)
+        return NOTHING_FOLLOWS
 
     @_handlers.register
-    def _mismatch_sent(self, news: reports.MismatchSent, worker: int) -> None:
-        link, run = self._find(news)
-        if link is not None and run is not None:
-            run.forget(link)  # it stays open, for the server's answer
-
-    @_handlers.register
-    def _peer_has(self, news: reports.PeerHas, worker: int) -> bool:
-        link, run = self._find(news)
-        return link is not None and run is not None and run.download.has(link, news.pieces)
-
-    @_handlers.register
-    def _peers_named(self, news: reports.PeersNamed, worker: int) -> None:
-        link, run = self._find(news)
-        if link is not None and run is not None:
-            run.download.peer_book.peer_exchange.heard(link.peer, news.peers, time.monotonic())
-
-    @_handlers.register
-    def _granted(self, news: reports.PieceGranted, worker: int) -> None:
-        _, run = self._find(news)
-        if run is not None:
-            run.download.granted(news)
-
-    @_handlers.register
-    def _verified(self, news: reports.PieceVerified, worker: int) -> None:
-        link, run = self._find(news)
-        if link is not None and run is not None:
-            run.download.verified(link, news)
-
-    @_handlers.register
-    def _mismatched(self, news: reports.PieceMismatched, worker: int) -> None:
-        link, run = self._find(news)
-        if link is not None and run is not None:
-            now_s, why = time.monotonic(), f"sent a piece that does not match the manifest (piece {news.piece})"
-            run.download.scheduler.refused(news.request_id, now_s)
-            run.blame.shut_out(link.peer.user_id, why, now_s, link, news.piece)
-
-    @_handlers.register
-    def _rejected(self, news: reports.RequestRejected, worker: int) -> None:
-        run = self._runs.get(news.file_id)
-        if run is not None and run.download.is_fetching:
-            now_s, scheduler = time.monotonic(), run.download.scheduler
-            if news.after_s:
-                scheduler.put_off(news.request_id, now_s + news.after_s)
-            else:
-                scheduler.refused(news.request_id, now_s)
-
-    @_handlers.register
-    def _revoked(self, news: reports.RequestRevoked, worker: int) -> None:
-        run = self._runs.get(news.file_id)
-        if run is not None:
-            run.download.scheduler.revoked(news.request_id)
-
-    @_handlers.register
-    def _endgame(self, news: reports.OfEndgame, worker: int) -> None:
-        run = self._runs.get(news.file_id)
-        if run is not None and run.download.is_prepared:
-            run.endgame_news(news)
-
-    @_handlers.register
-    def _write_failed(self, news: reports.WriteFailed, worker: int) -> None:
-        run = self._runs.get(news.file_id)
-        if run is not None:
-            run.download.fail(explained(OSError(news.error_number, ""), "write", run.download.part))
-
-    @_handlers.register
-    def _unreadable(self, news: reports.FileUnreadable, worker: int) -> None:
-        if news.file_id in self.serving:
-            self._directory.share_broken(news.file_id, news.error_number, news.reason)
-        elif news.file_id in self._runs:
-            download = self._runs[news.file_id].download
-            try:
-                download.look_at_part()  # may know better why
-            except StorageError as error:
-                download.fail(error)
-            else:
-                download.fail(StorageError(f"{download.part}: {news.reason}"))
-
-    @_handlers.register
-    def _mismatch_received(self, news: reports.MismatchReceived, worker: int) -> None:
-        self._mismatch_checks.heard(news.file_id, news.piece, news.user_id)
+    def _mismatch_received(self, report: reports.MismatchReceived, worker: int) -> None:
+        self._mismatch_checks.heard(report.file_id, report.piece, report.user_id)
 
     async def _look_at_piece(self, file_id: int, piece: int) -> None:
-        if file_id in self._runs:
-            await self._runs[file_id].look_at_piece(piece)
+        fetching = self._fetching_of(file_id)
+        if fetching is not None:
+            await fetching.look_at_piece(piece)
         elif file_id in self.serving:
             await self._directory.check_share(file_id, piece)
 
     @_handlers.register
-    def _served_bytes(self, news: reports.Served, worker: int) -> None:
-        self.sent_bytes += news.count
+    def _hashed(self, report: reports.PiecesHashed, worker: int) -> None:
+        self.hash_jobs.hashed(worker, report)
 
     @_handlers.register
-    def _hashed(self, news: reports.PiecesHashed, worker: int) -> None:
-        self.hash_jobs.hashed(worker, news)
-
-    @_handlers.register
-    def _hash_failed(self, news: reports.HashFailed, worker: int) -> None:
-        self.hash_jobs.failed(news)
-
-    def _find(self, news: OfLinkAndFile) -> tuple[PeerLink | None, DownloadRun | None]:
-        """Both None if the link is gone or does not carry this file any more: the news is late."""
-        link = self._links.find(news.link_id)
-        if link is None or news.file_id not in link.files:
-            return None, None
-        return link, self._runs.get(news.file_id)
+    def _hash_failed(self, report: reports.HashFailed, worker: int) -> None:
+        self.hash_jobs.failed(report)
 
     # ------------------------------------------------------------ workers come and go
 
     def _worker_died(self, worker: int, how: str) -> None:
         for link in self._links:
             if link.worker == worker:
-                self._lose(link, "ended_here")
+                self._lose(link, "ended_here", f"its worker {how}")
                 self._links.welcome_back(link.peer)
-        for download in self._fetching():
-            download.scheduler.check_again()
+        for fetching in self._all_fetching():
+            fetching.worker_died()
         self.hash_jobs.worker_died(worker)
         self._directory.notice(WorkerDied(how))
         self._pump_soon()
@@ -351,21 +266,14 @@ class Coordinator:
         if self._identity is not None:
             self._pool.send(worker, self._identity)
         self.serving.tell(worker)
-        for run in self._runs.values():
-            download = run.download
-            if download.is_fetching:
-                self._pool.send(worker, download.as_order(), [download.shared_descriptor, download.descriptor])
-                download.scheduler.check_again()
-                run.connect()
+        for fetching in self._all_fetching():
+            fetching.worker_born(worker)
         self.hash_jobs.worker_born()
 
     # ------------------------------------------------------------ the pump
 
-    def _fetching(self) -> Sequence[Download]:
-        return [run.download for run in self._runs.values() if run.download.is_fetching]
-
     def _pump_soon(self) -> None:
-        """Once for all the news of this turn of the loop."""
+        """Once for all the reports of this turn of the loop."""
         if not self._is_pump_due:
             self._is_pump_due = True
             self._loop.call_soon(self._pump)
@@ -373,23 +281,11 @@ class Coordinator:
     def _pump(self) -> None:
         self._is_pump_due = False
         now_s = time.monotonic()
-        for download in self._fetching():
-            for link_id, order in download.next_orders(now_s):
-                link = self._links.find(link_id) if link_id is not None else None
-                if link is not None:
-                    self._pool.send(link.worker, order)
-                elif link_id is None:
-                    for worker in self._pool.worker_numbers[:1]:
-                        self._pool.send(worker, order)
-            gained = download.take_unannounced()
-            if gained:
-                owners = download.owners_of(gained)
-                self._pool.send_all(orders.AnnouncePieces(download.file_id, gained, owners))
-            if download.scheduler.is_complete:
-                download.news.set()
+        for fetching in self._all_fetching():
+            fetching.send_orders(now_s)
 
 
-def _cancel_once(task: Fetching) -> None:
+def _cancel_once(task: DownloadTask) -> None:
     """A second cancellation would interrupt the pause that the first one began."""
     if not task.cancelling():
         task.cancel()

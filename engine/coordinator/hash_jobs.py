@@ -73,13 +73,13 @@ class HashJobs:
                 self._jobs.pop(job.job_id, None)
         return leaves[np.asarray(pieces, np.int64)]
 
-    def hashed(self, worker: int, news: reports.PiecesHashed) -> None:
+    def hashed(self, worker: int, report: reports.PiecesHashed) -> None:
         """A run is done. News of a job that was given up is ignored."""
-        job = self._jobs.get(news.job_id)
+        job = self._jobs.get(report.job_id)
         if job is None or worker not in job.under_way:
             return
         first, count = job.under_way.pop(worker)
-        job.leaves[first : first + count] = np.frombuffer(news.leaves, np.uint8).reshape(count, LEAF_BYTES)
+        job.leaves[first : first + count] = np.frombuffer(report.leaves, np.uint8).reshape(count, LEAF_BYTES)
         job.hashed_bytes += sum(job.geometry.length_of(piece) for piece in range(first, first + count))
         if job.on_progress is not None:
             job.on_progress(job.hashed_bytes, job.total_bytes)
@@ -87,10 +87,10 @@ class HashJobs:
             job.done.set_result(None)
         self._hand_out()
 
-    def failed(self, news: reports.HashFailed) -> None:
-        job = self._jobs.pop(news.job_id, None)
+    def failed(self, report: reports.HashFailed) -> None:
+        job = self._jobs.pop(report.job_id, None)
         if job is not None and not job.done.done():
-            job.done.set_exception(StorageError(f"cannot read the file: {news.reason}"))
+            job.done.set_exception(StorageError(f"cannot read the file: {report.reason}"))
         self._hand_out()
 
     def worker_died(self, worker: int) -> None:

@@ -41,7 +41,7 @@ _WORKERS_MIN, _WORKERS_MAX = 2, 8
 _END_GRACE_S = 2.0
 _BEAT_S, _IDLE_BEAT_S = 1.0, 10.0
 _BUSY_BEATS = 5
-"""So many beats after the last order or news a pool counts as idle, and asks for life signs more seldom."""
+"""So many beats after the last order or report a pool counts as idle, and asks for life signs more seldom."""
 _SPAWN_AGAIN_S, _SPAWN_AGAIN_MAX_S = 0.1, 5.0
 _BEAT, _FENCE = 0, 1
 """The first numbers of pings; fences count on from theirs."""
@@ -68,7 +68,7 @@ class Pool:
         self,
         settings: Settings,
         check_ticket: CheckTicket,
-        on_news: Callable[[int, reports.AnyReport], None],
+        on_report: Callable[[int, reports.AnyReport], None],
         on_death: Callable[[int, str], None],
         on_birth: Callable[[int], None],
     ) -> None:
@@ -77,7 +77,7 @@ class Pool:
         """
         self._settings = settings
         self._check_ticket = check_ticket
-        self._on_news, self._on_death, self._on_birth = on_news, on_death, on_birth
+        self._on_report, self._on_death, self._on_birth = on_report, on_death, on_birth
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload(["engine.worker.worker_process", check_ticket.__module__])
         self._workers: list[_Worker | None] = []
@@ -171,7 +171,10 @@ class Pool:
                 ours.close()
                 raise
         connection: MessageSocket[reports.AnyReport] = MessageSocket(
-            ours, reports.AnyReport, lambda news, _: self._heard(worker_number, news), lambda: self._died(worker_number)
+            ours,
+            reports.AnyReport,
+            lambda report, _: self._heard(worker_number, report),
+            lambda: self._died(worker_number),
         )
         assert self._board_descriptor is not None
         connection.send(orders.ShareSlots(worker_number, len(self._workers)), [self._board_descriptor])
@@ -179,16 +182,16 @@ class Pool:
 
     # ------------------------------------------------------------ life signs
 
-    def _heard(self, worker_number: int, news: reports.AnyReport) -> None:
-        if not isinstance(news, reports.Pong):
+    def _heard(self, worker_number: int, report: reports.AnyReport) -> None:
+        if not isinstance(report, reports.Pong):
             self._stirred.set()
-            self._on_news(worker_number, news)
-        elif news.number == _BEAT:
+            self._on_report(worker_number, report)
+        elif report.number == _BEAT:
             worker = self._workers[worker_number]
             if worker is not None:
                 worker.beats_missed = 0
         else:
-            self._pass_fence(news.number, worker_number)
+            self._pass_fence(report.number, worker_number)
 
     def _pass_fence(self, number: int, worker_number: int) -> None:
         waiting, passed = self._fences.get(number, (set[int](), None))

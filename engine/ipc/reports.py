@@ -180,14 +180,6 @@ class FileUnreadable(Report, tag="file_unreadable", frozen=True):
     reason: str
 
 
-class Served(Report, tag="served", frozen=True):
-    """Bytes sent since the last one."""
-
-    file_id: int
-    user_id: str
-    count: int
-
-
 class PiecesHashed(Report, tag="pieces_hashed", frozen=True):
     """`leaves`: 32 bytes a piece, from `first` on."""
 
@@ -228,7 +220,6 @@ AnyReport = (
     | WriteFailed
     | FileUnreadable
     | MismatchReceived
-    | Served
     | PiecesHashed
     | HashFailed
     | Pong

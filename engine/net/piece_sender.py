@@ -43,7 +43,6 @@ class Asked(Protocol):
     def end_ticket(self, channel: int) -> None:
         """Nothing more on this channel: its ticket ran out."""
 
-    def sent(self, file: ServedFile, count: int) -> None: ...
     def unreadable(self, file: ServedFile, error: OSError) -> None: ...
 
 
@@ -207,7 +206,6 @@ class PieceSender:
             self._next_piece()
             return
         sending.begin += length
-        self._link.sent(file, length)
         if sending.begin == sending.end:
             if sending.is_cut:
                 self._link.reject(sending.request, RejectReason.CANCELLED)

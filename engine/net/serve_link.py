@@ -65,7 +65,6 @@ class ServeListener(Protocol):
     def proven(self, link: "ServeLink", peer: PeerIdentity) -> bool:
         """The peer has proven who it is; False if it may have no more links."""
 
-    def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None: ...
     def unreadable(self, file: ServedFile, error: OSError) -> None: ...
     def mismatch_received(self, peer: PeerIdentity, file: ServedFile, piece: int) -> None:
         """The peer says that this piece, as it was sent, does not match the manifest."""
@@ -281,10 +280,6 @@ class ServeLink(asyncio.BufferedProtocol):
 
     def end_ticket(self, channel: int) -> None:
         self._close_channel(channel, _CLOSED, _TICKET_ENDED)
-
-    def sent(self, file: ServedFile, count: int) -> None:
-        assert self.peer is not None
-        self._listener.sent(self.peer, file, count)
 
     def unreadable(self, file: ServedFile, error: OSError) -> None:
         self._listener.unreadable(file, error)

@@ -1,7 +1,7 @@
 """The serving half of a worker: the connections it accepts, and the links on which others fetch from this client.
 
-It carries out the orders about those links and is the listener of the links. It bounds how many there are, lets the
-gate judge who may have which file, and counts what was sent.
+It carries out the orders about those links and is the listener of the links. It bounds how many there are, and lets the
+gate judge who may have which file.
 
 Invariant: every accepted connection is counted by the connection limits until it is gone.
 Not here: the files themselves (worker), whether a ticket is valid (gate), what is said on a link (net.serve_link).
@@ -58,7 +58,6 @@ class ServeSide:
         self._identity: Identity | None = None
         self._connection_limits = ConnectionLimits(settings)
         self._links: dict[ServeLink, AcceptedConnection] = {}
-        self._sent_bytes: dict[tuple[int, str], int] = {}
         self._tasks = BackgroundTasks()
 
     # ------------------------------------------------------------ asked by the worker
@@ -101,12 +100,6 @@ class ServeSide:
                 link.end(f"took nothing for {timeout_s:g} s")
             elif link.is_idle(now_s, self._settings.handshake_timeout_s, self._settings.idle_serve_link_s):
                 link.end("said nothing for too long")
-
-    def report_sent(self) -> None:
-        """Tell the coordinator what was sent since the last call."""
-        for (file_id, user_id), count in self._sent_bytes.items():
-            self._coordinator.send(reports.Served(file_id, user_id, count))
-        self._sent_bytes.clear()
 
     # ------------------------------------------------------------ orders
 
@@ -204,10 +197,6 @@ class ServeSide:
         connection = self._links.pop(link, None)
         if connection is not None:
             self._connection_limits.leave(connection)
-
-    def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None:
-        key = (file.file_id, peer.user_id)
-        self._sent_bytes[key] = self._sent_bytes.get(key, 0) + count
 
     def unreadable(self, file: ServedFile, error: OSError) -> None:
         reason = error.strerror or str(error)

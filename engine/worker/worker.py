@@ -28,7 +28,7 @@ from engine.worker.local_file import LocalFile
 from engine.worker.serve_side import ServeSide
 
 _LOOK_AROUND_S = 1.0
-"""How often silent, stuck and idle links are looked for, and sent bytes reported."""
+"""How often silent, stuck and idle links are looked for."""
 
 
 class Worker:
@@ -144,7 +144,6 @@ class Worker:
     def _look_around(self) -> None:
         self._fetch_side.end_silent(self._settings.silence_timeout_s)
         self._serve_side.end_idle(time.monotonic())
-        self._serve_side.report_sent()
         self._is_watchful = self._serve_side.has_links or self._fetch_side.has_links
         if self._is_watchful:
             self._loop.call_later(_LOOK_AROUND_S, self._look_around)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.coordinator.coordinator import Coordinator, Fetching
+from engine.coordinator.coordinator import Coordinator, DownloadTask
 from engine.coordinator.download.download import Download
 from engine.ipc import reports
 from engine.net.listener import Listener
@@ -24,6 +24,11 @@ from tracker.protocol import tickets
 GROUP = "lab"
 
 
+def link_count(download: Download) -> int:
+    """On how many links the file is open for this client."""
+    return download.fetching.scheduler.link_count if download.fetching is not None else 0
+
+
 @dataclass
 class Node:
     """One client's engine, without a tracker."""
@@ -37,7 +42,7 @@ class Node:
 
     def __post_init__(self) -> None:
         """Overhear what the workers report."""
-        handle = self.coordinator._on_news
+        handle = self.coordinator._on_report
 
         def overhear(worker: int, news: reports.AnyReport) -> None:
             if isinstance(news, reports.ChannelRefused):
@@ -46,7 +51,7 @@ class Node:
                 self.lost_links.append(news.reason)
             handle(worker, news)
 
-        self.coordinator._pool._on_news = overhear
+        self.coordinator._pool._on_report = overhear
 
     def knows(self, *others: "Node") -> None:
         self.directory.peers = [other.member.at(other.listener.port) for other in others]
@@ -55,7 +60,7 @@ class Node:
         share = SharedFile(GROUP, path.name, str(path), manifest.root, manifest.geometry, Stamp.of(path.stat()))
         return self.coordinator.serving.begin(share)
 
-    def fetch(self, target: Path, manifest: Manifest) -> tuple[Download, Fetching]:
+    def fetch(self, target: Path, manifest: Manifest) -> tuple[Download, DownloadTask]:
         return self.coordinator.fetch(GROUP, target.name, target, manifest)
 
 

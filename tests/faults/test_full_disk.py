@@ -81,7 +81,7 @@ async def test_all_downloads_on_a_full_disk_wait_and_go_on_by_themselves(world: 
     for download, _ in begun:
         error = status_of(download).error
         assert error is not None
-        assert str(download.part) in error
+        assert str(download.store.part) in error
     filler.unlink()
     async with asyncio.timeout(30):
         await asyncio.gather(*(fetching for _, fetching in begun))
@@ -103,7 +103,7 @@ async def test_a_download_that_waits_for_space_can_be_cancelled_and_leaves_nothi
     leecher.coordinator.peer_joined(GROUP, manifest.root, seeder.member.at(seeder.listener.port))
     await until(lambda: download.state == "no_space")
     await leecher.coordinator.halt(download)
-    part_file.remove(download.part, is_expected=True)
+    part_file.remove(download.store.part, is_expected=True)
     filler.unlink()
     assert sorted(os.listdir(disk)) == ["lost+found"]
 

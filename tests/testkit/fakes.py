@@ -3,6 +3,7 @@
 import hashlib
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -64,6 +65,30 @@ class Member:
 
     def at(self, port: int) -> PeerAddress:
         return PeerAddress(self.user_id, "127.0.0.1", port, self.thumbprint)
+
+
+class FakePool:
+    """Workers that carry nothing out; keeps the orders they were given. An order to all is kept once, for None."""
+
+    def __init__(self, workers: int = 2) -> None:
+        self.worker_numbers = list(range(workers))
+        self.orders: list[tuple[int | None, orders.AnyOrder]] = []
+        self.is_settled = True
+
+    def send(self, worker: int, order: orders.AnyOrder, descriptors: Sequence[int] = ()) -> None:
+        assert len(descriptors) == order.descriptor_count
+        self.orders.append((worker, order))
+
+    def send_all(self, order: orders.AnyOrder, descriptors: Sequence[int] = ()) -> None:
+        assert len(descriptors) == order.descriptor_count
+        self.orders.append((None, order))
+
+    async def fence(self, timeout_s: float) -> bool:
+        return self.is_settled
+
+    def kinds(self, *kinds: type[orders.Order]) -> list[orders.AnyOrder]:
+        """The orders of these kinds, in their order."""
+        return [order for _, order in self.orders if isinstance(order, kinds)]
 
 
 class FakeDirectory:

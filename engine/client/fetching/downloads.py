@@ -36,7 +36,7 @@ from engine.client.sharing import uploads
 from engine.client.sharing.shares import Shares
 from engine.client.spellings import Key
 from engine.client.subscribers import Subscribers
-from engine.coordinator.coordinator import Coordinator, Fetching
+from engine.coordinator.coordinator import Coordinator, DownloadTask
 from engine.coordinator.download.download import Download
 from engine.coordinator.download.status import status_of
 from engine.coordinator.peer_links import PeerAddress
@@ -167,7 +167,7 @@ class Downloads:
         """Raises LocalError if it runs to another place."""
         if not self.is_downloading(key):
             return False
-        running = self._downloads[key].target
+        running = self._downloads[key].wanted.target
         if running != target:
             raise LocalError(
                 f"{key[1]} is being downloaded to {running}; copy it from there when it is complete, or end that with "
@@ -313,7 +313,7 @@ class Downloads:
         return download
 
     async def _announce(self, download: Download) -> None:
-        self._shares.drop_unknown(await self._announcer.renew(*download.swarm))
+        self._shares.drop_unknown(await self._announcer.renew(*download.wanted.swarm))
 
     async def _end(self, key: Key) -> None:
         download = self._downloads[key]
@@ -342,10 +342,10 @@ class Downloads:
         except StorageError as error:
             self._tell(PartLeft(begun.name, str(error)))
 
-    async def _follow(self, key: Key, download: Download, fetching: Fetching) -> None:
+    async def _follow(self, key: Key, download: Download, task: DownloadTask) -> None:
         """When it is complete, it is a share like any other."""
         try:
-            stamp = await fetching
+            stamp = await task
             await self._conclude(key, download, stamp)
         except asyncio.CancelledError:  # paused or cancelled; what did that keeps the ledger
             if key in self._unwanted and download.state == "paused":
@@ -357,9 +357,9 @@ class Downloads:
 
     async def _conclude(self, key: Key, download: Download, stamp: Stamp | None) -> None:
         if stamp is not None:
-            manifest = download.manifest
-            file = SharedFile(*key, str(download.target), manifest.root, manifest.geometry, stamp)
-            await self._shares.add(file, download.file_id)
+            manifest = download.wanted.manifest
+            file = SharedFile(*key, str(download.wanted.target), manifest.root, manifest.geometry, stamp)
+            await self._shares.add(file, download.wanted.file_id)
             self._ledger.drop_download(self._user_id, *key)
         else:
             await self._announce(download)

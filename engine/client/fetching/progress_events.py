@@ -34,20 +34,20 @@ class ProgressEvents:
 
     def watch(self, download: Download) -> None:
         """A download begins."""
-        self._told[download.file_id] = _Told(download.state)
+        self._told[download.wanted.file_id] = _Told(download.state)
         download.progress.on_change = lambda: self._changed(download)
 
     def ended(self, download: Download) -> None:
         """It does not run any more."""
         download.progress.on_change = lambda: None
-        told = self._told.pop(download.file_id, None)
+        told = self._told.pop(download.wanted.file_id, None)
         if told is not None and told.due is not None:
             told.due.cancel()
         if told is not None and self._subscribers:
             self._subscribers.tell(DownloadEnded(status_of(download)))
 
     def _changed(self, download: Download) -> None:
-        told = self._told.get(download.file_id)
+        told = self._told.get(download.wanted.file_id)
         if told is None or not self._subscribers:
             return
         loop = asyncio.get_running_loop()

@@ -20,8 +20,8 @@ from typing import NamedTuple
 import numpy as np
 
 from engine.coordinator.directory import Directory
-from engine.coordinator.download.download import Download, Swarm
-from engine.coordinator.hash_jobs import HashJobs
+from engine.coordinator.download.download import Download
+from engine.coordinator.download.wanted_file import Swarm
 from engine.coordinator.serving import Serving
 from engine.swarm.geometry import Geometry
 
@@ -69,62 +69,62 @@ class LocalCopies:
 
     def enter(self, download: Download) -> None:
         """It begins; it leads if nobody does."""
-        self._leads.setdefault(download.swarm, _Lead(download))
-        self._tried[download.file_id] = set()
+        self._leads.setdefault(download.wanted.swarm, _Lead(download))
+        self._tried[download.wanted.file_id] = set()
 
     def leave(self, download: Download) -> None:
         """It is over; whoever follows it looks again."""
-        self._tried.pop(download.file_id, None)
+        self._tried.pop(download.wanted.file_id, None)
         self._resign(download)
 
     def stand_aside(self, download: Download) -> None:
         """It cannot go on for a while."""
         self._resign(download)
-        self._directory.holding_changed(*download.swarm)
+        self._directory.holding_changed(*download.wanted.swarm)
 
     def _resign(self, download: Download) -> None:
-        lead = self._leads.get(download.swarm)
+        lead = self._leads.get(download.wanted.swarm)
         if lead is not None and lead.download is download:
-            del self._leads[download.swarm]
+            del self._leads[download.wanted.swarm]
             lead.is_over.set()
 
     async def lead(self, download: Download) -> None:
         """Returns when no other download of this swarm is under way."""
-        while (lead := self._leads.get(download.swarm)) is not None and lead.download is not download:
+        while (lead := self._leads.get(download.wanted.swarm)) is not None and lead.download is not download:
             download.follow(lead.download)
             await lead.is_over.wait()
         if lead is None:
-            self._leads[download.swarm] = _Lead(download)
-            self._directory.holding_changed(*download.swarm)
+            self._leads[download.wanted.swarm] = _Lead(download)
+            self._directory.holding_changed(*download.wanted.swarm)
 
     def is_here(self, download: Download) -> bool:
         """Whether there is a complete file with this content that was not copied from in vain."""
-        return self._serving.find_same(download.swarm[1], self._tried[download.file_id]) is not None
+        return self._serving.find_same(download.wanted.swarm[1], self._tried[download.wanted.file_id]) is not None
 
-    async def copy(self, download: Download, hash_jobs: HashJobs) -> None:
+    async def copy(self, download: Download) -> None:
         """Fill in what is missing from the complete files that are here. Whatever does not match is still missing
         afterwards. Raises StorageError, OSError of writing.
         """
-        tried = self._tried[download.file_id]
-        while (pieces := download.missing_pieces()) and (
-            number := self._serving.find_same(download.swarm[1], tried)
+        tried = self._tried[download.wanted.file_id]
+        while (pieces := download.store.missing_pieces()) and (
+            number := self._serving.find_same(download.wanted.swarm[1], tried)
         ) is not None:
             tried.add(number)
             source, path = self._serving.duplicate(number)
             try:
                 await _copy_pieces(download, source, path, pieces)
-                await download.adopt(pieces, hash_jobs, path)
+                await download.adopt(pieces, path)
             finally:
                 os.close(source)
 
 
 async def _copy_pieces(download: Download, source: int, path: str, pieces: Sequence[int]) -> None:
-    geometry = download.manifest.geometry
+    geometry = download.wanted.manifest.geometry
     done_bytes, total_bytes = 0, sum(geometry.length_of(piece) for piece in pieces)
     download.copies(path, 0, total_bytes)
     for begin, end in _ranges(geometry, pieces):
         # Not to be interrupted: both descriptors have to stay what they are while a thread works with them.
-        copying = asyncio.ensure_future(asyncio.to_thread(copy_range, source, download.descriptor, begin, end))
+        copying = asyncio.ensure_future(asyncio.to_thread(copy_range, source, download.store.descriptor, begin, end))
         try:
             await asyncio.shield(copying)
         except asyncio.CancelledError:

@@ -9,13 +9,15 @@ Times are the caller's monotonic clock. Not here: links and when to dial them ag
 peers (hearsay).
 """
 
+import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from engine.coordinator.download.peer_answers import PeerAnswers
 from engine.coordinator.download.peer_exchange import PeerExchange
 from engine.coordinator.peer_links import PeerAddress
+from engine.errors import ShoalError
 from engine.reports import UnreachedPeer
 from engine.wire.messages import REREADING
 
@@ -71,14 +73,15 @@ class _Tries:
 class PeerBook:
     """Of one download. `has_looked`: whether a tracker named the peers; `trouble`: why none can be asked now."""
 
-    def __init__(self) -> None:
-        self.peers: dict[bytes, PeerAddress] = {}
+    def __init__(self, peers: Iterable[PeerAddress] = ()) -> None:
+        """`peers`: those that are known before a tracker is asked."""
+        self.peers = {peer.thumbprint: peer for peer in peers}
         self.peer_exchange = PeerExchange()
         self.answers = PeerAnswers()
         self.has_looked = False
         self.trouble: str | None = None
-        self.banned_until_s: dict[str, float] = {}
-        self.refused_until_s: dict[bytes, float] = {}
+        self._banned_until_s: dict[str, float] = {}
+        self._refused_until_s: dict[bytes, float] = {}
         self._tries: dict[bytes, _Tries] = {}
         self._pardons: Counter[str] = Counter()
 
@@ -103,7 +106,7 @@ class PeerBook:
             if (known.user_id, known.host, known.port) != (peer.user_id, peer.host, peer.port)
         }
         self.peers[peer.thumbprint] = peer
-        self.refused_until_s.pop(peer.thumbprint, None)
+        self._refused_until_s.pop(peer.thumbprint, None)
         tries = self._tries.get(peer.thumbprint)
         if tries is not None and tries.peer != peer:
             del self._tries[peer.thumbprint]
@@ -113,9 +116,21 @@ class PeerBook:
         return [
             peer
             for peer in self.peers.values()
-            if self.banned_until_s.get(peer.user_id, 0.0) <= now_s
-            and self.refused_until_s.get(peer.thumbprint, 0.0) <= now_s
+            if self._banned_until_s.get(peer.user_id, 0.0) <= now_s
+            and self._refused_until_s.get(peer.thumbprint, 0.0) <= now_s
         ]
+
+    def banned(self, now_s: float) -> set[str]:
+        """Accounts of which nothing is taken now."""
+        return {user_id for user_id, until_s in self._banned_until_s.items() if until_s > now_s}
+
+    @contextlib.contextmanager
+    def noting_trouble(self) -> Iterator[None]:
+        """Around a question to the trackers: what they do not give is part of why a download waits."""
+        try:
+            yield
+        except ShoalError as error:
+            self.trouble = str(error)
 
     # ------------------------------------------------------------ what came of it
 
@@ -145,17 +160,30 @@ class PeerBook:
         """It answered, and does not give the file. `code` is the peer's word, so anything may be in it."""
         self.failed(peer, _REFUSALS.get(code, "not_shared"), now_s)
 
+    def leave_alone(self, peer: PeerAddress, until_s: float) -> None:
+        """It refused: it is not usable before then, unless a tracker names it."""
+        self._refused_until_s[peer.thumbprint] = until_s
+
+    def ban(self, user_id: str, until_s: float, now_s: float) -> bool:
+        """Nothing is taken of this account until then. False if it was banned already."""
+        if self._banned_until_s.get(user_id, 0.0) > now_s:
+            return False
+        self._banned_until_s[user_id] = until_s
+        return True
+
     def pardon(self, user_id: str) -> bool:
         """It may serve before its time is over, unless that was granted too often."""
-        if self._pardons[user_id] >= PARDONS_MAX or user_id not in self.banned_until_s:
+        if self._pardons[user_id] >= PARDONS_MAX or user_id not in self._banned_until_s:
             return False
         self._pardons[user_id] += 1
-        del self.banned_until_s[user_id]
+        del self._banned_until_s[user_id]
         return True
 
     def reached(self, peer: PeerAddress) -> None:
-        """It gives the file."""
+        """It gives the file. A peer that was a hint of others is known from now on."""
         self._tries.pop(peer.thumbprint, None)
+        if self.peer_exchange.proved(peer):
+            self.peers[peer.thumbprint] = peer
 
     # ------------------------------------------------------------ for whom it waits
 
@@ -173,7 +201,7 @@ class PeerBook:
     def _unreached(self, peer: PeerAddress, opened: Collection[bytes], now_s: float) -> UnreachedPeer:
         tries = self._tries.get(peer.thumbprint)
         count, since_s = (tries.count, now_s - tries.since_s) if tries is not None else (0, 0.0)
-        if self.banned_until_s.get(peer.user_id, 0.0) > now_s:
+        if self._banned_until_s.get(peer.user_id, 0.0) > now_s:
             cause = "shut_out"
         elif peer.thumbprint in opened:
             cause = "nothing_new"

@@ -44,6 +44,22 @@ class Progress:
             self._recent.popleft()
         self.on_change()
 
+    def counted(self, verified_bytes: int) -> None:
+        """So much is on this disk already."""
+        self.verified_bytes = verified_bytes
+
+    def gained(self, count: int) -> None:
+        """So many more bytes are in the file and right."""
+        self.verified_bytes += count
+
+    def came_from(self, user_id: str, count: int) -> None:
+        """This account sent them."""
+        self.bytes_by_peer[user_id] += count
+
+    def wasted(self, count: int) -> None:
+        """They came and were not kept."""
+        self.wasted_bytes += count
+
     def has_checked(self, done_bytes: int, total_bytes: int) -> None:
         """So much of what was here before was read and compared, or copied."""
         self.checked_bytes, self.check_bytes = done_bytes, total_bytes

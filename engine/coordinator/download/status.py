@@ -10,17 +10,17 @@ from engine.reports import DownloadStatus, UnreachedPeer
 
 
 def status_of(download: Download) -> DownloadStatus:
-    now_s, progress, error = time.monotonic(), download.progress, download.error
+    now_s, wanted, progress, error = time.monotonic(), download.wanted, download.progress, download.error
     waiting_for = _waiting_for(download, now_s)
     return DownloadStatus(
-        group_id=download.group_id,
-        name=download.name,
-        path=str(download.target),
+        group_id=wanted.group_id,
+        name=wanted.name,
+        path=str(wanted.target),
         state=download.state,
-        size_bytes=download.manifest.geometry.size_bytes,
+        size_bytes=wanted.manifest.geometry.size_bytes,
         verified_bytes=progress.verified_bytes,
         rate_bytes_per_s=progress.recent_rate() if download.is_active else progress.mean_rate(now_s),
-        peers_connected=len(download.connected_peers()) if download.state == "downloading" else 0,
+        peers_connected=len(connected_peers(download)) if download.state == "downloading" else 0,
         bytes_by_peer=dict(progress.bytes_by_peer),
         seconds=progress.transfer_s(now_s),
         error=str(error) if error else None,
@@ -41,10 +41,15 @@ def why_waiting(download: Download, now_s: float) -> str | None:
     """A sentence; None while it moves, or waits for something else than peers."""
     if download.state != "waiting":
         return None
-    return download.peer_book.explain(download.name, _waiting_for(download, now_s))
+    return download.peer_book.explain(download.wanted.name, _waiting_for(download, now_s))
+
+
+def connected_peers(download: Download) -> set[bytes]:
+    """Thumbprints of those that have the file open for this client."""
+    return download.fetching.connected_peers() if download.fetching is not None else set()
 
 
 def _waiting_for(download: Download, now_s: float) -> tuple[UnreachedPeer, ...]:
     if download.state != "waiting":
         return ()
-    return download.peer_book.waiting_for(download.connected_peers(), now_s)
+    return download.peer_book.waiting_for(connected_peers(download), now_s)

@@ -67,7 +67,7 @@ def rig(node: Node, sharers: list[Sharer]) -> None:
     directory = HandingOut(node.directory, sharers)
     node.directory = directory
     node.coordinator._directory = directory
-    node.coordinator._parts = replace(node.coordinator._parts, directory=directory)
+    node.coordinator._services = replace(node.coordinator._services, directory=directory)
 
 
 @pytest.mark.parametrize("kind", ["refused", "silent", "unanswered"])

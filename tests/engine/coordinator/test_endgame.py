@@ -12,7 +12,7 @@ from engine.coordinator.download.status import status_of
 from engine.ipc import orders
 from engine.swarm.actions import Cut
 from engine.swarm.scheduler import Scheduler
-from tests.engine.conftest import Node, World
+from tests.engine.conftest import Node, World, link_count
 from tests.engine.coordinator.test_transfer import MIB, until
 from tests.faults.faulty_network import FaultyNetwork
 
@@ -97,8 +97,9 @@ async def test_a_piece_in_parts_from_two_peers_is_whole_and_credited_to_both(wor
     ]
     target = world.folder / "copy.bin"
     download, fetching = leecher.fetch(target, manifest)
-    await until(lambda: download.state == "downloading" and download.scheduler.link_count > 1)
-    scheduler = download.scheduler
+    await until(lambda: download.state == "downloading" and link_count(download) > 1)
+    assert download.fetching is not None
+    scheduler = download.fetching.scheduler
     await until(lambda: any(request.piece is not None for request in scheduler._leases))
     (request,) = scheduler._leases
     scheduler._pending.append(Cut(request.request_id, request.link))
@@ -127,15 +128,16 @@ async def test_of_a_piece_in_parts_that_does_not_match_only_the_liar_is_blamed(
     leecher.knows(honest, liar)
     target = world.folder / "copy.bin"
     download, fetching = leecher.fetch(target, manifest)
-    await until(lambda: download.state == "downloading" and download.scheduler.link_count == 2)
-    scheduler, length = download.scheduler, manifest.geometry.length_of(0)
+    await until(lambda: download.state == "downloading" and link_count(download) == 2)
+    assert download.fetching is not None
+    scheduler, length = download.fetching.scheduler, manifest.geometry.length_of(0)
     scheduler._picker.reserve(0)
     scheduler._splits.cut(0, length, 0, length // 2)
     scheduler._splits.cut(0, length, length // 2, length)
     await until(lambda: 0 in scheduler._splits._suspects)
-    assert not download.peer_book.banned_until_s  # nobody knows yet whose half it was
+    assert not download.peer_book._banned_until_s  # nobody knows yet whose half it was
     monkeypatch.undo()
     async with asyncio.timeout(30):
         await fetching
     assert target.read_bytes() == path.read_bytes()
-    assert set(download.peer_book.banned_until_s) == {"liar"}
+    assert set(download.peer_book._banned_until_s) == {"liar"}

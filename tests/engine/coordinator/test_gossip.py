@@ -65,7 +65,7 @@ async def test_who_is_not_the_one_that_was_named_is_no_peer_and_in_nobodys_way(w
         Neighbour("dan", "127.0.0.1", free_ports(1)[0], b"d" * 32),
         Neighbour("cy", "127.0.0.1", cy.listener.port, cy.member.thumbprint),
     )
-    cy.coordinator._on_news(link.worker, reports.PeersNamed(link.link_id, download.file_id, named))
+    cy.coordinator._on_report(link.worker, reports.PeersNamed(link.link_id, download.wanted.file_id, named))
     await until(lambda: len(cy.lost_links) >= 3)
     assert any("this client itself" in reason for reason in cy.lost_links)
     assert any("bob answers there, not eve" in reason for reason in cy.lost_links)

@@ -4,13 +4,11 @@ import os
 from types import SimpleNamespace
 from typing import Any
 
-from engine.coordinator.download.download_run import DownloadRun
-from engine.coordinator.download.peer_book import PeerBook
-from engine.ipc import orders
+from engine.ipc import orders, reports
 from engine.net.tls import PeerIdentity
-from engine.settings import Settings
 from engine.storage.piece_table import PieceTable
 from engine.worker.serve_side import ServeSide
+from tests.engine.coordinator.conftest import Scene
 
 ANN, BOB = PeerIdentity("ann", b"a" * 32), PeerIdentity("bob", b"b" * 32)
 
@@ -48,28 +46,11 @@ def test_who_may_not_have_what_it_had_is_told_of_everything() -> None:
     assert (to_ann.told, to_bob.told) == ([], [(0, 2, 3)])
 
 
-class FakeDownload:
-    file_id = 7
-
-    def __init__(self, *open_on: object) -> None:
-        self.open_on = list(open_on)
-        self.peer_book = PeerBook()
-
-    def is_open_on(self, link: object) -> bool:
-        return link in self.open_on
-
-    def lost(self, link: object) -> None:
-        self.open_on = [each for each in self.open_on if each is not link]
-
-
-def test_a_peer_whose_pieces_we_do_not_see_any_more_is_told_again_and_one_we_never_saw_is_not() -> None:
-    sent_orders: list[orders.AnyOrder] = []
-    seen, unseen = (SimpleNamespace(peer=peer) for peer in (ANN, BOB))
-    pool = SimpleNamespace(send_all=sent_orders.append)
-    parts: Any = SimpleNamespace(pool=pool, links=[], directory=None, settings=Settings())
-    download: Any = FakeDownload(seen)
-    run = DownloadRun(download, parts)
+def test_a_peer_whose_pieces_we_do_not_see_any_more_is_told_again_and_one_we_never_saw_is_not(scene: Scene) -> None:
+    fetching = scene.download.begin_fetching()
+    seen, unseen = scene.link("ann"), scene.link("bob")
+    fetching.handle(reports.ChannelOpened(seen.link_id, scene.file_id, b"\xf0"), seen)
+    scene.pool.orders.clear()
     for link in (seen, unseen, seen):
-        lost: Any = link
-        run.lost(lost, "hung_up")
-    assert sent_orders == [orders.TellAgain(7, ANN.thumbprint)]
+        fetching.link_down(link, "hung_up", "")
+    assert scene.pool.kinds(orders.TellAgain) == [orders.TellAgain(scene.file_id, seen.peer.thumbprint)]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from engine.coordinator.download.status import connected_peers
 from tests.engine.conftest import World
 from tests.testkit.builders import MIB
 
@@ -29,11 +30,11 @@ async def test_who_served_a_wrong_piece_is_told_which_and_asked_for_no_other(wor
     assert piece * manifest.geometry.piece_bytes >= MIB
     honest.serve(path, manifest)
     leecher.knows(honest)
-    leecher.coordinator.peer_joined(download.group_id, manifest.root, honest.member.at(honest.listener.port))
+    leecher.coordinator.peer_joined(download.wanted.group_id, manifest.root, honest.member.at(honest.listener.port))
     async with asyncio.timeout(30):
         assert await fetching is not None
     assert (world.folder / "copy.bin").read_bytes() == path.read_bytes()
-    assert set(download.peer_book.banned_until_s) == {"wrong"}, "it did not own up"
+    assert set(download.peer_book._banned_until_s) == {"wrong"}, "it did not own up"
     assert len(wrong.directory.checked) == 1
 
 
@@ -45,9 +46,9 @@ async def test_a_part_file_that_somebody_changed_is_read_again_and_made_good(wor
     download, fetching = middle.fetch(world.folder / "middle.bin", manifest)
     await until(lambda: download.verified_bytes > MIB)
     await seeder.coordinator.stop()
-    await until(lambda: not download.connected_peers())
-    begin = manifest.geometry.offset_of(int(np.flatnonzero(download.shared.have)[0]))
-    with download.part.open("r+b") as part:
+    await until(lambda: not connected_peers(download))
+    begin = manifest.geometry.offset_of(int(np.flatnonzero(download.store.shared.have)[0]))
+    with download.store.part.open("r+b") as part:
         part.seek(begin)
         part.write(os.urandom(1000))
     last.knows(middle)
@@ -57,7 +58,7 @@ async def test_a_part_file_that_somebody_changed_is_read_again_and_made_good(wor
     seeder.coordinator.configure(seeder.member.identity)
     seeder.serve(path, manifest)
     for node, waiting in ((middle, download), (last, other)):
-        node.coordinator.peer_joined(waiting.group_id, manifest.root, seeder.member.at(seeder.listener.port))
+        node.coordinator.peer_joined(waiting.wanted.group_id, manifest.root, seeder.member.at(seeder.listener.port))
     async with asyncio.timeout(30):
         assert await fetching is not None
         assert await other_fetching is not None

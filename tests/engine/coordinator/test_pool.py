@@ -13,7 +13,7 @@ import pytest
 
 from engine.ipc import orders
 from engine.settings import Settings
-from tests.engine.conftest import World
+from tests.engine.conftest import World, link_count
 from tests.engine.coordinator.test_transfer import until
 from tests.testkit.processes import ROOT
 
@@ -48,7 +48,7 @@ async def test_a_worker_that_hangs_is_ended_and_its_pieces_are_fetched_by_anothe
     leecher.knows(seeder)
     download, fetching = leecher.fetch(sealed.folder / "copy.bin", manifest)
     # Both workers have a link by then, and so pieces to lose.
-    await until(lambda: download.verified_bytes > 4 * MIB and download.scheduler.link_count == 2)
+    await until(lambda: download.verified_bytes > 4 * MIB and link_count(download) == 2)
     os.kill(leecher.coordinator.worker_pids()[0], signal.SIGSTOP)
     async with asyncio.timeout(30):
         await fetching

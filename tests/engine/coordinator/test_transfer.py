@@ -13,7 +13,7 @@ from engine.coordinator.directory import GroupTicket
 from engine.coordinator.download.status import status_of
 from engine.settings import Settings
 from engine.storage import file_names, part_file
-from tests.engine.conftest import GROUP, Node, World
+from tests.engine.conftest import GROUP, Node, World, link_count
 from tests.faults.faulty_network import FaultyNetwork
 from tests.testkit.fakes import Club, FakeDirectory
 
@@ -70,7 +70,7 @@ async def test_several_links_to_one_peer_count_as_one_peer(world: World) -> None
     seeder.serve(path, manifest)
     leecher.knows(seeder)
     download, _ = leecher.fetch(world.folder / "copy.bin", manifest)
-    await until(lambda: download.state == "downloading" and download.scheduler.link_count == 2)
+    await until(lambda: download.state == "downloading" and link_count(download) == 2)
     assert status_of(download).peers_connected == 1
 
 
@@ -115,7 +115,7 @@ async def test_a_peer_that_sends_wrong_bytes_is_named_and_the_file_comes_from_th
     download, fetching = leecher.fetch(target, manifest)
     await fetching
     assert target.read_bytes() == path.read_bytes()
-    assert set(download.peer_book.banned_until_s) == {"liar"}
+    assert set(download.peer_book._banned_until_s) == {"liar"}
     assert status_of(download).bytes_by_peer == {"honest": 16 * MIB}
     ((code, message),) = leecher.directory.notices
     assert code == "bad_peer"
@@ -170,7 +170,7 @@ async def test_without_a_valid_ticket_not_a_byte_is_served(world: World, kind: s
     await until(lambda: bool(leecher.refusals))
     assert leecher.refusals[0] in ("bad_ticket", "old_ticket")
     assert download.verified_bytes == 0
-    assert seeder.coordinator.sent_bytes == 0
+    assert download.progress.wasted_bytes == 0
 
 
 async def test_a_valid_ticket_does_not_open_what_is_shared_in_another_group(world: World) -> None:
@@ -206,7 +206,7 @@ async def test_a_certificate_of_another_authority_makes_no_link(world: World) ->
     stranger.knows(seeder)
     download, _ = stranger.fetch(world.folder / "copy.bin", manifest)
     await until(lambda: bool(stranger.lost_links))
-    assert download.scheduler.link_count == 0
+    assert link_count(download) == 0
     assert download.verified_bytes == 0
 
 
@@ -368,8 +368,8 @@ async def test_a_halted_download_is_paused_and_its_discarding_leaves_nothing_beh
     await until(lambda: download.verified_bytes > 0)
     await leecher.coordinator.halt(download)
     assert download.state == "paused"
-    assert download.part.exists()
-    part_file.remove(download.part, is_expected=True)
+    assert download.store.part.exists()
+    part_file.remove(download.store.part, is_expected=True)
     assert os.listdir(world.folder) == ["data.bin"]
 
 
@@ -381,9 +381,9 @@ async def test_have_bits_are_set_only_for_pieces_that_are_in_the_file(world: Wor
     download, _ = leecher.fetch(world.folder / "copy.bin", manifest)
     await until(lambda: download.verified_bytes > 8 * MIB)
     await leecher.coordinator.stop()
-    whole, part = path.read_bytes(), download.part.read_bytes()
+    whole, part = path.read_bytes(), download.store.part.read_bytes()
     geometry = manifest.geometry
-    for piece in np.flatnonzero(download.shared.have).tolist():
+    for piece in np.flatnonzero(download.store.shared.have).tolist():
         begin = geometry.offset_of(piece)
         end = begin + geometry.length_of(piece)
         assert part[begin:end] == whole[begin:end]

@@ -59,7 +59,7 @@ def named(leecher: Node, download: Download, peer: PeerAddress) -> None:
     """By the tracker, from now on, and at this address only."""
     others = [each for each in leecher.directory.peers if each.thumbprint != peer.thumbprint]
     leecher.directory.peers = [*others, peer]
-    leecher.coordinator.peer_joined("lab", download.manifest.root, peer)
+    leecher.coordinator.peer_joined("lab", download.wanted.manifest.root, peer)
 
 
 async def lonely(world: World) -> tuple[Node, Node, Download]:
@@ -127,7 +127,7 @@ async def test_who_shares_something_else_or_does_not_believe_the_ticket_is_told_
 async def test_somebody_who_has_no_more_than_we_have_is_named_as_such(world: World) -> None:
     _, leecher, download = await lonely(world)
     other = await world.node("other")
-    other.fetch(world.folder / "other.bin", download.manifest)
+    other.fetch(world.folder / "other.bin", download.wanted.manifest)
     named(leecher, download, other.member.at(other.listener.port))
     await until(lambda: [each.cause for each in status_of(download).waiting_for] == ["nothing_new"])
 

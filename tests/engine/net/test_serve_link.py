@@ -88,9 +88,6 @@ class FakeGate:
     def proven(self, link: ServeLink, peer: PeerIdentity) -> bool:
         return self.has_room
 
-    def sent(self, peer: PeerIdentity, file: ServedFile, count: int) -> None:
-        pass
-
     def unreadable(self, file: ServedFile, error: OSError) -> None:
         self.broken.append(file)
 

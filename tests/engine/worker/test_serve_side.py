@@ -4,11 +4,10 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 from engine.ipc import orders, reports
-from engine.net.tls import Identity, PeerIdentity
+from engine.net.tls import Identity
 from engine.settings import Settings
 from engine.worker.gate import TicketGate
 from engine.worker.serve_side import ServeSide
@@ -113,13 +112,3 @@ async def test_an_open_link_is_counted_while_it_lasts() -> None:
         dialled.send(b"\x01".ljust(8, b"\0"))
         await until(lambda: scene.links_made == 1)
     await until(lambda: not scene.side.has_links)
-
-
-async def test_sent_bytes_are_reported_by_file_and_account_and_once() -> None:
-    scene, peer = Scene(), PeerIdentity("ann", bytes(32))
-    for file_id, count in ((1, 10), (2, 5), (1, 30)):
-        file: Any = SimpleNamespace(file_id=file_id)
-        scene.side.sent(peer, file, count)
-    scene.side.report_sent()
-    scene.side.report_sent()
-    assert scene.coordinator.heard == [reports.Served(1, "ann", 40), reports.Served(2, "ann", 5)]

@@ -119,7 +119,7 @@ async def test_the_second_name_of_a_swarm_follows_the_first_and_copies(sealed: W
     first, first_fetching = leecher.fetch(sealed.folder / "first.bin", manifest)
     second, second_fetching = leecher.fetch(sealed.folder / "second.bin", manifest)
     await until(lambda: first.state == "waiting")
-    assert (second.state, status_of(second).copied_from) == ("following", str(first.target))
+    assert (second.state, status_of(second).copied_from) == ("following", str(first.wanted.target))
     seeder.serve(path, manifest)
     leecher.coordinator.peer_joined(GROUP, manifest.root, seeder.member.at(seeder.listener.port))
     async with asyncio.timeout(30):
@@ -127,7 +127,7 @@ async def test_the_second_name_of_a_swarm_follows_the_first_and_copies(sealed: W
         assert await second_fetching is not None
     assert status_of(first).bytes_by_peer == {"seeder": 32 * MIB}
     assert status_of(second).bytes_by_peer == {}
-    assert second.target.read_bytes() == path.read_bytes()
+    assert second.wanted.target.read_bytes() == path.read_bytes()
 
 
 async def test_the_second_name_leads_when_the_first_is_given_up(sealed: World) -> None:
@@ -138,7 +138,7 @@ async def test_the_second_name_leads_when_the_first_is_given_up(sealed: World) -
     third, third_fetching = leecher.fetch(sealed.folder / "third.bin", manifest)
     await until(lambda: first.state == "waiting")
     await leecher.coordinator.halt(first)
-    await until(lambda: second.state == "waiting" and third.copied_from == str(second.target))
+    await until(lambda: second.state == "waiting" and third.copied_from == str(second.wanted.target))
     assert leecher.coordinator.copies.holding(GROUP, manifest.root) == (False, False)
     assert (GROUP, manifest.root) in leecher.directory.changed
     seeder.serve(path, manifest)

@@ -78,7 +78,7 @@ def test_a_refusal_in_words_of_the_peers_own_is_one_that_is_known() -> None:
 
 def test_an_account_that_is_shut_out_is_named_as_such() -> None:
     book = book_of(ANN)
-    book.banned_until_s["ann"] = 10.0
+    book._banned_until_s["ann"] = 10.0
     assert book.waiting_for((), 5.0)[0].cause == "shut_out"
     assert book.waiting_for((), 15.0)[0].cause == "dialling"
 
@@ -127,10 +127,10 @@ def test_an_account_that_owns_up_to_a_wrong_piece_is_pardoned_so_often_and_no_mo
     book = book_of(ANN)
     assert not book.pardon("ann"), "nothing is held against it"
     for _ in range(PARDONS_MAX):
-        book.banned_until_s["ann"] = 300.0
+        book._banned_until_s["ann"] = 300.0
         assert book.usable(1.0) == []
         assert book.pardon("ann")
         assert book.usable(1.0) == [ANN]
-    book.banned_until_s["ann"] = 300.0
+    book._banned_until_s["ann"] = 300.0
     assert not book.pardon("ann")
     assert book.usable(1.0) == []

@@ -1,7 +1,7 @@
 """The coordinator's clock: ten times a second while pieces may move, once a second while a download waits or links are
 left over, and not at all while a client only serves.
 
-Not here: what a tick does to a download (download, swarm.scheduler).
+Not here: what a tick does to a download (fetching, swarm.scheduler).
 """
 
 import asyncio
@@ -9,7 +9,7 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 
-from engine.coordinator.download.download import Download
+from engine.coordinator.download.fetching import Fetching
 from engine.coordinator.peer_links import PeerLinks
 from engine.coordinator.pool import Pool
 from engine.ipc import orders
@@ -17,9 +17,9 @@ from engine.ipc import orders
 _IDLE_TICK_S = 1.0
 
 
-class Ticking:
-    """`runs`: the downloads under way, by number; `fetching`: those of them that links may carry; `pump`: what is to be
-    called after each tick.
+class Clock:
+    """`runs`: the downloads under way, by number; `fetching`: what is being fetched now; `pump`: to be called after
+    each tick in which something is fetched.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Ticking:
         links: PeerLinks,
         pool: Pool,
         runs: Mapping[int, object],
-        fetching: Callable[[], Sequence[Download]],
+        fetching: Callable[[], Sequence[Fetching]],
         pump: Callable[[], None],
         tick_s: float,
     ) -> None:
@@ -51,16 +51,16 @@ class Ticking:
 
     def _tick(self, now_s: float) -> None:
         """Rates, states, overdue pieces; links that carry nothing any more."""
-        fetching = self._fetching()
-        for download in fetching:
-            download.tick(now_s)
+        under_way = self._fetching()
+        for fetching in under_way:
+            fetching.tick(now_s)
         for link in self._links.idle(now_s):
             self._links.forget(link)
             self._pool.send(link.worker, orders.EndLink(link.link_id, "idle"))
-        if fetching:
+        if under_way:
             self._pump()
 
     def _pause_s(self) -> float | None:
-        if any(download.scheduler.link_count for download in self._fetching()):
+        if any(fetching.scheduler.link_count for fetching in self._fetching()):
             return self._tick_s
         return _IDLE_TICK_S if self._runs or any(True for _ in self._links) else None

@@ -3,15 +3,15 @@
 from types import SimpleNamespace
 from typing import Any
 
+from engine.coordinator.clock import Clock
 from engine.coordinator.peer_links import PeerAddress, PeerLinks
-from engine.coordinator.ticking import Ticking
 from engine.ipc import orders
 from engine.settings import Settings
 
 ANN = PeerAddress("ann", "127.0.0.1", 7001, b"a" * 32)
 
 
-class FakeDownload:
+class FakeFetching:
     def __init__(self, link_count: int) -> None:
         self.scheduler = SimpleNamespace(link_count=link_count)
         self.ticks = 0
@@ -20,40 +20,40 @@ class FakeDownload:
         self.ticks += 1
 
 
-def clock(links: PeerLinks, fetching: list[Any], runs: int) -> tuple[Ticking, list[orders.AnyOrder], list[None]]:
+def a_clock(links: PeerLinks, fetching: list[Any], runs: int) -> tuple[Clock, list[orders.AnyOrder], list[None]]:
     sent_orders: list[orders.AnyOrder] = []
     pumped: list[None] = []
     pool: Any = SimpleNamespace(send=lambda _, order: sent_orders.append(order))
-    ticking = Ticking(links, pool, dict.fromkeys(range(runs)), lambda: fetching, lambda: pumped.append(None), 0.1)
-    return ticking, sent_orders, pumped
+    clock = Clock(links, pool, dict.fromkeys(range(runs)), lambda: fetching, lambda: pumped.append(None), 0.1)
+    return clock, sent_orders, pumped
 
 
 def test_what_only_serves_does_not_tick() -> None:
-    ticking, _, pumped = clock(PeerLinks(Settings()), [], 0)
-    ticking._tick(0.0)
-    assert ticking._pause_s() is None
+    clock, _, pumped = a_clock(PeerLinks(Settings()), [], 0)
+    clock._tick(0.0)
+    assert clock._pause_s() is None
     assert not pumped
 
 
 def test_what_waits_or_is_checked_ticks_once_a_second() -> None:
-    assert clock(PeerLinks(Settings()), [FakeDownload(0)], 1)[0]._pause_s() == 1.0
-    assert clock(PeerLinks(Settings()), [], 1)[0]._pause_s() == 1.0
+    assert a_clock(PeerLinks(Settings()), [FakeFetching(0)], 1)[0]._pause_s() == 1.0
+    assert a_clock(PeerLinks(Settings()), [], 1)[0]._pause_s() == 1.0
 
 
 def test_pieces_that_may_move_are_looked_after_all_the_time() -> None:
-    download = FakeDownload(2)
-    ticking, _, pumped = clock(PeerLinks(Settings()), [FakeDownload(0), download], 2)
-    ticking._tick(0.0)
-    assert ticking._pause_s() == 0.1
-    assert (download.ticks, len(pumped)) == (1, 1)
+    fetching = FakeFetching(2)
+    clock, _, pumped = a_clock(PeerLinks(Settings()), [FakeFetching(0), fetching], 2)
+    clock._tick(0.0)
+    assert clock._pause_s() == 0.1
+    assert (fetching.ticks, len(pumped)) == (1, 1)
 
 
 def test_a_link_that_is_left_over_is_ended_and_then_nothing_ticks() -> None:
     links = PeerLinks(Settings())
     links.link_to(ANN, 0, is_open=False)
-    ticking, sent_orders, _ = clock(links, [], 0)
-    ticking._tick(1.0)
-    assert (ticking._pause_s(), sent_orders) == (1.0, [])
-    ticking._tick(2.0 + Settings().idle_link_s)
+    clock, sent_orders, _ = a_clock(links, [], 0)
+    clock._tick(1.0)
+    assert (clock._pause_s(), sent_orders) == (1.0, [])
+    clock._tick(2.0 + Settings().idle_link_s)
     assert [type(order) for order in sent_orders] == [orders.EndLink]
-    assert ticking._pause_s() is None
+    assert clock._pause_s() is None
