@@ -94,19 +94,27 @@ def test_every_code_of_an_error_or_a_notice_is_listed() -> None:
 
 
 def codes_in_the_engine() -> Iterator[str]:
-    """The second word of an error that is made, the first of a notice, where it is written out there."""
+    """The second word of an error that is made, and the code of each type of notice, where it is written out there."""
     errors = {"LocalError", "StorageError", "ShoalError", "TrackerUnavailable", "RemoteProtocolError"}
     for file in (REPOSITORY / "engine").rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
-            if not isinstance(node, ast.Call):
-                continue
-            called = ast.unparse(node.func).rpartition(".")[2]
-            words = [*node.args[1:2], *(each.value for each in node.keywords if each.arg == "code")]
-            if called in ("notice", "_notice", "Notice"):
-                words = node.args[:1]
-            elif called not in errors:
-                continue
+            words: list[ast.expr] = []
+            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in errors:
+                words = [*node.args[1:2], *(each.value for each in node.keywords if each.arg == "code")]
+            elif isinstance(node, ast.ClassDef) and "Notice" in map(ast.unparse, node.bases):
+                words = [each.value for each in node.body if isinstance(each, ast.Assign)]
             yield from (word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str))
+
+
+def test_the_map_names_every_room() -> None:
+    text = (REPOSITORY / "docs/architecture.md").read_text()
+    rooms = {file.parent for top in ("engine", "tracker", "bench", "tests/testkit") for file in glob_of_code(top)}
+    unnamed = [name_of(room) for room in rooms if f"`{name_of(room)}/" not in text and f"`{room.name}/`" not in text]
+    assert unnamed == ["tracker/store/migrations/versions"]
+
+
+def glob_of_code(top: str) -> Iterator[Path]:
+    return (REPOSITORY / top).rglob("*.py")
 
 
 def test_every_document_that_code_points_to_exists() -> None:
