@@ -3,6 +3,7 @@
 Not here: how a gate decides (worker.gate), which message asks for it (serve_link).
 """
 
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from engine.net.tls import PeerIdentity
@@ -44,6 +45,17 @@ class Grant(NamedTuple):
 
     epoch: int
     valid_until_s: float
+
+
+@dataclass(slots=True)
+class Channel:
+    """A file that the fetcher opened on a link, and by what right."""
+
+    group_id: str
+    file: ServedFile
+    grant: Grant
+    has_mismatch: bool = False
+    """The fetcher says that what it was sent is wrong: it gets nothing more before it opens the file again."""
 
 
 class Gate(Protocol):

@@ -12,13 +12,13 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
-from engine.net.admission import ServedFile
+from engine.net.admission import Channel, ServedFile
 from engine.net.plain_transport import PlainTransport
 from engine.net.reader import Reader
 from engine.net.sealed_transport import SealedTransport
-from engine.net.sending import Channel, Sending
 from engine.net.tls import PeerIdentity
 from engine.settings import Settings
 from engine.swarm.slice_length import SHORTEST_BYTES, SliceLength
@@ -27,7 +27,23 @@ from engine.wire.codec import encode
 from engine.wire.messages import Cancel, PieceHeader, RejectReason, Request
 
 
-class Asked(Protocol):
+@dataclass(slots=True)
+class Sending:
+    """The piece chosen for a request: the bytes from `begin` to `end` of it are still to be sent."""
+
+    request: Request
+    channel: Channel
+    piece: int
+    begin: int
+    end: int
+    is_cut: bool = False
+
+    def count_back(self) -> None:
+        """The fetcher is gone or does not want it any more."""
+        self.channel.file.sent.count_back(self.piece)
+
+
+class SenderLink(Protocol):
     """The link that requests come in on, as its sender sees it."""
 
     peer: PeerIdentity | None
@@ -50,7 +66,7 @@ class PieceSender:
     """Of one link. It holds the link's upload slot."""
 
     def __init__(
-        self, link: Asked, slots: "UploadSlots[PieceSender]", settings: Settings, *, is_open: bool
+        self, link: SenderLink, slots: "UploadSlots[PieceSender]", settings: Settings, *, is_open: bool
     ) -> None:
         """`is_open`: the link is not encrypted."""
         self._link = link

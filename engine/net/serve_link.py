@@ -14,10 +14,9 @@ from collections.abc import Callable
 from typing import Protocol
 
 from engine.errors import RemoteProtocolError
-from engine.net.admission import Gate, Refusal, ServedFile
+from engine.net.admission import Channel, Gate, Refusal, ServedFile
 from engine.net.piece_sender import PieceSender
 from engine.net.proof import Prover, thumbprint_of
-from engine.net.sending import Channel
 from engine.net.tls import Identity, PeerIdentity, peer_of
 from engine.settings import Settings
 from engine.swarm.bitfield import pack

@@ -72,44 +72,44 @@ class FakeListener:
     next_sink: FakeSink = field(default_factory=FakeSink)
     wasted_bytes: int = 0
 
-    def link_up(self, link: FetchLink, peer: PeerIdentity) -> None:
+    def link_up(self, peer: PeerIdentity) -> None:
         self.news.append(("up", peer.user_id))
 
-    def channel_opened(self, link: FetchLink, channel: int, bitfield: bytes) -> None:
+    def channel_opened(self, channel: int, bitfield: bytes) -> None:
         self.news.append(("opened", channel))
 
-    def channel_refused(self, link: FetchLink, channel: int, code: str, reason: str) -> None:
+    def channel_refused(self, channel: int, code: str, reason: str) -> None:
         self.news.append(("refused", channel, code))
 
-    def peer_has(self, link: FetchLink, channel: int, pieces: tuple[int, ...]) -> None:
+    def peer_has(self, channel: int, pieces: tuple[int, ...], *, is_busy: bool) -> None:
         self.news.append(("has", channel, pieces))
 
-    def peers_named(self, link: FetchLink, channel: int, peers: tuple[Neighbour, ...]) -> None:
+    def peers_named(self, channel: int, peers: tuple[Neighbour, ...]) -> None:
         self.news.append(("named", channel, peers))
 
-    def sink_for(self, link: FetchLink, request_id: int, channel: int, piece: int, begin: int) -> FakeSink:
+    def sink_for(self, request_id: int, channel: int, piece: int, begin: int) -> FakeSink:
         self.sinks[piece], self.next_sink = self.next_sink, FakeSink()
         return self.sinks[piece]
 
-    def granted(self, link: FetchLink, request_id: int, channel: int, piece: int) -> None:
+    def granted(self, request_id: int, channel: int, piece: int) -> None:
         self.news.append(("granted", request_id, piece))
 
-    def received(self, link: FetchLink, request_id: int, channel: int, piece: int, is_good: bool) -> None:
+    def received(self, request_id: int, channel: int, piece: int, is_good: bool) -> None:
         self.news.append(("received", request_id, piece))
 
-    def received_part(self, link: FetchLink, request_id: int, channel: int, digest: bytes) -> None:
+    def received_part(self, request_id: int, channel: int, digest: bytes) -> None:
         self.news.append(("part", request_id, digest))
 
-    def wasted(self, link: FetchLink, channel: int, count: int) -> None:
+    def wasted(self, channel: int, count: int) -> None:
         self.wasted_bytes += count
 
-    def request_rejected(self, link: FetchLink, request_id: int, channel: int, after_s: float) -> None:
+    def request_rejected(self, request_id: int, channel: int, after_s: float) -> None:
         self.news.append(("put off", request_id, channel, after_s) if after_s else ("rejected", request_id, channel))
 
-    def write_failed(self, link: FetchLink, channel: int, error: OSError) -> None:
+    def write_failed(self, channel: int, error: OSError) -> None:
         self.news.append(("write_failed", channel, error.errno))
 
-    def link_down(self, link: FetchLink, cause: Cause, reason: str) -> None:
+    def link_down(self, cause: Cause, reason: str) -> None:
         self.news.append(("down", cause))
 
 
