@@ -34,12 +34,12 @@ from engine.coordinator.peer_links import PeerAddress
 from engine.errors import ShoalError
 from engine.process.background_tasks import BackgroundTasks
 from engine.reports import DroppedShare
-from tracker.client.client import Identity
+from tracker.client.identity import Identity
 from tracker.protocol import events, requests, results
 
 
 class EventRouter:
-    """The Directory of the coordinator and the Listener of the trackers. `connect` before use."""
+    """The Directory of the coordinator and the TrackerDelegate of the session. `connect` before use."""
 
     def __init__(self, tell: Callable[[Event], None]) -> None:
         self._tell = tell

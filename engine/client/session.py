@@ -25,8 +25,11 @@ from engine.coordinator.download.peer_answers import PeerReport
 from engine.coordinator.peer_links import PeerAddress
 from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnavailable
 from engine.ipc import orders
-from tracker.client.client import Identity, Listener, TrackerClient, find_authority
+from tracker.client.asking import find_authority
+from tracker.client.client import TrackerClient
+from tracker.client.delegate import TrackerDelegate
 from tracker.client.errors import NoTracker, TrackerError, TrackerRefused, UntrustedTracker
+from tracker.client.identity import Identity
 from tracker.protocol import events as protocol_events
 from tracker.protocol import manifests, requests, results
 from tracker.protocol.addresses import TrackerAddress, authority_in, fingerprint_of
@@ -45,7 +48,7 @@ class Session:
         addresses: list[TrackerAddress],
         state_folder: Path,
         peers_wanted: int,
-        listener: Listener,
+        listener: TrackerDelegate,
         tell: Callable[[Event], None],
     ) -> None:
         self._addresses = addresses

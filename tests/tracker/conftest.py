@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from tracker.client.reconnect import Identity
+from tracker.client.identity import Identity
 from tracker.protocol import requests, results
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.authority import Authority
@@ -164,7 +164,7 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
 
 
 class Ear:
-    """A Listener that keeps what it hears and can be waited on."""
+    """A TrackerDelegate that keeps what it hears and can be waited on."""
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[Event] = asyncio.Queue()

@@ -3,7 +3,7 @@
 Invariant: nothing is sent before TLS proved that the other side is a tracker certified by the pinned authority.
 `fetch_authority` is the one exception, for the first contact: it verifies nothing, and so it sends nothing either.
 
-Not here: which tracker to use, reconnecting and logging in again (client, link).
+Not here: connecting again and resuming the session (known_tracker), choosing a tracker (client).
 """
 
 import asyncio
@@ -63,7 +63,7 @@ class TrackerConnection:
         self._waiting: dict[int, asyncio.Future[Result]] = {}
         self._next_seq = 0
         self._end: TrackerLost | None = None
-        self._listener = asyncio.create_task(self._listen())
+        self._reading = asyncio.create_task(self._read_messages())
 
     @classmethod
     async def open(
@@ -135,9 +135,9 @@ class TrackerConnection:
 
     async def close(self) -> None:
         self._finish(TrackerLost(f"the connection to the tracker at {self.address} was closed"))
-        await asyncio.wait([self._listener])
+        await asyncio.wait([self._reading])
 
-    async def _listen(self) -> None:
+    async def _read_messages(self) -> None:
         try:
             while True:
                 self._take(await _read_message(self._reader))
@@ -161,7 +161,7 @@ class TrackerConnection:
         if self._end is not None:
             return
         self._end = reason
-        self._listener.cancel()
+        self._reading.cancel()
         self._writer.transport.abort()
         for waiting in self._waiting.values():
             if not waiting.done():

@@ -12,7 +12,7 @@ class TrackerLost(TrackerError):
 
 
 class TrackersSilent(TrackerLost):
-    """All that were asked neither answer nor greet a new connection. What they were asked they may still carry out."""
+    """No tracker that was asked answers or greets a new connection. They may still carry the request out."""
 
 
 class NoTracker(TrackerError):
@@ -20,7 +20,7 @@ class NoTracker(TrackerError):
 
 
 class UntrustedTracker(TrackerError):
-    """Somebody answers at a tracker's address who is not certified by the authority this client trusts.
+    """What answers at a tracker's address is not certified by the authority that this client trusts.
 
     `expected` and `presented` are fingerprints; `presented` is what the stranger says of itself, unproven.
     """
@@ -36,7 +36,7 @@ class UntrustedTracker(TrackerError):
 
 
 class TrackerRefused(TrackerError):
-    """The tracker understood and said no. `code` is one of vocabulary.ErrorCode."""
+    """The tracker understood and said no. `code` is one of protocol.types.ErrorCode."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

@@ -10,8 +10,8 @@ import pytest
 from tracker.client import asking
 from tracker.client.asking import find_authority, first_answer
 from tracker.client.errors import NoTracker, TrackerError, TrackerLost, TrackerRefused, TrackersSilent
+from tracker.client.known_tracker import KnownTracker
 from tracker.client.promptness import Promptness
-from tracker.client.reconnect import TrackerLink
 from tracker.protocol.addresses import TrackerAddress, fingerprint_of
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ ADDRESS = TrackerAddress("127.0.0.1", 1)
 
 
 @dataclass(eq=False)
-class FakeLink:
+class FakeTracker:
     """Answers with its name when it is told to, or with the error it was given."""
 
     name: str
@@ -43,22 +43,22 @@ class FakeLink:
         return self.name
 
 
-async def ask(link: TrackerLink) -> str:
-    return await cast(FakeLink, link).answer()
+async def ask(tracker: KnownTracker) -> str:
+    return await cast(FakeTracker, tracker).answer()
 
 
-def asking_of(*links: FakeLink, is_long: bool = False) -> asyncio.Task[str]:
-    return asyncio.create_task(first_answer(lambda: cast(list[TrackerLink], list(links)), ask, is_long=is_long))
-
-
-@pytest.fixture
-async def first() -> FakeLink:
-    return FakeLink("first")
+def asking_of(*trackers: FakeTracker, is_long: bool = False) -> asyncio.Task[str]:
+    return asyncio.create_task(first_answer(lambda: cast(list[KnownTracker], list(trackers)), ask, is_long=is_long))
 
 
 @pytest.fixture
-async def second() -> FakeLink:
-    return FakeLink("second")
+async def first() -> FakeTracker:
+    return FakeTracker("first")
+
+
+@pytest.fixture
+async def second() -> FakeTracker:
+    return FakeTracker("second")
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +67,7 @@ async def never_for_ever() -> AsyncIterator[None]:
         yield
 
 
-async def test_a_prompt_tracker_is_asked_alone(first: FakeLink, second: FakeLink) -> None:
+async def test_a_prompt_tracker_is_asked_alone(first: FakeTracker, second: FakeTracker) -> None:
     first.may_answer.set()
     assert await asking_of(first, second) == "first"
     assert not second.asked.is_set()
@@ -75,56 +75,56 @@ async def test_a_prompt_tracker_is_asked_alone(first: FakeLink, second: FakeLink
 
 
 async def test_the_next_is_asked_too_when_one_is_long_and_is_known_for_it(
-    first: FakeLink, second: FakeLink
+    first: FakeTracker, second: FakeTracker
 ) -> None:
     second.may_answer.set()
     assert await asking_of(first, second) == "second"
     assert first.promptness.is_lapsing
 
 
-async def test_the_first_answer_counts_whoever_gives_it(first: FakeLink, second: FakeLink) -> None:
+async def test_the_first_answer_counts_whoever_gives_it(first: FakeTracker, second: FakeTracker) -> None:
     answer = asking_of(first, second)
     await second.asked.wait()
     first.may_answer.set()
     assert await answer == "first"
 
 
-async def test_whoever_is_lost_is_replaced_at_once(first: FakeLink, second: FakeLink) -> None:
+async def test_whoever_is_lost_is_replaced_at_once(first: FakeTracker, second: FakeTracker) -> None:
     first.error = TrackerLost("gone")
-    links = [first, second]
-    for link in links:
-        link.may_answer.set()
+    trackers = [first, second]
+    for tracker in trackers:
+        tracker.may_answer.set()
 
-    def find_links() -> list[TrackerLink]:
-        return cast(list[TrackerLink], [link for link in links if not link.asked.is_set()])
+    def find_trackers() -> list[KnownTracker]:
+        return cast(list[KnownTracker], [tracker for tracker in trackers if not tracker.asked.is_set()])
 
-    assert await first_answer(find_links, ask, is_long=False) == "second"
+    assert await first_answer(find_trackers, ask, is_long=False) == "second"
     assert not first.promptness.is_lapsing
 
 
-async def test_when_all_are_lost_that_is_said(first: FakeLink) -> None:
+async def test_when_all_are_lost_that_is_said(first: FakeTracker) -> None:
     with pytest.raises(TrackerLost):
         await asking_of()
     first.error = TrackerLost("gone")
     first.may_answer.set()
 
-    def find_links() -> list[TrackerLink]:
-        return [] if first.asked.is_set() else cast(list[TrackerLink], [first])
+    def find_trackers() -> list[KnownTracker]:
+        return [] if first.asked.is_set() else cast(list[KnownTracker], [first])
 
     with pytest.raises(TrackerLost):
-        await first_answer(find_links, ask, is_long=False)
+        await first_answer(find_trackers, ask, is_long=False)
 
 
-async def test_a_tracker_that_comes_meanwhile_is_asked(first: FakeLink, second: FakeLink) -> None:
-    links = [first]
-    answer = asyncio.create_task(first_answer(lambda: cast(list[TrackerLink], links), ask, is_long=False))
+async def test_a_tracker_that_comes_meanwhile_is_asked(first: FakeTracker, second: FakeTracker) -> None:
+    trackers = [first]
+    answer = asyncio.create_task(first_answer(lambda: cast(list[KnownTracker], trackers), ask, is_long=False))
     await first.asked.wait()
-    links.append(second)
+    trackers.append(second)
     second.may_answer.set()
     assert await answer == "second"
 
 
-async def test_a_refusal_is_an_answer(first: FakeLink, second: FakeLink) -> None:
+async def test_a_refusal_is_an_answer(first: FakeTracker, second: FakeTracker) -> None:
     first.error = TrackerRefused("not_member", "no")
     first.may_answer.set()
     with pytest.raises(TrackerRefused):
@@ -133,7 +133,7 @@ async def test_a_refusal_is_an_answer(first: FakeLink, second: FakeLink) -> None
 
 
 async def test_one_that_is_busy_does_not_speak_for_one_that_is_still_at_it(
-    first: FakeLink, second: FakeLink
+    first: FakeTracker, second: FakeTracker
 ) -> None:
     second.error = TrackerRefused("busy", "later")
     second.may_answer.set()
@@ -143,7 +143,7 @@ async def test_one_that_is_busy_does_not_speak_for_one_that_is_still_at_it(
     assert await answer == "first"
 
 
-async def test_when_all_are_busy_that_is_said(first: FakeLink, second: FakeLink) -> None:
+async def test_when_all_are_busy_that_is_said(first: FakeTracker, second: FakeTracker) -> None:
     second.error = TrackerRefused("busy", "later")
     second.may_answer.set()
     answer = asking_of(first, second)
@@ -156,7 +156,7 @@ async def test_when_all_are_busy_that_is_said(first: FakeLink, second: FakeLink)
 
 
 async def test_what_is_long_stays_with_a_tracker_that_greets(
-    first: FakeLink, second: FakeLink, monkeypatch: pytest.MonkeyPatch
+    first: FakeTracker, second: FakeTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     greeted = asyncio.Event()
 
@@ -173,7 +173,7 @@ async def test_what_is_long_stays_with_a_tracker_that_greets(
 
 
 async def test_what_is_long_is_asked_elsewhere_when_its_tracker_does_not_greet(
-    first: FakeLink, second: FakeLink, monkeypatch: pytest.MonkeyPatch
+    first: FakeTracker, second: FakeTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def greet(address: TrackerAddress, timeout_s: float) -> bytes:
         raise TrackerLost("silent")
@@ -185,7 +185,7 @@ async def test_what_is_long_is_asked_elsewhere_when_its_tracker_does_not_greet(
 
 @pytest.mark.parametrize("is_long", [False, True])
 async def test_when_all_are_silent_that_is_said_within_seconds(
-    first: FakeLink, second: FakeLink, monkeypatch: pytest.MonkeyPatch, is_long: bool
+    first: FakeTracker, second: FakeTracker, monkeypatch: pytest.MonkeyPatch, is_long: bool
 ) -> None:
     async def greet(address: TrackerAddress, timeout_s: float) -> bytes:
         raise TrackerLost("silent") from TimeoutError()
@@ -199,7 +199,7 @@ async def test_when_all_are_silent_that_is_said_within_seconds(
 
 
 async def test_a_tracker_at_work_is_waited_for_while_it_greets_or_is_full(
-    first: FakeLink, monkeypatch: pytest.MonkeyPatch
+    first: FakeTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     greetings: list[asyncio.Event] = [asyncio.Event(), asyncio.Event()]
     monkeypatch.setattr(asking, "NO_TRACKER_GRACE_S", 2.1)

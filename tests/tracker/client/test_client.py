@@ -228,7 +228,7 @@ async def test_a_tracker_that_hangs_is_asked_last_until_it_answers_again(
         assert await client.call(requests.CreateGroup("team")) == Done()
         assert requests.CreateGroup not in hanging.sent_requests()
         hanging.let_go.set()
-        while client._links[0].promptness.is_lapsing:
+        while client._trackers[0].promptness.is_lapsing:
             assert await client.call(requests.ListGroups())
         hanging.sent_requests()
         assert await client.call(requests.CreateGroup("den")) == Done()

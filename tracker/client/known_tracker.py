@@ -1,28 +1,26 @@
-"""Keeps one tracker reachable: connects, resumes the session, announces, sends heartbeats, and starts over when lost.
+"""One tracker of the list, kept reachable: connects, resumes the session, announces what the client shares, sends
+heartbeats, and connects again when the connection is lost.
 
-Invariant: a link says `has_session` from the moment its snapshot of what the client shares is written, in that
-order on the wire. So a later change reaches the tracker after the snapshot, and one before is in it.
+Invariant: `has_session` is true from the moment the snapshot of what the client shares is written to the connection. So
+a later change reaches the tracker after the snapshot, and an earlier one is part of it.
 
-Not here: choosing among trackers (client).
+Not here: one connection (connection), choosing among trackers (client, asking).
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Callable
-from typing import Protocol
-
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from msgspec import Struct
 
 from tracker.client.connection import TrackerConnection
+from tracker.client.delegate import TrackerDelegate
 from tracker.client.errors import TrackerError, TrackerLost
+from tracker.client.identity import HeldIdentity, Identity
 from tracker.client.promptness import Promptness
 from tracker.protocol.addresses import TrackerAddress
 from tracker.protocol.events import Bulletin, Event, SessionEnded
-from tracker.protocol.requests import Announce, Heartbeat, Resume, login_challenge
+from tracker.protocol.requests import Heartbeat, Resume
 from tracker.protocol.results import Alive, Announced, LoggedIn, Refused
-from tracker.protocol.types import TrustedKey
 from tracker.settings import (
     CALL_TIMEOUT_S,
     CONNECT_TIMEOUT_S,
@@ -32,58 +30,24 @@ from tracker.settings import (
 )
 
 _FIRST_BEAT_S = 1.0
-"""A clock that is wrong is to be known before the user wonders why nothing comes."""
+"""Early, since a wrong clock should be reported before the user wonders why nothing comes."""
 _PROMPT_S = 5.0
 
 
-class Identity(Struct, frozen=True):
-    """Who this client is, once logged in: what it shows to trackers and to peers."""
-
-    user_id: str
-    private_key: Ed25519PrivateKey
-    certificate_pem: bytes
-    expires_at_s: float
-    ticket_keys: dict[str, TrustedKey]
-
-    def proof(self, nonce: bytes) -> bytes:
-        return self.private_key.sign(login_challenge(nonce, self.user_id))
-
-
-class Listener(Protocol):
-    """What the owner of a TrackerClient wants to hear, and is asked for. Called on the event loop; must not raise."""
-
-    def snapshot(self) -> Announce | None:
-        """Everything shared right now; None while nothing can be served yet."""
-
-    def on_event(self, event: Event) -> None:
-        """A tracker said something unasked. What changes told comes once; a PeerJoined may come from every tracker."""
-
-    async def on_session(self, tracker_index: int, announced: Announced | None) -> None:
-        """There is a session with that tracker, and this is its answer to the snapshot, or a late one to a change; None
-        also when it answers again after it let a call lapse.
-        """
-
-    def on_identity(self, identity: Identity | None, reason: str) -> None:
-        """The certificate was renewed, or (None) the session is over and somebody has to log in; `reason` says why."""
-
-    def on_clock(self, tracker_index: int, ahead_s: float) -> None:
-        """How far this machine's clock is ahead of that tracker's, to within seconds; told again and again."""
-
-
-class TrackerLink:
-    """`trouble` is why there is no connection, while there is none. `changed` is called after every change of state."""
+class KnownTracker:
+    """`trouble` says why there is no connection, while there is none. `on_change` is called when that or the session
+    changes.
+    """
 
     def __init__(
         self,
         index: int,
         address: TrackerAddress,
         authority_pem: bytes,
-        listener: Listener,
-        find_identity: Callable[[], Identity | None],
-        end_identity: Callable[[Identity, str], None],
-        resumed: Callable[[Identity, LoggedIn], None],
-        heard: Callable[[Event | Bulletin], None],
-        changed: Callable[[], None],
+        delegate: TrackerDelegate,
+        identity: HeldIdentity,
+        on_event: Callable[[Event | Bulletin], None],
+        on_change: Callable[[], None],
     ) -> None:
         self.index = index
         self.address = address
@@ -92,12 +56,10 @@ class TrackerLink:
         self.promptness = Promptness()
         self.trouble: TrackerError | None = None
         self._authority_pem = authority_pem
-        self._listener = listener
-        self._find_identity = find_identity
-        self._end_identity = end_identity
-        self._resumed = resumed
-        self._heard = heard
-        self._changed = changed
+        self._delegate = delegate
+        self._identity = identity
+        self._on_event = on_event
+        self._on_change = on_change
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
@@ -122,7 +84,7 @@ class TrackerLink:
         self._woken.set()
 
     def lapse(self) -> None:
-        """It let a call lapse: it is asked for a sign of life at once, and until it gives one it is asked last."""
+        """It did not answer in time: it is asked for a sign of life at once, and asked last until it gives one."""
         self.promptness.lapsed()
         self.wake()
 
@@ -132,32 +94,32 @@ class TrackerLink:
         if connection is None:
             raise TrackerLost(f"the connection to the tracker at {self.address} is gone")
         self.has_session = True
-        self._changed()
-        snapshot = self._listener.snapshot()
+        self._on_change()
+        snapshot = self._delegate.snapshot()
         answer = None if snapshot is None else await connection.call(snapshot)
-        await self._listener.on_session(self.index, answer if isinstance(answer, Announced) else None)
+        await self._delegate.on_session(self.index, answer if isinstance(answer, Announced) else None)
 
     async def _live_once(self) -> None:
         begun_s = time.monotonic()
         self.connection = connection = await TrackerConnection.open(
             self.address,
             self._authority_pem,
-            self._on_event,
+            self._hear,
             lambda reason: self.wake(),
             CONNECT_TIMEOUT_S,
         )
         self.promptness.answered(time.monotonic() - begun_s)
         self.trouble = None
-        if self._find_identity() is None:
-            self._changed()
+        if self._identity.current is None:
+            self._on_change()
         beat_in_s = _FIRST_BEAT_S
         while not connection.is_closed:
             self._woken.clear()
-            identity = self._find_identity()
+            identity = self._identity.current
             if self.promptness.is_lapsing:
                 await self._beat(connection)
                 if self.has_session:
-                    await self._listener.on_session(self.index, None)
+                    await self._delegate.on_session(self.index, None)
             elif identity is None:
                 self.has_session = False
                 await self._woken.wait()
@@ -167,21 +129,21 @@ class TrackerLink:
                 beat_in_s = HEARTBEAT_S
                 await self._beat(connection)
 
-    def _on_event(self, event: Event | Bulletin) -> None:
+    def _hear(self, event: Event | Bulletin) -> None:
         if isinstance(event, SessionEnded):
             # If it was ours to end, as after a change of the password, the new certificate resumes it.
             self.has_session = False
             self.wake()
         else:
-            self._heard(event)
+            self._on_event(event)
 
     async def _resume(self, connection: TrackerConnection, identity: Identity) -> None:
         answer = await connection.call(Resume(identity.certificate_pem, identity.proof(connection.nonce)))
         if isinstance(answer, LoggedIn):
-            self._resumed(identity, answer)
+            self._identity.resume(identity, answer)
             await self.begin_session()
         elif isinstance(answer, Refused) and answer.code in ("session_ended", "login_failed"):
-            self._end_identity(identity, answer.message)
+            self._identity.end(identity, answer.message)
         else:
             raise TrackerLost(f"the tracker at {self.address} did not resume the session")
 
@@ -196,7 +158,7 @@ class TrackerLink:
         if isinstance(answer, Refused):
             self.has_session = False
         elif isinstance(answer, Alive) and 0 <= now_s - asked_at_s < _PROMPT_S:  # not if either side slept meanwhile
-            self._listener.on_clock(self.index, now_s - answer.now_s)
+            self._delegate.on_clock(self.index, now_s - answer.now_s)
 
     async def _is_woken_within(self, timeout_s: float) -> bool:
         try:
@@ -209,4 +171,4 @@ class TrackerLink:
         connection, self.connection, self.has_session = self.connection, None, False
         if connection is not None:
             await connection.close()
-        self._changed()
+        self._on_change()
