@@ -8,7 +8,7 @@ Invariant: this is the one place where a `protocol.Share` is made.
 Not for: when to announce (shares, downloads), how it travels (session).
 """
 
-from engine.client.session import Session
+from engine.client.session import TrackerSession
 from engine.coordinator.download.local_copies import LocalCopies
 from tracker.protocol import requests
 
@@ -16,7 +16,7 @@ from tracker.protocol import requests
 class Announcer:
     """One per client."""
 
-    def __init__(self, session: Session, copies: LocalCopies) -> None:
+    def __init__(self, session: TrackerSession, copies: LocalCopies) -> None:
         self._session, self._copies = session, copies
 
     def snapshot(self) -> list[requests.Share]:

@@ -28,7 +28,7 @@ from engine.client.event_router import EventRouter
 from engine.client.events import DownloadStuck
 from engine.client.fetching.downloads import Downloads
 from engine.client.housekeeping import Housekeeping
-from engine.client.session import Session
+from engine.client.session import TrackerSession
 from engine.client.sharing import uploads
 from engine.client.sharing.shares import Shares
 from engine.client.sharing.withdrawals import Withdrawals
@@ -82,7 +82,7 @@ class Client:
         self._ledger = Ledger(state.path / "client.sqlite")
         self._coordinator = Coordinator(settings, tickets.check, router)
         self._listener = Listener(host, port, self._coordinator.accept, DialLimit(settings))
-        self._session = Session(addresses, state.path, settings.peers_wanted, router, tell)
+        self._session = TrackerSession(addresses, state.path, settings.peers_wanted, router, tell)
         announcer = Announcer(self._session, self._coordinator.copies)
         self._shares = Shares(self._ledger, self._coordinator, self._session, announcer, tell)
         self._downloads = Downloads(

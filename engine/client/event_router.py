@@ -24,7 +24,7 @@ from engine.client.events import (
     WorkFailed,
 )
 from engine.client.fetching.downloads import Downloads
-from engine.client.session import Session, peer_address
+from engine.client.session import TrackerSession, peer_address
 from engine.client.sharing.shares import Shares
 from engine.client.sharing.withdrawals import Withdrawals
 from engine.coordinator.coordinator import Coordinator
@@ -49,7 +49,7 @@ class EventRouter:
 
     def connect(
         self,
-        session: Session,
+        session: TrackerSession,
         coordinator: Coordinator,
         announcer: Announcer,
         shares: Shares,

@@ -8,7 +8,7 @@ import hashlib
 
 from msgspec.structs import replace
 
-from engine.client.session import Session
+from engine.client.session import TrackerSession
 from engine.client.spellings import is_same_name
 from engine.coordinator.peer_links import PeerAddress
 from engine.errors import TrackerUnavailable
@@ -22,7 +22,7 @@ _ROUNDS_MAX = 3
 """A tracker forgets pages of an account that puts very many; then they are put again, so often."""
 
 
-async def publish(session: Session, group_id: str, name: str, manifest: Manifest) -> manifests.Published:
+async def publish(session: TrackerSession, group_id: str, name: str, manifest: Manifest) -> manifests.Published:
     """Make the file known to the group; `spelling` in the answer is never empty. Raises RefusedByTracker,
     TrackerUnavailable.
     """
@@ -44,7 +44,7 @@ async def publish(session: Session, group_id: str, name: str, manifest: Manifest
     raise TrackerUnavailable("the tracker cannot keep all pages of this manifest just now; try again later")
 
 
-async def fetch(session: Session, group_id: str, name: str) -> tuple[Manifest, list[PeerAddress], str]:
+async def fetch(session: TrackerSession, group_id: str, name: str) -> tuple[Manifest, list[PeerAddress], str]:
     """Checked against its root before anything is asked of anyone; who has the file; and its name as its publisher
     spelled it. Raises BadManifest, and as `publish`.
     """

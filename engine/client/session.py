@@ -40,7 +40,7 @@ _PIN_NAME = "authority.pem"
 Answer = TypeVar("Answer", bound=results.Result)
 
 
-class Session:
+class TrackerSession:
     """Usable before any tracker answers: it connects when it is first needed, and again whenever it has to."""
 
     def __init__(

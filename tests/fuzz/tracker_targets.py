@@ -5,7 +5,7 @@ from collections.abc import Coroutine
 from typing import Any, TypeVar, cast
 
 from engine.client import manifests
-from engine.client.session import Session
+from engine.client.session import TrackerSession
 from engine.coordinator.peer_links import PeerAddress
 from engine.errors import TrackerUnavailable
 from engine.storage.manifest import BadManifest, Manifest
@@ -95,7 +95,7 @@ class _Tracker:
 
 def _accept(answers: list[results.Result]) -> None:
     try:
-        found, _, name = _finished(manifests.fetch(cast(Session, _Tracker(list(answers))), "lab", "data.bin"))
+        found, _, name = _finished(manifests.fetch(cast(TrackerSession, _Tracker(list(answers))), "lab", "data.bin"))
     except (BadManifest, TrackerUnavailable):
         return
     described = answers[0]
@@ -109,7 +109,7 @@ def _accept(answers: list[results.Result]) -> None:
 def _publish(answers: list[results.Result]) -> None:
     """Whatever pages a tracker says it wants."""
     try:
-        _finished(manifests.publish(cast(Session, _Tracker(answers)), "lab", "data.bin", _TWO_PAGES))
+        _finished(manifests.publish(cast(TrackerSession, _Tracker(answers)), "lab", "data.bin", _TWO_PAGES))
     except TrackerUnavailable:
         return
 

@@ -31,7 +31,7 @@ from engine.client.events import (
 from engine.client.fetching.held_downloads import NOT_MEMBER, HeldDownloads
 from engine.client.fetching.progress_events import ProgressEvents
 from engine.client.fetching.resume_checks import ENDS, require_folder, require_place, shut_out
-from engine.client.session import Session
+from engine.client.session import TrackerSession
 from engine.client.sharing import uploads
 from engine.client.sharing.shares import Shares
 from engine.client.spellings import Key
@@ -55,7 +55,7 @@ class Downloads:
         self,
         ledger: Ledger,
         coordinator: Coordinator,
-        session: Session,
+        session: TrackerSession,
         announcer: Announcer,
         shares: Shares,
         subscribers: Subscribers,

@@ -37,8 +37,8 @@ from engine.client.events import (
     ShareWrong,
     WorkFailed,
 )
-from engine.client.session import Session
-from engine.client.sharing.known_share import Share
+from engine.client.session import TrackerSession
+from engine.client.sharing.share import Share
 from engine.client.sharing.share_reading import ShareReading, Verdict
 from engine.client.spellings import Key, find_key
 from engine.coordinator.coordinator import Coordinator
@@ -65,7 +65,7 @@ class Shares:
         self,
         ledger: Ledger,
         coordinator: Coordinator,
-        session: Session,
+        session: TrackerSession,
         announcer: Announcer,
         tell: Callable[[Event], None],
     ) -> None:

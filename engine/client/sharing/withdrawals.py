@@ -13,7 +13,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable
 
 from engine.client.events import Event, ShareWithdrawn
-from engine.client.session import Session
+from engine.client.session import TrackerSession
 from engine.client.sharing.shares import Shares
 from engine.client.spellings import Key, find_key, shown_id
 from engine.errors import LocalError, RefusedByTracker, ShoalError
@@ -31,7 +31,7 @@ class Withdrawals:
     """Of the account that is logged in."""
 
     def __init__(
-        self, ledger: Ledger, session: Session, shares: Shares, tell: Callable[[Event], None]
+        self, ledger: Ledger, session: TrackerSession, shares: Shares, tell: Callable[[Event], None]
     ) -> None:
         self._ledger, self._session, self._shares, self._tell = ledger, session, shares, tell
         self._woken = asyncio.Event()

@@ -7,7 +7,7 @@ from typing import cast
 import pytest
 
 from engine.client import manifests
-from engine.client.session import Session
+from engine.client.session import TrackerSession
 from engine.coordinator.peer_links import PeerAddress
 from engine.errors import TrackerUnavailable
 from engine.storage.manifest import LEAF_BYTES, BadManifest, Manifest
@@ -24,7 +24,7 @@ PAGES = [LEAVES[start : start + PAGE_BYTES] for start in range(0, len(LEAVES), P
 
 
 class Tracker:
-    """Answers as it is told, in the place of a Session; keeps what it was asked."""
+    """Answers as it is told, in the place of a TrackerSession; keeps what it was asked."""
 
     def __init__(
         self, pages: list[bytes], wants: Callable[[int], list[int]] = lambda _: [], spelling: str = ""
@@ -47,8 +47,8 @@ class Tracker:
         return protocol_manifests.Manifest(self.spelling or name, size, piece, TRUE.root, self.pages[0], "ann"), []
 
 
-def session(tracker: Tracker) -> Session:
-    return cast(Session, tracker)
+def session(tracker: Tracker) -> TrackerSession:
+    return cast(TrackerSession, tracker)
 
 
 async def test_pages_are_put_together_and_checked_against_the_root() -> None:

@@ -10,7 +10,8 @@ from typing import Any, cast
 import pytest
 
 from engine.client.events import Event
-from engine.client.sharing import known_share, share_reading, shares
+from engine.client.sharing import share as one_share
+from engine.client.sharing import share_reading, shares
 from engine.client.sharing.shares import Shares
 from engine.coordinator.serving import MARKS_MOVED
 from engine.errors import StorageError
@@ -150,7 +151,7 @@ class Scene:
 async def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     monkeypatch.setattr(share_reading, "SETTLE_S", 0.2)
     monkeypatch.setattr(share_reading, "_LOOK_S", 0.05)
-    monkeypatch.setattr(known_share, "_LOOK_AGAIN_S", 0.05)
+    monkeypatch.setattr(one_share, "_LOOK_AGAIN_S", 0.05)
     scene = await Scene(tmp_path).begin()
     yield scene
     scene.shares.suspend()
@@ -200,7 +201,7 @@ async def test_what_is_away_is_looked_for_more_and_more_seldom(scene: Scene) -> 
         share.look_later()
         delays.append(share.delay_s)
     assert delays == sorted(delays)
-    assert delays[-1] == known_share._LOOK_AGAIN_MAX_S
+    assert delays[-1] == one_share._LOOK_AGAIN_MAX_S
 
 
 async def test_a_disk_that_cannot_read_it_is_said_and_it_is_tried_again(scene: Scene) -> None:
