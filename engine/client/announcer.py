@@ -16,13 +16,20 @@ from tracker.protocol import requests
 class Announcer:
     """One per client."""
 
-    def __init__(self, session: TrackerSession, copies: LocalCopies) -> None:
+    def __init__(self, session: TrackerSession, copies: LocalCopies, host: str, port: int) -> None:
+        """`host`, `port`: where this client serves."""
         self._session, self._copies = session, copies
+        self._host, self._port = host, port
 
-    def snapshot(self) -> list[requests.Share]:
+    async def announce_all(self) -> list[requests.Share]:
+        """Tell every tracker that is there all that is served; returns the shares that one of them does not take."""
+        return await self._session.announce_all(self.snapshot())
+
+    def snapshot(self) -> requests.Announce:
         """All that is served now."""
         held = {swarm: self._copies.holding(*swarm) for swarm in self._copies.swarms()}
-        return [requests.Share(*swarm, *holding) for swarm, holding in held.items() if holding is not None]
+        shares = [requests.Share(*swarm, *holding) for swarm, holding in held.items() if holding is not None]
+        return requests.Announce(self._host, self._port, shares)
 
     async def renew(self, group_id: str, root: bytes) -> list[requests.Share]:
         """Say how it is with this swarm now; returns the shares that a tracker does not take (see session.announce)."""

@@ -24,18 +24,20 @@ from msgspec.structs import replace
 from engine.client import arguments as checked
 from engine.client import manifests
 from engine.client.announcer import Announcer
+from engine.client.chores import Chores
 from engine.client.event_router import EventRouter
 from engine.client.events import DownloadStuck
 from engine.client.fetching.downloads import Downloads
 from engine.client.housekeeping import Housekeeping
+from engine.client.known_files import KnownFiles
 from engine.client.session import TrackerSession
 from engine.client.sharing import uploads
 from engine.client.sharing.shares import Shares
 from engine.client.sharing.withdrawals import Withdrawals
-from engine.client.spellings import Key, find_key
 from engine.client.state_folder import StateFolder, default_folder
 from engine.client.subscribers import Subscriber, Subscribers
 from engine.client.tracker_list import read_tracker_info
+from engine.client.transfer_directory import TransferDirectory
 from engine.coordinator.coordinator import Coordinator
 from engine.errors import LocalError, ShoalError
 from engine.ipc import fork_folder
@@ -78,22 +80,24 @@ class Client:
         self._state = state
         self._subscribers = Subscribers()
         tell = self._subscribers.tell
-        self._router = router = EventRouter(tell)
+        self._chores = Chores(tell)
+        directory, self._router = TransferDirectory(tell, self._chores), EventRouter(tell, self._chores)
         self._ledger = Ledger(state.path / "client.sqlite")
-        self._coordinator = Coordinator(settings, tickets.check, router)
+        self._coordinator = Coordinator(settings, tickets.check, directory)
         self._listener = Listener(host, port, self._coordinator.accept, DialLimit(settings))
-        self._session = TrackerSession(addresses, state.path, settings.peers_wanted, router, tell)
-        announcer = Announcer(self._session, self._coordinator.copies)
-        self._shares = Shares(self._ledger, self._coordinator, self._session, announcer, tell)
+        self._session = TrackerSession(addresses, state.path, settings.peers_wanted, self._router, tell)
+        self._announcer = announcer = Announcer(self._session, self._coordinator.copies, host, self.port)
+        self._shares = Shares(self._ledger, self._coordinator, self._session, announcer, tell, self._chores)
         self._downloads = Downloads(
             self._ledger, self._coordinator, self._session, announcer, self._shares, self._subscribers
         )
+        self._files = KnownFiles(self._session, self._shares, self._downloads)
         self._withdrawals = Withdrawals(self._ledger, self._session, self._shares, tell)
         self._housekeeping: asyncio.Task[None]
-        router.connect(
-            self._session, self._coordinator, announcer, self._shares, self._downloads, self._withdrawals, host,
-            self.port,
-        )  # fmt: skip
+        directory.connect(self._session, announcer, self._shares)
+        self._router.connect(
+            self._session, self._coordinator, announcer, self._shares, self._downloads, self._withdrawals, host
+        )
 
     @classmethod
     async def start(
@@ -135,7 +139,7 @@ class Client:
                 await self.logout()
         self._housekeeping.cancel()
         await self._withdrawals.close()
-        await self._router.close()
+        await self._chores.close()
         await self._session.close()
         await self._coordinator.close()
         self._ledger.close()
@@ -182,7 +186,7 @@ class Client:
         user_id = self.user_id or user_id  # as it was spelled when the account was made
         self._coordinator.configure(identity)
         self._shares.resume(user_id)
-        dropped = self._shares.drop_unknown(await self._session.announce_all(self._router.snapshot()))
+        dropped = self._shares.drop_unknown(await self._announcer.announce_all())
         dropped += await self._shares.settle(_RECHECK_PATIENCE_S)
         for name, error in await self._downloads.resume(user_id):
             self._subscribers.tell(DownloadStuck(name, str(error)))
@@ -222,9 +226,10 @@ class Client:
     async def leave_group(self, group_id: str) -> LeaveReport:
         """What is shared in it and fetched from it here stops."""
         self._require_login()
-        group_id = await self._session.spelling_of(checked.group_id(group_id))
+        group_id = await self._files.group(checked.group_id(group_id))
         left = await self._session.call(requests.LeaveGroup(group_id), results.Left)
-        await self._router.leave_group(group_id)
+        self._shares.forget_group(group_id, "left the group")
+        await self._downloads.leave_group(group_id)
         return LeaveReport(group_id, left.new_owner, left.is_removed)
 
     async def list_requests(self, group_id: str) -> list[str]:
@@ -278,7 +283,7 @@ class Client:
         path = Path(os.path.abspath(path))
         uploads.name_of(path)
         # Not a member? Better said before the file is read.
-        group_id = await self._session.spelling_of(checked.group_id(group_id))
+        group_id = await self._files.group(checked.group_id(group_id))
         reading = uploads.Reading(on_progress)
         file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, reading.progressed)
         await self._shares.check_replaceable(file)
@@ -303,11 +308,11 @@ class Client:
         group's owner also free a name with it that this client does not share.
         """
         self._require_login()
-        group_id, file_name = self._known(checked.group_id(group_id), checked.file_name(file_name))
-        if self._downloads.is_downloading((group_id, file_name)):
-            raise LocalError(f"{file_name} is still being downloaded; cancel_download ends that too", "downloading")
-        await self._downloads.settle((group_id, file_name))
-        return await self._withdrawals.stop((group_id, file_name))
+        key = self._files.find(checked.group_id(group_id), checked.file_name(file_name))
+        if self._downloads.is_downloading(key):
+            raise LocalError(f"{key[1]} is still being downloaded; cancel_download ends that too", "downloading")
+        await self._downloads.settle(key)
+        return await self._withdrawals.stop(key)
 
     async def download_file(
         self,
@@ -322,7 +327,7 @@ class Client:
         long as reading it, and `on_progress(read, total)` hears of it.
         """
         self._require_login()
-        key = (await self._session.spelling_of(checked.group_id(group_id)), checked.file_name(file_name))
+        key = (await self._files.group(checked.group_id(group_id)), checked.file_name(file_name))
         target = file_names.target_of(destination, file_name)
         return await self._downloads.begin(
             key, target, on_progress, respell=lambda name: file_names.target_of(destination, name)
@@ -330,7 +335,7 @@ class Client:
 
     async def wait_download(self, group_id: str, file_name: str) -> DownloadStatus:
         """Until it is complete, failed, cancelled or paused by a logout."""
-        return await self._downloads.wait(self._known(group_id, file_name))
+        return await self._downloads.wait(self._files.find(group_id, file_name))
 
     def show_downloads(self) -> list[DownloadStatus]:
         """All of this session, in the order they were begun."""
@@ -340,15 +345,11 @@ class Client:
     async def cancel_download(self, group_id: str, file_name: str) -> None:
         """Stop it and remove what was fetched."""
         self._require_login()
-        await self._downloads.cancel(self._known(group_id, file_name))
+        await self._downloads.cancel(self._files.find(group_id, file_name))
 
     async def _change(self, request: requests.Request) -> None:
         """Ask for something that is done or refused. Raises RefusedByTracker, TrackerUnavailable."""
         await self._session.call(request, results.Done)
-
-    def _known(self, group_id: str, file_name: str) -> Key:
-        """What is fetched or shared here under this name, as it is spelled; also while no tracker answers."""
-        return find_key((group_id, file_name), self._downloads.keys() + self._shares.keys())
 
     def _require_login(self) -> None:
         if self.user_id is None:

@@ -295,8 +295,9 @@ class Downloads:
     def statuses(self) -> list[DownloadStatus]:
         return self._held.statuses() + [status_of(download) for download in self._downloads.values()]
 
-    def keys(self) -> list[Key]:
-        return [*self._downloads, *self._held.keys()]
+    def roots(self) -> dict[Key, bytes]:
+        """Which content each name leads to."""
+        return {**self._held.roots(), **{key: each.manifest.root for key, each in self._downloads.items()}}
 
     def is_downloading(self, key: Key) -> bool:
         return key in self._downloads and self._downloads[key].is_active

@@ -62,8 +62,9 @@ class HeldDownloads:
         held = self._held.get(key)
         return held.begun if held else None
 
-    def keys(self) -> list[Key]:
-        return list(self._held)
+    def roots(self) -> dict[Key, bytes]:
+        """Which content each name leads to."""
+        return {key: held.begun.root for key, held in self._held.items()}
 
     def drop(self, key: Key) -> None:
         """It runs, or is over."""

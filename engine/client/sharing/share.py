@@ -13,6 +13,7 @@ from engine.reports import ShareState, ShareStatus
 from engine.storage.ledger import SharedFile
 
 _LOOK_AGAIN_S, _LOOK_AGAIN_MAX_S = 1.0, 60.0
+_REST_MAX_S = 60.0
 
 
 @dataclass(slots=True, eq=False)
@@ -41,6 +42,43 @@ class Share:
     def content(self) -> tuple[str, bytes]:
         return self.file.group_id, self.file.root
 
+    def begin_serving(self, file: SharedFile, file_id: int) -> None:
+        """`file`: where it is now and its marks, which may be others than before."""
+        self.let_go()
+        self.file, self.file_id = file, file_id
+        self.state, self.reason, self.served_at_s = "served", "", time.monotonic()
+        self.checked_bytes, self.is_doubted, self.look_at_s = 0, False, 0.0
+
+    def suspend(self, descriptor: int) -> None:
+        """It is not served any more; `descriptor` is of the file as it was, and this share's from now on."""
+        self.file_id, self.descriptor = None, descriptor
+        self.forget_delay()
+
+    def begin_reading(self, reason: str, task: asyncio.Task[None]) -> None:
+        self.state, self.reason, self.is_said, self.checked_bytes = "rereading", reason, False, 0
+        self.task = task
+
+    def end_reading(self, seconds: float) -> None:
+        """It took so long. A large file that is touched all the time is read half of the time, not always."""
+        self.rest_until_s = time.monotonic() + min(seconds, _REST_MAX_S)
+        self.task = None
+
+    def lose(self, state: ShareState, reason: str) -> None:
+        """It cannot be read now."""
+        self.state, self.reason = state, reason
+        self.look_later()
+
+    def let_go(self) -> int | None:
+        """Neither served nor read any more. Returns the number under which it was served."""
+        file_id, self.file_id = self.file_id, None
+        task, self.task = self.task, None
+        if task is not None:
+            task.cancel()
+        if self.descriptor is not None:
+            os.close(self.descriptor)
+            self.descriptor = None
+        return file_id
+
     def status(self) -> ShareStatus:
         size_bytes = self.file.geometry.size_bytes
         return ShareStatus(*self.key, self.file.path, size_bytes, self.state, self.reason, self.checked_bytes)
@@ -54,8 +92,3 @@ class Share:
         """A second after it went, then more and more seldom."""
         self.delay_s = min(2 * self.delay_s, _LOOK_AGAIN_MAX_S) if self.delay_s else _LOOK_AGAIN_S
         self.look_at_s = time.monotonic() + self.delay_s
-
-    def close_descriptor(self) -> None:
-        if self.descriptor is not None:
-            os.close(self.descriptor)
-            self.descriptor = None

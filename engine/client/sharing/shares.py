@@ -26,6 +26,7 @@ from msgspec.structs import replace
 
 from engine.client import manifests
 from engine.client.announcer import Announcer
+from engine.client.chores import Chores
 from engine.client.events import (
     Event,
     ShareAway,
@@ -55,7 +56,6 @@ _UNKNOWN = "the group does not list it any more, or you are not a member"
 _MOVED_MARKS = "its marks changed"
 _LONG_S = 1.0
 """Reading a file again is said if it takes longer."""
-_REST_MAX_S = 60.0
 
 
 class Shares:
@@ -68,14 +68,14 @@ class Shares:
         session: TrackerSession,
         announcer: Announcer,
         tell: Callable[[Event], None],
+        chores: Chores,
     ) -> None:
         self._ledger = ledger
         self._coordinator = coordinator
         self._session, self._announcer = session, announcer
-        self._tell = tell
+        self._tell, self._chores = tell, chores
         self._reading = ShareReading(coordinator)
         self._shares: dict[Key, Share] = {}
-        self._chores = BackgroundTasks()
         self._dropped_at_login: list[DroppedShare] | None = None
         self._user_id = ""
 
@@ -117,7 +117,8 @@ class Shares:
         before = self._shares.pop((file.group_id, file.name), None)
         if before is not None:
             self._let_go(before, "shared anew")
-        share = Share(file, "served", file_id=number, served_at_s=time.monotonic())
+        share = Share(file)
+        share.begin_serving(file, number)
         self._shares[share.key] = share
         self._ledger.add_share(self._user_id, file)
         await self._renew(share)
@@ -144,6 +145,11 @@ class Shares:
                 dropped.append(DroppedShare(*share.key, share.file.path, _UNKNOWN))
         return dropped
 
+    def drop_and_tell(self, unknown: list[requests.Share]) -> None:
+        """The same, when no command is there to answer."""
+        for share in self.drop_unknown(unknown):
+            self._tell(ShareDropped(share))
+
     # ------------------------------------------------------------ asked
 
     def path_of(self, group_id: str, name: str) -> Path | None:
@@ -156,11 +162,11 @@ class Shares:
 
     async def check_replaceable(self, file: SharedFile) -> None:
         """Raises LocalError if another content of this name is served from here, as it was when it was shared."""
-        key = find_key((file.group_id, file.name), self._shares)
-        known = self.find(key)
-        if known is None or known.root == file.root:
+        roots = self.roots()
+        key = find_key((file.group_id, file.name), roots)
+        if roots.get(key, file.root) == file.root:
             return
-        await self.look_now(known.root)  # whether it was moved, or touched only
+        await self.look_now(roots[key])  # whether it was moved, or touched only
         path = self.path_of(*key)
         if path is not None:
             raise LocalError(
@@ -169,13 +175,9 @@ class Shares:
                 "file_conflict",
             )
 
-    def keys(self) -> list[Key]:
-        return list(self._shares)
-
-    def find(self, key: Key) -> SharedFile | None:
-        """What this client shares under this name, wherever the file is now."""
-        share = self._shares.get(key)
-        return None if share is None else share.file
+    def roots(self) -> dict[Key, bytes]:
+        """Which content is shared under each name, wherever the files are now."""
+        return {key: share.file.root for key, share in self._shares.items()}
 
     def statuses(self) -> list[ShareStatus]:
         """All of this account, in the order of groups and names."""
@@ -223,7 +225,7 @@ class Shares:
         else:
             share.forget_delay()
             self._lose(share, Verdict("unreadable", Path(share.file.path), reason=f"{share.file.path}: {reason}"))
-            self._chores.start(self._renew(share))
+            self._chores.soon(self._renew(share))
 
     async def check_piece(self, file_id: int, piece: int) -> None:
         """Somebody who was sent this piece says that it does not match. If so, it is this client's copy that is wrong;
@@ -247,33 +249,28 @@ class Shares:
 
     def _serve_or_look_closer(self, share: Share, file: SharedFile) -> None:
         try:
-            share.file_id = self._coordinator.serving.begin(file)
+            number = self._coordinator.serving.begin(file)
         except StorageError as error:
             if error.code == MARKS_MOVED:
                 self._read_again(share, _MOVED_MARKS)
             else:
                 self._lose(share, Verdict.of(error, Path(file.path)))
             return
-        share.close_descriptor()
-        share.state, share.reason, share.served_at_s = "served", "", time.monotonic()
-        share.checked_bytes, share.is_doubted, share.look_at_s = 0, False, 0.0
-        if file != share.file:
-            share.file = file
+        is_other = file != share.file
+        share.begin_serving(file, number)
+        if is_other:
             self._ledger.add_share(self._user_id, file)
 
     def _doubt(self, share: Share, reason: str) -> None:
         """It may not be what was shared any more: not one more byte of it before it was read."""
         assert share.file_id is not None
         said = f"its sharer reads it again: {reason}"
-        share.descriptor = self._coordinator.serving.suspend(share.file_id, REREADING, said)
-        share.file_id = None
-        share.forget_delay()
+        share.suspend(self._coordinator.serving.suspend(share.file_id, REREADING, said))
         self._read_again(share, reason)
 
     def _read_again(self, share: Share, reason: str) -> None:
         was_away = share.state in ("missing", "unreadable") and self._dropped_at_login is None
-        share.state, share.reason, share.is_said, share.checked_bytes = "rereading", reason, False, 0
-        share.task = asyncio.create_task(self._examine(share, was_away=was_away))
+        share.begin_reading(reason, asyncio.create_task(self._examine(share, was_away=was_away)))
 
     async def _examine(self, share: Share, *, was_away: bool) -> None:
         await asyncio.sleep(max(0.0, share.rest_until_s - time.monotonic()))
@@ -290,9 +287,7 @@ class Shares:
             verdict = await self._reading.examine(
                 share.file, share.descriptor, on_progress, must_read=share.is_doubted
             )
-            # Whoever touches a large file all the time makes this client read it half of the time, not always.
-            share.rest_until_s = time.monotonic() + min(time.monotonic() - begun_s, _REST_MAX_S)
-            share.task = None
+            share.end_reading(time.monotonic() - begun_s)
             await self._conclude(share, verdict, was_away=was_away)
         except ShoalError as error:
             self._tell(WorkFailed(error))
@@ -332,8 +327,7 @@ class Shares:
         assert verdict.state in ("missing", "unreadable")
         was_served = share.file_id is not None or share.descriptor is not None
         self._let_go(share, f"its sharer cannot read it: {verdict.reason}")
-        share.state, share.reason = verdict.state, verdict.reason
-        share.look_later()
+        share.lose(verdict.state, verdict.reason)
         if was_served and self._dropped_at_login is None:
             self._tell(ShareAway(share.state, share.file.group_id, verdict.reason))
 
@@ -348,15 +342,11 @@ class Shares:
 
     def _let_go(self, share: Share, reason: str) -> None:
         """Neither serve nor read it any more."""
-        task, share.task = share.task, None
-        if task is not None:
-            task.cancel()
-        if share.file_id is not None:
-            self._coordinator.serving.end(share.file_id, reason)
-            share.file_id = None
+        was_served_as = share.let_go()
+        if was_served_as is not None:
+            self._coordinator.serving.end(was_served_as, reason)
         elif not any(each.state == "rereading" for each in self._with_content(share.content) if each is not share):
             self._coordinator.serving.release(*share.content)
-        share.close_descriptor()
 
     async def _renew(self, share: Share) -> None:
         """Tell the trackers what is here of this content now."""

@@ -41,10 +41,10 @@ class Withdrawals:
 
     async def stop(self, key: Key) -> StopReport:
         """End a share, or free a name that this client does not share. Raises ShoalError if nothing could be ended."""
-        file = self._shares.find(key)
-        if file is None:
+        root = self._shares.roots().get(key)
+        if root is None:
             return await self._free(key)
-        me, withdrawal = self._user_id, Withdrawal(*key, file.root)
+        me, withdrawal = self._user_id, Withdrawal(*key, root)
         self._ledger.keep_withdrawal(me, withdrawal)
         removing = asyncio.create_task(self._shares.remove(*key, _STOPPED))
         try:

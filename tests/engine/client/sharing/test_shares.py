@@ -9,6 +9,7 @@ from typing import Any, cast
 
 import pytest
 
+from engine.client.chores import Chores
 from engine.client.events import Event
 from engine.client.sharing import share as one_share
 from engine.client.sharing import share_reading, shares
@@ -110,7 +111,7 @@ class Scene:
         self.coordinator, self.announcer = FakeCoordinator(), FakeAnnouncer()
         self.notices: list[tuple[str, str]] = []
         coordinator, session, announcer = cast(Any, self.coordinator), cast(Any, None), cast(Any, self.announcer)
-        self.shares = Shares(self.ledger, coordinator, session, announcer, self._tell)
+        self.shares = Shares(self.ledger, coordinator, session, announcer, self._tell, Chores(self._tell))
 
     def _tell(self, event: Event) -> None:
         self.notices.append((event.code, str(event)))
