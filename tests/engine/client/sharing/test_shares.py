@@ -14,80 +14,15 @@ from engine.client.events import Event
 from engine.client.sharing import share as one_share
 from engine.client.sharing import share_reading, shares
 from engine.client.sharing.shares import Shares
-from engine.coordinator.serving import MARKS_MOVED
-from engine.errors import StorageError
 from engine.storage.ledger import Ledger, SharedFile
 from engine.storage.manifest import Manifest
 from engine.storage.stamp import Stamp
 from engine.swarm.geometry import Geometry
+from tests.engine.client.fakes import FakeCoordinator
 from tests.engine.client.sharing.test_share_reading import FakeHashing
 from tracker.protocol import requests
 
 SIZE = 300_000
-
-
-class FakeServing:
-    """Serves whatever carries its marks; remembers what it told the workers."""
-
-    def __init__(self) -> None:
-        self.served: dict[int, SharedFile] = {}
-        self.suspended: set[tuple[str, bytes]] = set()
-        self._descriptors: dict[int, int] = {}
-        self._next_id = 1
-
-    def begin(self, share: SharedFile) -> int:
-        try:
-            stamp = Stamp.of(os.stat(share.path))
-        except OSError as error:
-            raise StorageError(str(error), "gone") from error
-        if stamp != share.stamp:
-            raise StorageError("other marks", MARKS_MOVED)
-        self._next_id += 1
-        self.served[self._next_id] = share
-        self._descriptors[self._next_id] = os.open(share.path, os.O_RDONLY)
-        self.suspended.discard((share.group_id, share.root))
-        return self._next_id
-
-    def suspend(self, file_id: int, code: str, reason: str) -> int:
-        share = self.served.pop(file_id)
-        self.suspended.add((share.group_id, share.root))
-        return self._descriptors.pop(file_id)
-
-    def end(self, file_id: int, reason: str) -> None:
-        if self.served.pop(file_id, None) is not None:
-            os.close(self._descriptors.pop(file_id))
-
-    def release(self, group_id: str, root: bytes) -> None:
-        self.suspended.discard((group_id, root))
-
-    def duplicate(self, file_id: int) -> tuple[int, str]:
-        return os.dup(self._descriptors[file_id]), self.served[file_id].path
-
-
-class FakeHashJobs(FakeHashing):
-    """Waits before it reads, if it should."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.may_read = asyncio.Event()
-        self.may_read.set()
-        self.leaf = b""
-
-    async def hash_file(self, descriptor: int, geometry: Geometry, on_progress: Any = None) -> bytes:
-        await self.may_read.wait()
-        if on_progress is not None:
-            on_progress(geometry.size_bytes, geometry.size_bytes)
-        return await super().hash_file(descriptor, geometry, on_progress)
-
-    async def hash_pieces(self, descriptor: int, geometry: Geometry, pieces: list[int]) -> Any:
-        leaves = await FakeHashing().hash_file(descriptor, geometry)
-        (piece,) = pieces
-        return Manifest.of_leaves(geometry, leaves).leaves[piece : piece + 1]
-
-
-class FakeCoordinator:
-    def __init__(self) -> None:
-        self.serving, self.hash_jobs = FakeServing(), FakeHashJobs()
 
 
 class FakeAnnouncer:
