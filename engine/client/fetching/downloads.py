@@ -297,7 +297,7 @@ class Downloads:
 
     def roots(self) -> dict[Key, bytes]:
         """Which content each name leads to."""
-        return {**self._held.roots(), **{key: each.manifest.root for key, each in self._downloads.items()}}
+        return {**self._held.roots(), **{key: each.wanted.manifest.root for key, each in self._downloads.items()}}
 
     def is_downloading(self, key: Key) -> bool:
         return key in self._downloads and self._downloads[key].is_active

@@ -45,7 +45,6 @@ from engine.client.spellings import Key, find_key
 from engine.coordinator.coordinator import Coordinator
 from engine.coordinator.serving import MARKS_MOVED
 from engine.errors import LocalError, ShoalError, StorageError
-from engine.process.background_tasks import BackgroundTasks
 from engine.reports import DroppedShare, ShareStatus
 from engine.storage.ledger import Ledger, SharedFile
 from engine.storage.stamp import Stamp

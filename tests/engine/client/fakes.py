@@ -8,13 +8,15 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from engine.coordinator.coordinator import Fetching
+from engine.coordinator.coordinator import DownloadTask
 from engine.coordinator.download.download import Download
 from engine.coordinator.download.local_copies import LocalCopies
+from engine.coordinator.download.wanted_file import WantedFile
 from engine.coordinator.peer_links import PeerAddress
 from engine.coordinator.serving import MARKS_MOVED
 from engine.errors import ShoalError, StorageError
@@ -130,9 +132,10 @@ class FakeCoordinator:
         self.epochs: list[tuple[str, int, str, bytes]] = []
         self.joined: list[tuple[str, bytes, PeerAddress]] = []
         self.fetched_from: list[list[PeerAddress]] = []
-        self._part_files = PartFiles(0)
+        self._services: Any = SimpleNamespace(settings=Settings(), part_files=PartFiles(0))
+        self._verdicts: dict[int, ShoalError | None] = {}
         self._outcomes: dict[int, asyncio.Future[Stamp | None]] = {}
-        self._tasks: dict[int, Fetching] = {}
+        self._tasks: dict[int, DownloadTask] = {}
 
     async def start(self) -> None: ...
 
@@ -160,36 +163,33 @@ class FakeCoordinator:
 
     def fetch(
         self, group_id: str, name: str, target: Path, manifest: Manifest, peers: list[PeerAddress]
-    ) -> tuple[Download, Fetching]:
+    ) -> tuple[Download, DownloadTask]:
         file_id = next(self._file_ids)
         self.fetched_from.append(list(peers))
-        download = Download(
-            file_id, group_id, name, target, manifest, Settings(), itertools.count(), self._part_files
-        )
+        download = Download(WantedFile(file_id, group_id, name, target, manifest), self._services, peers)
         self.copies.enter(download)
         self._outcomes[file_id] = asyncio.get_running_loop().create_future()
         self._tasks[file_id] = task = asyncio.create_task(self._run(download))
         return download, task
 
     async def halt(self, download: Download, verdict: ShoalError | None = None) -> None:
-        task = self._tasks.get(download.file_id)
+        task = self._tasks.get(download.wanted.file_id)
         if task is not None:
-            download.verdict = verdict
+            self._verdicts[download.wanted.file_id] = verdict
             await asyncio.sleep(0)  # see stop
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
     async def complete(self, download: Download, content: bytes) -> None:
         """All of it is here: as the real one, under its name and served."""
-        download.part.write_bytes(content)
-        download.part.rename(download.target)
-        stamp = Stamp.of(download.target.stat())
-        manifest = download.manifest
-        share = SharedFile(
-            download.group_id, download.name, str(download.target), manifest.root, manifest.geometry, stamp
-        )
+        wanted, part = download.wanted, download.store.part
+        part.write_bytes(content)
+        part.rename(wanted.target)
+        stamp = Stamp.of(wanted.target.stat())
+        root, geometry = wanted.manifest.root, wanted.manifest.geometry
+        share = SharedFile(wanted.group_id, wanted.name, str(wanted.target), root, geometry, stamp)
         download.end("complete")
-        self.serving.take_over(download.file_id, share)
+        self.serving.take_over(wanted.file_id, share)
         await self._end(download, stamp)
 
     async def fail(self, download: Download, error: ShoalError) -> None:
@@ -197,19 +197,20 @@ class FakeCoordinator:
         await self._end(download, None)
 
     async def _end(self, download: Download, stamp: Stamp | None) -> None:
-        self._outcomes[download.file_id].set_result(stamp)
-        await asyncio.wait({self._tasks[download.file_id]})
+        self._outcomes[download.wanted.file_id].set_result(stamp)
+        await asyncio.wait({self._tasks[download.wanted.file_id]})
 
     async def _run(self, download: Download) -> Stamp | None:
         try:
-            return await self._outcomes[download.file_id]
+            return await self._outcomes[download.wanted.file_id]
         except asyncio.CancelledError:
-            download.end("failed" if download.verdict else "paused", download.verdict)
+            verdict = self._verdicts.get(download.wanted.file_id)
+            download.end("failed" if verdict else "paused", verdict)
             raise
         finally:
             self.copies.leave(download)
-            download.close()
-            del self._tasks[download.file_id]
+            download.store.close()
+            del self._tasks[download.wanted.file_id]
 
 
 class FakeTracker:

@@ -24,8 +24,8 @@ async def sharing(house: House) -> Client:
 
 
 async def settled(client: Client) -> None:
-    while client._chores._tasks:
-        await asyncio.wait(client._chores._tasks)
+    while client._chores._tasks._tasks:
+        await asyncio.wait(client._chores._tasks._tasks)
 
 
 async def test_a_peer_that_joins_is_handed_to_the_coordinator(house: House) -> None:

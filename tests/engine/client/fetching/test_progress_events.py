@@ -1,5 +1,6 @@
 import asyncio
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -16,7 +17,7 @@ class FakeDownload:
     """As much of a download as is told of."""
 
     def __init__(self, file_id: int) -> None:
-        self.file_id = file_id
+        self.wanted = SimpleNamespace(file_id=file_id)
         self.progress = Progress(0.0)
 
     @property
