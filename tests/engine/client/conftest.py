@@ -12,7 +12,7 @@ from engine.client.client import Client
 from engine.coordinator.download.download import Download
 from engine.reports import Event, Notice
 from tests.engine.client.fakes import FakeCoordinator, FakeListener, FakeTracker, FakeTrackerClient
-from tracker.client.client import Listener
+from tracker.client.delegate import TrackerDelegate
 
 
 class House:
@@ -62,7 +62,7 @@ async def house(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     async def find_authority(addresses: object, timeout_s: float) -> bytes:
         return house.tracker.authority_pem
 
-    def tracker_client(addresses: object, authority_pem: bytes, listener: Listener) -> Any:
+    def tracker_client(addresses: object, authority_pem: bytes, listener: TrackerDelegate) -> Any:
         return FakeTrackerClient(house.tracker, listener)
 
     monkeypatch.setattr(session_file, "find_authority", find_authority)

@@ -28,8 +28,9 @@ from engine.storage.part_file import PartFiles
 from engine.storage.stamp import Stamp
 from engine.swarm.geometry import Geometry
 from tests.engine.client.sharing.test_share_reading import FakeHashing
-from tracker.client.client import Identity, Listener
+from tracker.client.delegate import TrackerDelegate
 from tracker.client.errors import NoTracker, TrackerRefused
+from tracker.client.identity import Identity
 from tracker.protocol import manifests, requests, results
 from tracker.protocol.authority import make_authority
 
@@ -256,7 +257,7 @@ class FakeTracker:
 class FakeTrackerClient:
     """In the place of tracker.client.TrackerClient."""
 
-    def __init__(self, tracker: FakeTracker, listener: Listener) -> None:
+    def __init__(self, tracker: FakeTracker, listener: TrackerDelegate) -> None:
         self.tracker, self.listener = tracker, listener
         self.identity: Identity | None = None
         self.is_closed = False
