@@ -1,12 +1,14 @@
-"""The standard streams of both programs, whatever they were started with: closed, full, a pipe whose reader has gone.
+"""The standard streams of both programs, in whatever state they are at the start: closed, full, or a pipe without a
+reader.
 
-A descriptor from 0 to 2 that is closed is opened on the null device before anything else is opened: otherwise the next
-socket or database would get its number, and whatever is printed would go there. A stream that cannot be written never
-raises where something is said; the failure is kept, and decides the exit code. Output that cannot be written ends the
-program (`on_unwritable`), because it is what the program was asked for; what is said aside may be lost without that.
+A descriptor from 0 to 2 that is closed is opened on the null device before anything else is opened. Otherwise the next
+socket or database would get its number, and printed text would go there. Writing to a stream never raises; a failure is
+kept, and decides the exit code. If `out` cannot be written the program ends (`on_unwritable`), because its output is
+what it was asked for; a message on `err` may be lost without that.
 
-Invariant: whatever the streams are, nobody reads of it but in one sentence, on a stream that still takes it.
-Not for: reading standard input, and what is written.
+Invariant: whatever the streams are, the user reads at most one sentence about them, on a stream that still works.
+
+Not for: reading standard input, deciding what is written.
 """
 
 import errno
@@ -22,25 +24,25 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
 READER_GONE = 141
-"""What a shell reports of a program that SIGPIPE ended."""
+"""What a shell reports of a program that was ended by SIGPIPE."""
 FAILED = 1
 
 OnUnwritable = Callable[[], object]
 
 
 class StandardStreams:
-    """`out` is for what the program was asked for, `err` for everything said beside that. Neither ever raises."""
+    """`out` is for what the program was asked for, `err` for everything else. Writing to either never raises."""
 
     def __init__(self) -> None:
         self.out, self._out = _open(1, sys.stdout)
         self.err, self._err = _open(2, sys.stderr)
 
     def on_unwritable(self, call: OnUnwritable) -> None:
-        """From now on this is called, once, when `out` cannot be written."""
+        """Sets what is called, once, when `out` cannot be written."""
         self._out.on_failure = call
 
     def end(self, code: int) -> int:
-        """Writes what is still to be written, and says what could not be; the exit code that follows."""
+        """Writes what is still to be written, and reports what could not be. Returns the exit code."""
         with suppress(ValueError):  # closed by somebody: then nothing waits in it
             self.out.flush()
         failure = self._out.failure
@@ -55,7 +57,9 @@ class StandardStreams:
 
 
 def run_with_streams(program: Callable[[StandardStreams], int]) -> int:
-    """Runs it, with both streams also in the place of Python's own; its exit code, or what the streams make of it."""
+    """Runs the program, with both streams also in the place of Python's own. Returns its exit code, or the one that the
+    streams require.
+    """
     _fill_descriptors()
     _insist_on_utf8()
     streams = StandardStreams()
@@ -70,7 +74,7 @@ def run_with_streams(program: Callable[[StandardStreams], int]) -> int:
 
 
 class _Writer(io.FileIO):
-    """A descriptor that is written until it fails once; what comes later goes nowhere."""
+    """A descriptor that is written until it fails once. What comes later is dropped."""
 
     def __init__(self, descriptor: int) -> None:
         super().__init__(descriptor, "w", closefd=False)
@@ -93,7 +97,7 @@ class _Writer(io.FileIO):
 
 
 def _open(descriptor: int, given: TextIO | None) -> tuple[io.TextIOWrapper, _Writer]:
-    """With the encoding that Python found; what that has no character for is shown escaped."""
+    """With the encoding that Python found; characters that it lacks are written as escapes."""
     writer = _Writer(descriptor)
     encoding = given.encoding if given is not None else "utf-8"
     text = io.TextIOWrapper(io.BufferedWriter(writer), encoding, "backslashreplace", line_buffering=True)
@@ -116,8 +120,8 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _insist_on_utf8() -> None:
-    """Names of users, groups and files are UTF-8 on every machine. In a locale of another encoding Python would take
-    what is typed and every path for something else, so it begins anew in its UTF-8 mode.
+    """Names of users, groups and files are UTF-8 on every machine. In a locale of another encoding Python would misread
+    typed text and every path, so the program starts itself again in Python's UTF-8 mode.
     """
     if sys.getfilesystemencoding() == "utf-8" or os.environ.get("PYTHONUTF8") == "1" or not sys.executable:
         return

@@ -1,4 +1,7 @@
-"""What a tracker says unasked: its welcome, and events. Pure; a part of `protocol`, which is where others find it."""
+"""What a tracker says without being asked: its welcome, and events. Pure.
+
+Not here: answers to requests (results).
+"""
 
 from typing import Annotated
 
@@ -26,9 +29,10 @@ class Welcome(Message, frozen=True, tag="welcome"):
 
 
 class GroupEpoch(Message, frozen=True, tag="group_epoch"):
-    """Tickets of `removed` are void now, everyone's of older epochs soon.
+    """The group has a new epoch because `removed` left it or was removed: tickets of that account are void at once, all
+    other tickets of older epochs soon.
 
-    With a `spared` key (its thumbprint) the account stays a member, and only its sessions with other keys are out.
+    With a `spared` key (its thumbprint) the account stays a member, and only its sessions with other keys are removed.
     """
 
     group_id: Id
@@ -43,21 +47,21 @@ class OwnerChanged(Message, frozen=True, tag="owner_changed"):
 
 
 class RequestArrived(Message, frozen=True, tag="request_arrived"):
-    """To a group's owner: somebody asks to be let in."""
+    """To a group's owner: an account asks to join."""
 
     group_id: Id
     user_id: Id
 
 
 class RequestAnswered(Message, frozen=True, tag="request_answered"):
-    """To the one who asked."""
+    """To the account that asked to join."""
 
     group_id: Id
     is_accepted: bool
 
 
 class PeerJoined(Message, frozen=True, tag="peer_joined"):
-    """To those still fetching this file: one more place to get it from."""
+    """To those who are still fetching this file: there is one more place to get it from."""
 
     group_id: Id
     root: Root
@@ -65,8 +69,8 @@ class PeerJoined(Message, frozen=True, tag="peer_joined"):
 
 
 class OutOfReach(Message, frozen=True, tag="out_of_reach"):
-    """To somebody who shares: others are sent to this place, and get nothing there. So say `members` of them (accounts,
-    counted up to a small bound); 0: nobody has said so yet, but it is not where the client says that it listens.
+    """To a sharer: others are sent to this place and get nothing there. `members` is how many accounts say so, counted
+    up to a small bound; 0 if nobody has said so yet, but the place is not where the client says that it listens.
     """
 
     host: str
@@ -75,13 +79,13 @@ class OutOfReach(Message, frozen=True, tag="out_of_reach"):
 
 
 class SessionEnded(Message, frozen=True, tag="session_ended"):
-    """The session of this connection was revoked; a login begins another."""
+    """The session of this connection was revoked. A login begins another."""
 
     reason: str
 
 
 class TicketKeys(Message, frozen=True, tag="ticket_keys"):
-    """By id, all keys with which tickets are or may be signed; a new one comes before its first ticket."""
+    """All keys with which tickets are or will be signed, by id. A new one is told before its first ticket is signed."""
 
     keys: dict[str, TrustedKey]
 
@@ -92,7 +96,7 @@ Event = (
 
 
 class Bulletin(Message, frozen=True, tag="bulletin"):
-    """An event that every tracker tells. `number` is the store's, so that a client takes it once."""
+    """An event that every tracker tells. `number` is the same at each, so that a client takes the event once."""
 
     number: int
     event: GroupEpoch | OwnerChanged | RequestArrived | RequestAnswered

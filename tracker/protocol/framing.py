@@ -2,6 +2,8 @@
 
 Invariant: nothing is allocated for a frame before its length was compared with the limit in force, and any bytes at all
 give a message or a ProtocolError.
+
+Not here: reading and writing sockets (server, client.connection).
 """
 
 import msgspec
@@ -17,7 +19,7 @@ FRAME_BYTES_MAX_STRANGER = 64 << 10
 FRAME_BYTES_MAX_MEMBER = 12 << 20
 """After login: SHARES_PER_ANNOUNCE_MAX shares with the longest names. A page of a manifest has a mebibyte."""
 FRAME_BYTES_MAX_REPLY = 36 << 20
-"""From the tracker, which the client trusts that far: a list of 90 000 files with the longest names."""
+"""From the tracker, which the client trusts with that much: a list of 90 000 files with the longest names."""
 
 
 class ProtocolError(Exception):
@@ -59,7 +61,7 @@ def decode_call(payload: bytes) -> Call:
 
 
 def decode_seq(payload: bytes) -> int | None:
-    """The seq of what may otherwise be no Call at all, so that its sender can be told so; None if there is none."""
+    """The seq of a frame that may otherwise not be a Call, so that its sender can be told; None if it has none."""
     try:
         return _seq_decoder.decode(payload).seq
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

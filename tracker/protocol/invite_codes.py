@@ -1,8 +1,8 @@
-"""The code of an invitation: 16 random bytes, as they are stored and as people hand them on. Pure.
+"""The code of an invitation: 16 random bytes, as the tracker stores them and as people pass them on. Pure.
 
-Invariant: what was written down by `invite_text` is read back by `parse_invite`, whatever its letters' case.
+Invariant: `parse_invite` reads what `invite_text` wrote, in capital or small letters.
 
-Not here: which codes are valid (invites).
+Not here: which codes are valid (store.invites).
 """
 
 import base64
@@ -12,12 +12,12 @@ from tracker.protocol.types import INVITE_CODE_BYTES
 
 
 def invite_digest(code: bytes) -> bytes:
-    """Under what an invitation is stored: its 16 random bytes need no salt and no slow hash."""
+    """What an invitation is stored under. Its 16 random bytes need no salt and no slow hash."""
     return hashlib.sha256(b"shoal invite v1\0" + code).digest()
 
 
 def invite_text(code: bytes) -> str:
-    """As people hand it on: 26 letters and digits."""
+    """The code as people pass it on: 26 letters and digits."""
     return base64.b32encode(code).decode().rstrip("=").lower()
 
 

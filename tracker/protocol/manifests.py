@@ -1,9 +1,11 @@
-"""The part of the tracker's protocol by which manifests are published and fetched. Pure.
+"""The messages by which manifests are published and fetched. Pure.
 
-Leaves travel in pages of a mebibyte. A file of one page, which all but very large ones are, is published and described
-by one message; of a larger one every other page has a message of its own.
+Leaves travel in pages of a mebibyte. A file with one page, which is every file but very large ones, is published and
+described by one message; of a larger one each further page has a message of its own.
 
 Invariant: no frame grows with the file.
+
+Not here: what a manifest means for a download (engine.storage.manifest).
 """
 
 from typing import Annotated
@@ -45,14 +47,16 @@ class Publish(Message, frozen=True, tag="publish"):
 
 
 class PutPage(Message, frozen=True, tag="put_page"):
-    """A page of a manifest that this account is about to publish. Kept for a while; the same page again is no other."""
+    """A page of a manifest that this account is about to publish. It is kept for a while; putting it again changes
+    nothing.
+    """
 
     group_id: Id
     leaves: Annotated[bytes, Meta(min_length=LEAF_BYTES, max_length=PAGE_BYTES)]
 
 
 class FetchManifest(Message, frozen=True, tag="fetch_manifest"):
-    """With up to `want` peers, since whoever asks is about to fetch."""
+    """Asks for up to `want` peers too, for a client that is about to fetch the file."""
 
     group_id: Id
     name: FileName
@@ -60,7 +64,7 @@ class FetchManifest(Message, frozen=True, tag="fetch_manifest"):
 
 
 class FetchPage(Message, frozen=True, tag="fetch_page"):
-    """One more page of the manifest of a file, of which the first one was seen with this `root`."""
+    """Asks for one more page of the manifest of a file. `root` is that of the manifest whose first page was fetched."""
 
     group_id: Id
     name: FileName
@@ -69,11 +73,11 @@ class FetchPage(Message, frozen=True, tag="fetch_page"):
 
 
 class Published(Message, frozen=True, tag="published"):
-    """`was_known`: the same content already had this name in the group; the caller became another sharer.
+    """`was_known`: the group had the same content under this name already. The caller is another sharer now.
 
-    `wanted`: nothing is published yet, the pages of these numbers are to be put first. `spelling`: the name as the
-    group has it, if that is another Unicode normal form of the one that was given. `has_replaced`: the name stood for
-    another content, which nobody else had any more.
+    `wanted`: nothing is published yet; the pages with these numbers are to be put first. `spelling`: the name as the
+    group has it, if it is in another Unicode normal form. `has_replaced`: the name stood for another content before,
+    which nobody else had any more.
     """
 
     was_known: bool
@@ -83,9 +87,10 @@ class Published(Message, frozen=True, tag="published"):
 
 
 class Manifest(Message, frozen=True, tag="manifest"):
-    """`name`: as its publisher spelled it, which may be another Unicode normal form of the one that was asked for.
+    """`name`: in the spelling of its publisher, which may be another Unicode normal form of the one that was asked for.
 
-    `leaves`: the first page, which is all of them but for very large files."""
+    `leaves`: the first page, which is all of them except for very large files.
+    """
 
     name: FileName
     size_bytes: Annotated[int, Meta(ge=0, le=SIZE_BYTES_MAX)]

@@ -1,16 +1,16 @@
-"""Which names people, groups and files may have, and which of them are the same name. Pure.
+"""Which names people, groups and files may have, and which names count as the same. Pure.
 
-Checked when a name is chosen (by the tracker) and again where it would touch a disk or a screen (by the receiver),
-because a tracker may be wrong or worse. Control characters and bidirectional overrides are refused since names are
-shown on terminals; path syntax is refused since names become files. Everything else that can be seen, quotes and spaces
-and any script included, is fine in a file name.
+A name is checked when it is chosen (by the tracker) and again before it touches a disk or a screen (by the receiver),
+because a tracker may be wrong or hostile. Control characters and bidirectional overrides are refused because names are
+shown on terminals; path syntax is refused because names become files. Everything else that can be seen is allowed in a
+file name: quotes, spaces and every script.
 
-An id is made of a few characters that nobody takes for others, and two ids that differ in capital letters only are one;
-so are two file names that differ in their Unicode normal form only. The spelling of whoever made it is shown. Accounts,
-groups and files from before these rules go on: a `check_new_…` is for making one, the check without "new" for naming
-one that may be there.
+An id is made of a few characters that are not mistaken for each other. Two ids that differ only in capital letters are
+one id; two file names that differ only in their Unicode normal form are one name. The spelling of its maker is the one
+that is shown. Accounts, groups and files from before these rules go on: `check_new_…` is for making one, the check
+without "new" for naming one that may exist.
 
-Not here: what exists (people, catalogue).
+Not here: which names exist (store).
 """
 
 import re
@@ -33,11 +33,11 @@ _VARIATION_SELECTORS = (range(0xFE00, 0xFE10), range(0xE0100, 0xE01F0))
 
 
 class BadName(ValueError):
-    """Says which name is not accepted and why, as a sentence for a person."""
+    """Says which name is not accepted, and why, as a sentence for a person."""
 
 
 def check_new_id(kind: str, value: str) -> str:
-    """The id itself if a new user or group may be called that; raises BadName. `kind` is the word for the message."""
+    """Returns the id if a new user or group may have it; raises BadName. `kind` is the word for it in the message."""
     _check_length(kind, value, ID_BYTES_MAX)
     if not _NEW_ID.fullmatch(value):
         raise BadName(
@@ -48,9 +48,7 @@ def check_new_id(kind: str, value: str) -> str:
 
 
 def check_id(kind: str, value: str) -> str:
-    """The id itself if there can be a user or group of that name, perhaps from before the rule for new ones; raises
-    BadName.
-    """
+    """Returns the id if a user or group may have it, perhaps from before the rule for new ones; raises BadName."""
     _check_length(kind, value, ID_BYTES_MAX)
     for character in value:
         if not (character.isalnum() or character in "-_.@+"):
@@ -61,7 +59,7 @@ def check_id(kind: str, value: str) -> str:
 
 
 def check_new_file_name(name: str) -> str:
-    """The name itself if a file may be published under it; raises BadName."""
+    """Returns the name if a file may be published under it; raises BadName."""
     check_file_name(name)
     if all(map(_shows_nothing, name)):
         raise BadName(f"the file name {name!a} shows nothing on a screen")
@@ -69,7 +67,7 @@ def check_new_file_name(name: str) -> str:
 
 
 def check_file_name(name: str) -> str:
-    """The name itself if a file may be called that on a disk, and shown; raises BadName."""
+    """Returns the name if a file may have it on a disk and be shown with it; raises BadName."""
     _check_length("file name", name, FILE_NAME_BYTES_MAX)
     if name in (".", "..") or "/" in name:
         raise BadName(f"{name!r} is a path, not a file name")
@@ -83,7 +81,9 @@ def check_file_name(name: str) -> str:
 
 
 def fold_id(value: str) -> str:
-    """Equal for two ids that are one. Unicode's compatibility caseless matching (D146); of a new id, small letters."""
+    """The same for two ids that count as one: Unicode's compatibility caseless matching (D146). Of a new id it is the
+    id in small letters.
+    """
     if value.isascii():
         return value.lower()
     once = unicodedata.normalize("NFKD", unicodedata.normalize("NFD", value).casefold())
@@ -91,19 +91,19 @@ def fold_id(value: str) -> str:
 
 
 def normal_file_name(name: str) -> str:
-    """Equal for two file names that are one: normal form C. Small and capital letters are told apart."""
+    """The same for two file names that count as one: normal form C. Capital and small letters differ."""
     return unicodedata.normalize("NFC", name)
 
 
 def choose_spelling(asked: str, alike: Sequence[str]) -> str | None:
-    """Which of several spellings of one name is meant: the very same, or else the only one there is."""
+    """Which of several spellings of one name is meant: the very same one, or else the only one there is."""
     if asked in alike:
         return asked
     return alike[0] if len(alike) == 1 else None
 
 
 def find_id(asked: str, ids: Collection[str]) -> str | None:
-    """The one of `ids` that is meant by `asked`."""
+    """The one of `ids` that `asked` means."""
     if asked in ids:
         return asked
     folded = fold_id(asked)
@@ -114,8 +114,8 @@ def find_id(asked: str, ids: Collection[str]) -> str | None:
 
 
 def shown_id(value: str) -> str:
-    """An id as it is shown: one with letters beyond ASCII, from before the rule for new ones, with the numbers of these
-    behind it, since they may look like others. No id has a bracket in it.
+    """An id as it is shown to people. One with letters beyond ASCII, from before the rule for new ones, has their
+    numbers behind it in brackets, since they may look like others. No id has a bracket in it.
     """
     return value if value.isascii() else f"{value} ({value.encode('unicode_escape').decode()})"
 

@@ -1,15 +1,16 @@
 """What a client asks of a tracker, as typed messages. Pure.
 
-A connection is TLS 1.3 from its first byte, and carries frames (framing). The tracker speaks first (`Welcome`); after
-that a client sends `Call`s and gets one `Reply` for each, matched by `seq`, with pushed `Event`s in between.
+A connection is TLS 1.3 from its first byte, and carries frames (framing). The tracker speaks first (`Welcome`). After
+that a client sends `Call`s and gets one `Reply` for each, matched by `seq`; events come in between.
 
 Invariant: no value reaches the service unless it fits its type and the bounds written here. A request that changes
-something durable carries a `request_id`; the tracker keeps the outcome beside the change, so a retry never runs twice.
+something durable carries a `request_id`; the tracker keeps the outcome beside the change, so a retry never runs it
+twice.
 
-Requests name accounts and groups in any capital letters, files in any Unicode normal form; results and announcements
-have the spelling of whoever made them (names).
+Requests may name accounts and groups in any capital letters, and files in any Unicode normal form. Results and events
+have the spelling of the maker (names).
 
-Not here: the answers (results), what a request means (service), who may make it (rules.permissions).
+Not here: the answers (results), what a request does (service), who may make it (rules.permissions).
 """
 
 from typing import Annotated
@@ -48,7 +49,7 @@ ReportedPeers = Annotated[list[Thumbprint], Meta(max_length=PEERS_REPORTED_MAX)]
 
 
 class CreateUser(Message, frozen=True, tag="create_user"):
-    """`invite`: 16 bytes where the tracker asks for an invitation, else none."""
+    """`invite`: the 16 bytes of an invitation where the tracker asks for one, else empty."""
 
     user_id: Id
     password: Password
@@ -67,14 +68,16 @@ class Login(Message, frozen=True, tag="login"):
 
 
 class Resume(Message, frozen=True, tag="resume"):
-    """A session on another tracker, or after a lost connection: the certificate and a proof of its key, no password."""
+    """Begins a session on another tracker, or after a lost connection, with the certificate and a proof of its key in
+    place of the password.
+    """
 
     certificate_pem: Annotated[bytes, Meta(max_length=8192)]
     proof: Signature
 
 
 class Renew(Message, frozen=True, tag="renew"):
-    """A fresh certificate for the session's key, before the old one ends."""
+    """Asks for a fresh certificate for the session's key, before the old one ends."""
 
 
 class Logout(Message, frozen=True, tag="logout"):
@@ -82,18 +85,20 @@ class Logout(Message, frozen=True, tag="logout"):
 
 
 class ChangePassword(Message, frozen=True, tag="change_password"):
-    """Ends every other session of the account too: whoever knew the old password may be in one."""
+    """Ends every other session of the account too, since one of them may belong to a person who knew the old password.
+    """
 
     old_password: Password
     new_password: Password
 
 
 class RevokeSessions(Message, frozen=True, tag="revoke_sessions"):
-    """Ends every session of the account but the asking one, on every tracker; certificates from before are void."""
+    """Ends every session of the account except the asking one, on every tracker. Earlier certificates are void."""
 
 
 class CreateInvite(Message, frozen=True, tag="create_invite"):
-    """Lets one person make an account. `digest` is invite_digest of the code, which the tracker need not know."""
+    """Lets one person make an account. `digest` is invite_digest of the code, so the tracker does not learn the code.
+    """
 
     digest: Digest
     life_s: Annotated[float, Meta(ge=60.0, le=30 * 86400.0)]
@@ -120,14 +125,14 @@ class RemoveMember(Message, frozen=True, tag="remove_member"):
 
 
 class TransferOwnership(Message, frozen=True, tag="transfer_ownership"):
-    """To another member; the caller stays one."""
+    """Makes another member the owner. The caller stays a member."""
 
     group_id: Id
     user_id: Id
 
 
 class FetchAudit(Message, frozen=True, tag="fetch_audit"):
-    """For the group's owner: the latest of its audit log."""
+    """For the group's owner: the latest entries of its audit log."""
 
     group_id: Id
 
@@ -155,10 +160,10 @@ class ListFiles(Message, frozen=True, tag="list_files"):
 
 
 class Withdraw(Message, frozen=True, tag="withdraw"):
-    """The caller does not share this file any more, or never did. If it is theirs, or the group is, and nobody else
-    online has any of it, it leaves the group's list.
+    """The caller does not share this file any more, or never did. If the caller published the file or owns the group,
+    and nobody else online has any of it, it is removed from the group's list.
 
-    `root`: only if the name still stands for this content; empty: whatever it stands for.
+    `root`: remove it only if the name still stands for this content. Empty: whatever it stands for.
     """
 
     group_id: Id
@@ -167,9 +172,9 @@ class Withdraw(Message, frozen=True, tag="withdraw"):
 
 
 class Share(Message, frozen=True):
-    """One file this client serves, or is fetching and already serves in part (`is_complete` false).
+    """One file that this client serves. `is_complete` is false while it is still being fetched.
 
-    `has_pieces`: whether there is a piece yet; without one the client only waits.
+    `has_pieces`: whether the client has a piece yet. Without one it only waits.
     """
 
     group_id: Id
@@ -179,7 +184,9 @@ class Share(Message, frozen=True):
 
 
 class Announce(Message, frozen=True, tag="announce"):
-    """All this client serves, replacing what it said before. `host` is believed only from the tracker's own machine."""
+    """All that this client serves; replaces its earlier announcements. `host` is believed only from the tracker's own
+    machine.
+    """
 
     host: Annotated[str, Meta(max_length=64)]
     port: Port
@@ -187,19 +194,21 @@ class Announce(Message, frozen=True, tag="announce"):
 
 
 class AnnounceChange(Message, frozen=True, tag="announce_change"):
-    """What changed since the last announce. `removed` entries match by group and root, whatever their `is_complete`."""
+    """What has changed since the last announcement. `removed` entries match by group and root, whatever their
+    `is_complete`.
+    """
 
     added: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
     removed: Annotated[list[Share], Meta(max_length=SHARES_PER_ANNOUNCE_MAX)]
 
 
 class Heartbeat(Message, frozen=True, tag="heartbeat"):
-    """Keeps every share of this client alive. One covers all its files. Answered with the time."""
+    """A sign of life, for all shares of this client. Answered with the time."""
 
 
 class FindPeers(Message, frozen=True, tag="find_peers"):
     """`failed`: peers of this file, by thumbprint, that could not be reached or gave nothing; others are named instead.
-    `served`: those that did give something.
+    `served`: peers that did give something.
     """
 
     group_id: Id
@@ -229,7 +238,8 @@ BEFORE_LOGIN: frozenset[type] = frozenset({CreateUser, Login, Resume})
 
 
 class Call(Message, frozen=True):
-    """One request. `seq` matches the reply; `request_id` names the intent, and stays the same when it is retried."""
+    """One request. `seq` matches the reply to it. `request_id` names the intent, and stays the same when it is retried.
+    """
 
     seq: Seq
     request_id: RequestId

@@ -1,8 +1,8 @@
 """What a tracker answers to a request, as typed messages. Pure.
 
-One result for each kind of request, or `Refused`. A result lists what its reader is allowed to see and nothing else.
+There is one result for each kind of request, or `Refused`. Invariant: a result holds only what its reader may see.
 
-Not here: what is asked (requests), what a tracker says unasked (events).
+Not here: what is asked (requests), what a tracker says without being asked (events).
 """
 
 from typing import Annotated, Literal
@@ -35,24 +35,24 @@ from tracker.protocol.types import (
 
 
 class Done(Message, frozen=True, tag="done"):
-    """It happened; there is nothing more to say."""
+    """The request was carried out; there is nothing more to say."""
 
 
 class Alive(Message, frozen=True, tag="alive"):
-    """So is the tracker; and what its clock says, by which tickets and certificates begin and end."""
+    """The tracker is alive too. `now_s` is its clock, by which tickets and certificates begin and end."""
 
     now_s: float
 
 
 class Refused(Message, frozen=True, tag="refused"):
-    """It did not happen. `message` is a sentence for the person who asked."""
+    """The request was not carried out. `message` is a sentence for the person who asked."""
 
     code: ErrorCode
     message: str
 
 
 class LoggedIn(Message, frozen=True, tag="logged_in"):
-    """`ticket_keys`: as of TicketKeys, for checking the tickets of others."""
+    """`ticket_keys`: as in the event TicketKeys, for checking the tickets of others."""
 
     user_id: Id
     certificate_pem: bytes
@@ -61,7 +61,9 @@ class LoggedIn(Message, frozen=True, tag="logged_in"):
 
 
 class Left(Message, frozen=True, tag="left"):
-    """`new_owner` when the group passed on with this leave; `is_removed` when its last member left."""
+    """`new_owner`: if the caller owned the group, its next owner. `is_removed`: the last member left, and the group is
+    gone.
+    """
 
     new_owner: str | None
     is_removed: bool
@@ -76,7 +78,7 @@ class Invited(Message, frozen=True, tag="invited"):
 
 
 class AuditEntry(Message, frozen=True):
-    """`subject` is whom it was done to, "" if nobody else; `host` the address it was asked from."""
+    """`subject` is the account it was done to, "" if there is none; `host` is the address the request came from."""
 
     at_s: float
     actor: Id
@@ -104,9 +106,9 @@ class Groups(Message, frozen=True, tag="groups"):
 
 
 class FileEntry(Message, frozen=True):
-    """`sharers_online`: people who have all of it. `partial_online`: those who have a part of it and serve that.
+    """`sharers_online`: people who have all of it. `partial_online`: people who have a part of it and serve that.
 
-    Somebody who waits without a piece is in neither.
+    People who wait without a piece are in neither.
     """
 
     name: FileName
@@ -122,8 +124,8 @@ class Files(Message, frozen=True, tag="files"):
 
 
 class Withdrawn(Message, frozen=True, tag="withdrawn"):
-    """If it stays: `still_shared_by` names some of those who share it, the caller too if another client of theirs does;
-    `may_withdraw` names who could withdraw it, if the caller cannot.
+    """If the file stays listed, `still_shared_by` names some of those who share it (the caller too, if another client
+    of theirs does), or `may_withdraw` names those who could withdraw it, if the caller cannot.
     """
 
     is_removed: bool
@@ -132,7 +134,7 @@ class Withdrawn(Message, frozen=True, tag="withdrawn"):
 
 
 class Announced(Message, frozen=True, tag="announced"):
-    """`unknown`: shares the tracker does not take, because the file or the membership is gone."""
+    """`unknown`: shares that the tracker does not take, because the file or the membership is gone."""
 
     unknown: list[Share]
 
@@ -142,7 +144,7 @@ class Peers(Message, frozen=True, tag="peers"):
 
 
 class Ticket(Message, frozen=True, tag="ticket"):
-    """`group_id`: as the ticket names it."""
+    """`group_id`: in the spelling that the ticket has."""
 
     ticket: str
     expires_at_s: float

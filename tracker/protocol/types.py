@@ -1,6 +1,8 @@
-"""The words of the tracker's protocol: bounded types, limits of single messages, codes of refusals. Pure.
+"""The types that the messages are made of: bounded values, limits of single messages, codes of refusals. Pure.
 
-Every bound that a value has on the wire stands here; what the messages are is in `protocol`.
+Invariant: every bound of a value on the wire stands here or at the field that has it.
+
+Not here: the messages (requests, results, events, manifests).
 """
 
 import math
@@ -19,7 +21,7 @@ PEERS_REPORTED_MAX = 32
 HOLDERS_NAMED_MAX = 10
 SHARES_PER_ANNOUNCE_MAX = 100_000
 PAGE_BYTES = 1 << 20
-"""Leaves travel in pages of so many bytes, the last one shorter: one holds 32768 pieces, of 512 GiB at most."""
+"""Leaves travel in pages of this size, the last one shorter. A page holds 32768 pieces: a file of 8 to 512 GiB."""
 PAGES_MAX = PIECE_COUNT_MAX * LEAF_BYTES // PAGE_BYTES
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
@@ -84,11 +86,11 @@ AuditAction = Literal[
 
 
 class TrustedKey(NamedTuple):
-    """A key that signs tickets, as whoever checks them has to know it: raw Ed25519, believed until `ends_at_s`."""
+    """A key that signs tickets, as those who check tickets have to know it: raw Ed25519, believed until `ends_at_s`."""
 
     public_key: PublicKey
     ends_at_s: float = math.inf
 
 
 class Message(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Common shape of everything on the wire: immutable, positional, strict."""
+    """The shape that everything on the wire has: immutable, positional, strict."""

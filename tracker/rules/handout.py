@@ -1,21 +1,21 @@
-"""Which peers somebody hears about: the neighbours it has in a random regular graph of the swarm. Pure.
+"""Which peers a client is told of: its neighbours in a random regular graph of the swarm. Pure.
 
-A swarm spreads fastest when everybody has the same small number of links, drawn at random: ten keep a thousand peers
-within five per cent of the bound, and more make it worse, because a piece then comes over one of more links at a time
-(docs/scheduling.md). So the tracker draws the links, per file, and hands out neighbours; both ends of a
-link are told. A newcomer takes places that are free; when there are none it goes between two that are linked, and
-everybody has as many links as before. Who leaves takes its links along, and its neighbours get others when they ask
-again. Two complete peers have nothing to say to each other: they are never linked, and no longer linked once both are
-complete.
+A swarm spreads fastest when every peer has the same small number of links, drawn at random. With more links it gets
+slower, because each piece then comes over one of more links at a time (docs/scheduling.md). So the tracker draws the
+links of each file and tells both ends. A newcomer takes free places; where there are none it goes between two peers
+that are linked, and everybody has as many links as before. When a peer leaves, its links go with it, and its neighbours
+get others when they ask again. Two complete peers have nothing to send each other, so they are not linked.
 
-Accounts take turns, or whoever has the most sessions would have all the places: everybody gets one session of each
-account before it gets a second of any. More than NEIGHBOURS_PER_ACCOUNT_MAX of one account only fill places that
-nobody else wants, and make room. What fetchers report of peers (peer_reports) comes into the order: a peer that gave
-this asker nothing is left out while there is any other, one that others doubt comes after its equals.
+Accounts take turns: a peer gets one session of each account before it gets a second of any, so that many sessions of
+one account do not take all the places. More than NEIGHBOURS_PER_ACCOUNT_MAX of one account only fill places that nobody
+else wants, and make room. What fetchers report of peers (peer_reports) changes the order: a peer that gave the asker
+nothing is left out while there is any other, and a peer that others doubt comes after its equals.
 
-Invariant: links are mutual, never to oneself, never between two complete peers; an incomplete peer that asks has a
-neighbour if there is anybody, a complete one if anybody it could serve has a place; nobody has more than DEGREE links
-because of others, but for one that an incomplete newcomer would otherwise be without.
+Invariant: links are mutual, never to oneself and never between two complete peers. An incomplete peer that asks has a
+neighbour if there is anybody, a complete one if a peer that it could serve has a place. No peer has more than DEGREE
+links because of others, except one link that an incomplete newcomer would otherwise lack.
+
+Not here: who is online and has what (presence), who is a member (service).
 """
 
 from collections import Counter
@@ -35,7 +35,7 @@ DEGREE = 10
 
 
 class Handed(NamedTuple):
-    """The neighbours of whoever asked, in no telling order; `new`: those that it got just now."""
+    """The neighbours of the peer that asked, in no particular order. `new` are those it was linked with just now."""
 
     peers: list[Sharer]
     new: list[Sharer]
@@ -56,8 +56,8 @@ class Handout:
         sharers: Sequence[Sharer],
         now_s: float,
     ) -> list[tuple[Sharer, int]]:
-        """What the asker says of peers it was handed, by thumbprint: they gave nothing, or they serve. Returns who is
-        to be told that it is out of reach, and how many accounts say so.
+        """Takes what the asker reports of peers it was handed, by thumbprint: that they gave nothing, or that they
+        serve. Returns the sharers that are to be told that they are out of reach, and how many accounts say so.
         """
         by_key = {sharer.thumbprint: sharer for sharer in sharers}
         owners = {thumbprint: sharer.user_id for thumbprint, sharer in by_key.items()}
@@ -82,7 +82,7 @@ class Handout:
         chance: "random.Random",
         now_s: float,
     ) -> Handed:
-        """At most `want` neighbours. The asker need not be a sharer yet: its place is kept for some seconds."""
+        """At most `want` neighbours. The asker need not share anything yet: its place is kept for some seconds."""
         graph = self._graphs.setdefault(swarm, _Graph())
         by_session = {sharer.session: sharer for sharer in sharers}
         graph.follow(by_session, asker)
@@ -93,8 +93,8 @@ class Handout:
         return Handed(peers[:want], [peer for peer in peers[:want] if peer.session not in before])
 
     def sweep(self, is_shared: Callable[[Swarm], bool], now_s: float) -> None:
-        """To be called every few seconds: forgets files that nobody shares, who asked and then shared nothing, and
-        old reports.
+        """To be called every few seconds. Forgets swarms that nobody shares, sessions that asked and then shared
+        nothing, and old reports.
         """
         self._graphs = {swarm: graph for swarm, graph in self._graphs.items() if is_shared(swarm)}
         for graph in self._graphs.values():
@@ -110,8 +110,8 @@ class Handout:
         chance: "random.Random",
         now_s: float,
     ) -> "list[_Candidate]":
-        """Everybody the asker could be linked with and is not, the best first. Those that gave it nothing lose the
-        link that they have.
+        """All peers that the asker could be linked with and is not, the best first. Its links to peers that gave it
+        nothing are cut.
         """
         others = [one for one in sharers if one.session != asker.session]
         said = self._reports.failed_of(swarm, asker, now_s)
@@ -138,15 +138,16 @@ class Handout:
 
 
 class _Candidate(NamedTuple):
-    """`turn`: how many sessions of its account come before it."""
+    """`turn`: how many sessions of the same account come before it."""
 
     session: int
     context: int
 
 
 def _turns(able: Sequence[Sharer], linked: Sequence[Sharer]) -> dict[int, int]:
-    """By session, how many of its account come before it: those that are `linked` already, then those of `able` in this
-    order, but one of every place and host before the second of any. Without those that are the first.
+    """For each session, how many of its account come before it: those `linked` already, then those of `able` in this
+    order, except that one of every place and host comes before the second of any. Sessions that come first are left
+    out.
     """
     taken = Counter(one.user_id for one in linked)
     count = Counter(one.user_id for one in able)
@@ -175,7 +176,9 @@ def _spread(sessions: list[Sharer], linked: Sequence[Sharer]) -> list[Sharer]:
 
 
 class _Graph:
-    """One swarm. `expected`: who asked and shares nothing yet, and whether it was so at the last sweep already."""
+    """One swarm. `expected`: sessions that asked and share nothing yet, and whether that was so at the last sweep
+    already.
+    """
 
     def __init__(self) -> None:
         self._links: dict[int, set[int]] = {}
@@ -183,7 +186,7 @@ class _Graph:
         self._expected: dict[int, bool] = {}
         self._account: dict[int, str] = {}
         self._crowds: set[str] = set()
-        """Accounts with more sessions here than anybody should have for neighbours."""
+        """Accounts with more sessions in this swarm than a peer should have as neighbours."""
 
     def neighbours_of(self, node: int) -> set[int]:
         return set(self._links.get(node, ()))
@@ -195,12 +198,12 @@ class _Graph:
         return other in self._links.get(one, ())
 
     def able_to_link(self, node: int, others: Sequence[Sharer], without: Collection[int]) -> list[Sharer]:
-        """Those who are not as complete as `node`."""
+        """Peers that are complete only if `node` is not."""
         is_complete = node in self._complete
         return [one for one in others if not (is_complete and one.is_complete) and one.session not in without]
 
     def follow(self, present: Mapping[int, Sharer], asker: Asker) -> None:
-        """`present`: who shares the file now."""
+        """Takes over which sessions share the file now (`present`)."""
         self._expected = {node: is_old for node, is_old in self._expected.items() if node not in present}
         if asker.session not in present:
             self._expected[asker.session] = False
@@ -220,14 +223,14 @@ class _Graph:
         self._complete = complete
 
     def has_wish(self, node: int, others: Sequence[Sharer]) -> bool:
-        """Whether it has too few links, none that leads anywhere now, or too many to one account."""
+        """Whether it has too few links, none that is of use now, or too many to one account."""
         own = self._links.setdefault(node, set())
         if len(own) < DEGREE or own.isdisjoint(one.session for one in others):
             return True
         return self._surplus_of(node) is not None
 
     def join(self, node: int, able: "Sequence[_Candidate]", chance: "random.Random") -> None:
-        """Links from `node` to some of these, the first before the others, where it has too few."""
+        """Links `node` to some of these, earlier ones first, until it has enough links."""
         own = self._links.setdefault(node, set())
         fair = [one.session for one in able if one.context < NEIGHBOURS_PER_ACCOUNT_MAX]
         for other in fair:
@@ -259,7 +262,7 @@ class _Graph:
         self._expected = {node: True for node, is_old in self._expected.items() if not is_old}
 
     def _makes_room(self, node: int, other: int) -> bool:
-        """Whether both have a place for each other, which one too many of some account gives up if need be."""
+        """Whether both have a place for each other. A link to one too many of some account is cut if that is needed."""
         account = self._account[node]
         if account in self._crowds and self._count_of(other, account) >= NEIGHBOURS_PER_ACCOUNT_MAX:
             return False
@@ -275,7 +278,7 @@ class _Graph:
         return True
 
     def _surplus_of(self, node: int) -> int | None:
-        """A neighbour that is one too many of its account."""
+        """A neighbour that belongs to an account with too many among its neighbours."""
         if not self._crowds:
             return None
         counts = Counter(self._account[other] for other in self._links[node])
@@ -285,7 +288,7 @@ class _Graph:
         return max(other for other in self._links[node] if self._account[other] == user_id)
 
     def _go_between(self, node: int, able: Sequence[int], chance: "random.Random") -> None:
-        """In place of a link between two others, one to each of them."""
+        """Replaces a link between two others by a link from the newcomer to each of them."""
         own, free = self._links[node], set(able)
         for one in able:
             if len(own) > DEGREE - 2:
@@ -301,7 +304,7 @@ class _Graph:
                 self._link(node, other)
 
     def _may_part(self, one: int, other: int, newcomer: int) -> bool:
-        """Whether neither gets more of the newcomer's account by it than it should have."""
+        """Whether neither would then have more neighbours of the newcomer's account than it should."""
         account = self._account[newcomer]
         if account not in self._crowds:
             return True

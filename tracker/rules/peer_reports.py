@@ -1,12 +1,12 @@
-"""What fetchers say of the peers they were handed: that one gave nothing, or that it serves. Pure.
+"""What fetchers report of the peers they were handed: that one gave nothing, or that it serves. Pure.
 
-A report has two effects. For the session that made it the peer is put aside, for PEER_REPORT_LIFE_S. For everybody else
-the peer counts for a little less (`doubt`): by the number of distinct accounts that say so, and no more of them than
-DOUBTERS_COUNTED_MAX, so that it comes later in the order and is never left out. A peer of which another account says
-that it serves is in doubt no more.
+A report has two effects. The session that made it is not handed the peer again for PEER_REPORT_LIFE_S. For everybody
+else the peer is in doubt: it comes later in the order, by the number of distinct accounts that say so (at most
+DOUBTERS_COUNTED_MAX), and is never left out. The doubt ends when another account says that the peer serves.
 
 Invariant: an account counts once, however many sessions it reports from, and never about itself. Nothing is kept of
-peers that are not there, and no more than PEER_REPORTS_PER_ACCOUNT_MAX reports of an account; the oldest go first.
+peers that are gone, and at most PEER_REPORTS_PER_ACCOUNT_MAX reports of an account; the oldest go first.
+
 Not here: who is handed whom (handout).
 """
 
@@ -18,7 +18,7 @@ from tracker.settings import DOUBTERS_COUNTED_MAX, PEER_REPORT_LIFE_S, PEER_REPO
 
 
 class Asker(NamedTuple):
-    """Whoever asks for peers: a session, and of which account."""
+    """The session that asks for peers, and its account."""
 
     session: int
     user_id: str
@@ -55,7 +55,7 @@ class PeerReports:
                 self._note(asker, (swarm, thumbprint), owners[thumbprint], now_s + PEER_REPORT_LIFE_S)
 
     def failed_of(self, swarm: Swarm, asker: Asker, now_s: float) -> set[bytes]:
-        """The peers of which this very session said so."""
+        """The peers that this very session reported as giving nothing."""
         said = self._until_s.get(asker.user_id)
         if not said:
             return set()
@@ -66,12 +66,12 @@ class PeerReports:
         }
 
     def doubts_of(self, swarm: Swarm) -> dict[bytes, int]:
-        """How many accounts say of a peer that it serves nothing, up to a bound; without those of which none does."""
+        """For each peer in doubt, how many accounts say that it serves nothing, up to a bound."""
         doubters = self._doubters.get(swarm, {})
         return {thumbprint: min(len(counts), DOUBTERS_COUNTED_MAX) for thumbprint, counts in doubters.items()}
 
     def sweep(self, now_s: float) -> None:
-        """To be called every few seconds: forgets what is old."""
+        """To be called every few seconds. Forgets old reports."""
         for user_id in list(self._until_s):
             said = self._until_s[user_id]
             for (session, place), until_s in list(said.items()):
@@ -107,7 +107,7 @@ class PeerReports:
             self._restore(place)
 
     def _restore(self, place: _Place) -> None:
-        """Nobody doubts this peer."""
+        """Ends every doubt about this peer."""
         swarm, thumbprint = place
         doubters = self._doubters.get(swarm, {})
         doubters.pop(thumbprint, None)

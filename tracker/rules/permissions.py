@@ -28,11 +28,11 @@ class Group(NamedTuple):
 
 
 class Generation(NamedTuple):
-    """Which sessions of an account are alive: those of its present generation, and the one that began it.
+    """Which sessions of an account are alive: those of the present generation, and the session that began it.
 
-    A generation begins when a session revokes all others. That session goes on with certificates of the new generation;
-    but the answer with the first of them may be lost, and its connections to other trackers still have an old one. So
-    its key counts, too.
+    A generation begins when a session revokes all others. That session goes on with certificates of the new generation.
+    But the answer with the first of them may be lost, and its connections to other trackers still have an old one; so a
+    session with its key is alive whatever its certificate says.
     """
 
     number: int
@@ -41,7 +41,7 @@ class Generation(NamedTuple):
 
 
 class Refusal(Exception):
-    """The answer is no. Undoes the change in whose transaction it is raised."""
+    """The answer to a request is no. Raised inside a transaction, it undoes the change."""
 
     def __init__(self, code: ErrorCode, message: str) -> None:
         super().__init__(message)
@@ -50,9 +50,9 @@ class Refusal(Exception):
 
 
 def check_alive(present: Generation | None, number: int, thumbprint: bytes) -> Generation:
-    """`present`, if a session with this key and a certificate of generation `number` is alive; raises Refusal.
+    """Returns `present`, if a session with this key and a certificate of generation `number` is alive. Raises Refusal.
 
-    `present` is that of the session's account, None if there is no such account.
+    `present` is the generation of the session's account, or None if there is no such account.
     """
     if present is None:
         raise Refusal("session_ended", "there is no such account any more")
@@ -77,7 +77,7 @@ def check_session(request_type: type, is_logged_in: bool) -> None:
 
 
 def check_standing(least: Standing, group_id: str, group: Group | None) -> Group:
-    """The group, if the account's standing in it is at least this; raises Refusal."""
+    """Returns the group, if the account's standing in it is at least `least`. Raises Refusal."""
     if group is None:
         raise Refusal("no_such_group", f"there is no group {group_id}")
     if least == "none":

@@ -1,8 +1,10 @@
-"""Who is online and has what, as far as this tracker heard. Pure.
+"""Who is online and has what, as far as this tracker has heard. Pure.
 
-Soft state: a session that was silent for PRESENCE_TTL_S is forgotten, and every client says everything again when it
-connects. Kept twice, by session and by swarm; invariant: both always say the same. One client key is present at most
-once, so a reconnect never shows a client beside its own ghost.
+This is soft state: a session that was silent for PRESENCE_TTL_S is forgotten, and every client announces everything
+again when it connects. It is kept twice, by session and by swarm.
+
+Invariants. Both views always agree. A client's key is present at most once, so a client that connects anew takes the
+place of its old session at once.
 
 Not here: whether a share is permitted (service), who is told about whom (handout).
 """
@@ -18,7 +20,7 @@ Swarm = tuple[str, bytes]
 
 
 class Holding(IntEnum):
-    """How much of a file a session has. With nothing it waits: it is no sharer yet, but others may be led to it."""
+    """How much of a file a session has. With nothing it waits: it is not a sharer yet, but others may be told of it."""
 
     NOTHING = 0
     SOME = 1
@@ -26,7 +28,7 @@ class Holding(IntEnum):
 
 
 class Count(NamedTuple):
-    """People, not sessions: somebody with two machines online counts once, by the one that has more."""
+    """People, not sessions: an account with two clients online counts once, by the one that has more."""
 
     complete: int
     partial: int
@@ -68,12 +70,12 @@ class Presence:
         return session in self._online
 
     def hear(self, session: int, now_s: float) -> None:
-        """A sign of life."""
+        """The session gave a sign of life."""
         if session in self._online:
             self._online[session].heard_at_s = now_s
 
     def place(self, session: int, host: str, port: int) -> None:
-        """Where this session serves. Before that it is nobody's peer."""
+        """The address where this session serves. Before that it is not handed out as a peer."""
         if session in self._online:
             self._online[session].host = host
             self._online[session].port = port
@@ -120,7 +122,7 @@ class Presence:
                     self.remove(session, swarm)
 
     def expire(self, now_s: float) -> list[int]:
-        """Drops the silent and says which sessions they were."""
+        """Drops the sessions that were silent for too long, and returns them."""
         for online in self._online.values():
             online.heard_at_s = min(online.heard_at_s, now_s)  # the clock may have been set back meanwhile
         silent = [s for s, online in self._online.items() if online.heard_at_s + PRESENCE_TTL_S <= now_s]
@@ -129,7 +131,7 @@ class Presence:
         return silent
 
     def list_sharers(self, swarm: Swarm) -> list[Sharer]:
-        """Everyone who serves this file, in whole or in part, in the order of arrival."""
+        """All sessions that serve this file, in whole or in part, in the order of arrival."""
         return [self._sharer(session, swarm) for session in sorted(self._swarms.get(swarm, ()))]
 
     def count_sharers(self, swarm: Swarm) -> Count:
@@ -152,7 +154,7 @@ class Presence:
         return bool(self._swarms.get(swarm, set()) - {session})
 
     def list_holders(self, session: int, swarm: Swarm, least: Holding) -> list[str]:
-        """Whose other sessions than this one have at least so much of the file; each account once, by name."""
+        """The accounts with another session than this one that has at least so much of the file; each once, by name."""
         others = self._swarms.get(swarm, set()) - {session}
         return sorted({self._online[one].user_id for one in others if self._online[one].holdings[swarm] >= least})
 

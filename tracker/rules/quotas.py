@@ -1,7 +1,9 @@
 """How much of the tracker's store one account may take up. Pure: counts in, nothing or a Refusal out.
 
-Counted in the transaction of the change that would exceed them, so that no two trackers let the same last one in. What
-an account has already, it keeps. Not here: how often it may ask (token_buckets), staged pages (manifest_pages).
+Invariants. The counts are made in the transaction of the change that would exceed them, so that two trackers cannot
+both admit the last one. An account keeps what it has already, even where a limit is lower now.
+
+Not here: how often an account may ask (token_buckets), staged pages of manifests (store.manifest_pages).
 """
 
 from typing import NamedTuple
@@ -17,14 +19,16 @@ from tracker.settings import (
 
 
 class PublishedTotals(NamedTuple):
-    """By one account, in all groups. Each file counts with its own manifest, also where two are the same."""
+    """What one account has published in all groups. Each file counts with its own manifest, also where two are the
+    same.
+    """
 
     files: int
     manifest_bytes: int
 
 
 def check_owner(user_id: str, groups_owned: int, *, is_asking: bool) -> None:
-    """Before this account owns one more group."""
+    """To be called before this account owns one more group."""
     if groups_owned >= GROUPS_PER_ACCOUNT_MAX:
         who = "you own" if is_asking else f"{user_id} owns"
         raise Refusal(
@@ -35,7 +39,7 @@ def check_owner(user_id: str, groups_owned: int, *, is_asking: bool) -> None:
 
 
 def check_asker(requests_pending: int) -> None:
-    """Before this account asks to join one more group."""
+    """To be called before this account asks to join one more group."""
     if requests_pending >= JOIN_REQUESTS_PER_ACCOUNT_MAX:
         raise Refusal(
             "over_quota",
@@ -45,7 +49,7 @@ def check_asker(requests_pending: int) -> None:
 
 
 def check_publisher(published: PublishedTotals) -> None:
-    """With the file that is being published."""
+    """`published` includes the file that is being published."""
     if published.files > FILES_PER_ACCOUNT_MAX:
         raise Refusal(
             "over_quota",
@@ -61,7 +65,7 @@ def check_publisher(published: PublishedTotals) -> None:
 
 
 def check_sessions(connected: int) -> None:
-    """Before one more client of this account begins a session with this tracker."""
+    """To be called before one more client of this account begins a session with this tracker."""
     if connected >= SESSIONS_PER_ACCOUNT_MAX:
         raise Refusal(
             "over_quota",

@@ -1,10 +1,10 @@
-"""When to tell somebody who shares that others get nothing from it: only they and the tracker know. Pure.
+"""When to tell a sharer that others get nothing from it. Pure.
 
-Whoever shares sees nothing of connections that never arrive. Fetchers report peers that gave them nothing
-(peer_reports); if such reports go on for WARN_AFTER_S, the sharer is told, and not again for WARN_AGAIN_S, however
-often it comes and goes.
+A sharer does not see connections that never arrive; only the fetchers and the tracker know of them. Fetchers report
+peers that gave them nothing (peer_reports). If reports of a place go on for WARN_AFTER_S, its sharer is told, and not
+again for WARN_AGAIN_S, however often it comes and goes.
 
-Invariant: what is kept is bounded, and a place is told once in so long. Not here: which reports count (peer_reports).
+Invariant: the number of places that are remembered is bounded. Not here: which reports count (peer_reports).
 """
 
 from tracker.settings import PEER_REPORT_LIFE_S, WARN_AFTER_S, WARN_AGAIN_S, WARNED_PLACES_MAX
@@ -19,7 +19,7 @@ class ReachWarnings:
         self._warned_at_s: dict[_Place, float] = {}
 
     def is_due(self, place: _Place, now_s: float) -> bool:
-        """Somebody reports this place now; whether its owner is to be told."""
+        """This place is reported now. Whether its sharer is to be told."""
         first_s, last_s = self._reported.pop(place, (now_s, now_s))
         if now_s - last_s > PEER_REPORT_LIFE_S:
             first_s = now_s  # that was another time
@@ -35,5 +35,5 @@ class ReachWarnings:
         return True
 
     def is_well(self, place: _Place) -> None:
-        """Somebody says that it serves."""
+        """A fetcher says that this place serves."""
         self._reported.pop(place, None)

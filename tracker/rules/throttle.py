@@ -1,14 +1,16 @@
-"""How long guessers of passwords have to wait. Pure; soft state of one tracker.
+"""How long those who guess passwords have to wait. Pure; soft state of one tracker.
 
-Three counts of wrong passwords, each forgotten after a quarter of an hour without one:
+Three counts of wrong passwords are kept, each forgotten after a quarter of an hour without another one:
 
-- of an account from one address: five are free, then the next try is refused for 1, 2, 4 … 300 s;
-- of an address, whatever the account: twenty are free, then likewise up to 60 s;
-- of an account from everywhere: twenty are free, then each try is answered later, by up to 8 s, but never refused.
+- for an account from one address: five are free, then the next try is refused for 1, 2, 4 … 300 s;
+- from an address, whatever the account: twenty are free, then likewise up to 60 s;
+- for an account from everywhere: twenty are free, then each try is answered later, by up to 8 s, but never refused.
 
-So a guesser with one address is slow, one with many gets little from each, and no stranger can lock anybody out: a
-refusal needs wrong passwords from the very address, and an address from which the account logged in before is spared
-the other two. A try counts from its beginning, so that many at the same time are no way around.
+Invariant: no stranger can lock anybody out. A refusal needs wrong passwords from the same address, and an address from
+which the account has logged in before is exempt from the other two counts. A try counts from its beginning, so many
+tries at the same time gain nothing.
+
+Not here: the work on a password and who waits for it (service.passwords).
 """
 
 import ipaddress
@@ -17,7 +19,7 @@ from dataclasses import dataclass
 
 FORGOTTEN_AFTER_S = 900.0
 ENTRIES_MAX = 20_000
-"""Of each kind; the least recent goes first."""
+"""Of each kind; the least recently used goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class Rule:
     longest_s: float
 
     def delay_s(self, count: int) -> float:
-        """1, 2, 4 … after the free ones."""
+        """1, 2, 4 … once the free ones are used up."""
         over = count - self.free
         return 0.0 if over < 0 else min(2.0 ** min(over, 30), self.longest_s)
 
@@ -35,11 +37,11 @@ PAIR = Rule(5, 300.0)
 ADDRESS = Rule(20, 60.0)
 ACCOUNT = Rule(20, 8.0)
 NEW_ACCOUNTS = Rule(1000, 60.0)
-"""Accounts made from one address."""
+"""For accounts made from one address."""
 
 
 class _Counts:
-    """Tries by key, with the time of the last."""
+    """Tries by key, with the time of the last one."""
 
     def __init__(self) -> None:
         self._tries: OrderedDict[str, tuple[int, float]] = OrderedDict()
@@ -48,13 +50,13 @@ class _Counts:
         return self._recall(key, now_s)[0]
 
     def left_s(self, key: str, rule: Rule, now_s: float) -> float:
-        """Until the next try is taken."""
+        """How long until the next try is taken."""
         count, last_s = self._recall(key, now_s)
         return max(0.0, last_s + rule.delay_s(count) - now_s)
 
     def _recall(self, key: str, now_s: float) -> tuple[int, float]:
-        """Tries, and when the last was; where the clock was set back since, a delay begins anew instead of lasting
-        until the clock is there again.
+        """The tries, and when the last one was. If the clock was set back since, the delay begins anew; else it would
+        last until the clock is there again.
         """
         count, last_s = self._tries.get(key, (0, now_s))
         if last_s > now_s:
@@ -85,14 +87,14 @@ class Throttle:
         self._familiar: OrderedDict[str, None] = OrderedDict()
 
     def refused_for_s(self, user_id: str, host: str, now_s: float) -> float:
-        """How long no password for this account is looked at from there; 0: now."""
+        """How long passwords for this account are refused from this address; 0 if they are taken now."""
         left_s = self._pairs.left_s(_pair(user_id, host), PAIR, now_s)
         if self._is_familiar(user_id, host):
             return left_s
         return max(left_s, self._addresses.left_s(_net(host), ADDRESS, now_s))
 
     def begin(self, user_id: str, host: str, now_s: float) -> float:
-        """A password is about to be looked at; after how many seconds it should be."""
+        """Counts a try that is about to be made. Returns for how many seconds it should be held back."""
         hold_s = 0.0
         if not self._is_familiar(user_id, host):
             hold_s = ACCOUNT.delay_s(self._accounts.count(user_id, now_s))
@@ -102,11 +104,11 @@ class Throttle:
         return hold_s
 
     def count_wrong(self, host: str, now_s: float) -> int:
-        """Passwords from this address lately; those that are just being looked at count."""
+        """Wrong passwords from this address lately, with those that are being checked right now."""
         return self._addresses.count(_net(host), now_s)
 
     def succeeded(self, user_id: str, host: str) -> None:
-        """It was right: that try was none, and this address is known for this account."""
+        """The password was right: the try does not count, and this address is known for this account from now on."""
         self._pairs.forget(_pair(user_id, host))
         self._addresses.take_back(_net(host))
         self._accounts.take_back(user_id)
@@ -116,7 +118,7 @@ class Throttle:
             self._familiar.popitem(last=False)
 
     def account_wanted(self, host: str, now_s: float) -> float:
-        """Somebody wants to make an account: 0 and counted, or how long that has to wait."""
+        """Counts an account that is about to be made, and returns 0; or returns how long that has to wait."""
         left_s = self._makers.left_s(_net(host), NEW_ACCOUNTS, now_s)
         if not left_s:
             self._makers.add(_net(host), now_s)
@@ -127,7 +129,7 @@ class Throttle:
 
 
 def _net(host: str) -> str:
-    """What one subscriber has: an IPv4 address, or a /64 of IPv6."""
+    """What one subscriber usually has: an IPv4 address, or a /64 of IPv6."""
     try:
         address = ipaddress.ip_address(host)
     except ValueError:

@@ -1,7 +1,9 @@
-"""How often something may happen, by whoever does it: so many at once, then so many a second. Pure.
+"""A rate limiter by key: so many at once, then so many a second. Pure.
 
-Whoever comes early may be told to wait a little instead of being turned away; the wait is bounded, and so is the number
-of keys that are remembered (who was quiet for longest is forgotten first, and has nothing to be remembered for).
+A key that comes a little early may be told to wait instead of being refused.
+
+Invariant: the wait and the number of remembered keys are bounded. The key that was quiet for longest is forgotten
+first; its bucket is full again by then.
 """
 
 from collections import OrderedDict
@@ -16,7 +18,7 @@ class TokenBuckets:
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()
 
     def take(self, key: str, now_s: float) -> float | None:
-        """Once more: after how many seconds; None if that would be too long, and then it does not count."""
+        """Takes one token. Returns for how many seconds to wait; None, and takes nothing, if that would be too long."""
         tokens, at_s = self._left.pop(key, (float(self._at_once), now_s))
         tokens = min(tokens + max(0.0, now_s - at_s) * self._per_s, float(self._at_once))
         wait_s = max(0.0, (1 - tokens) / self._per_s)
