@@ -22,6 +22,10 @@ PATH = re.compile(r"(?<![\w/.~-])((?:bench|cli|docs|engine|tests|tracker)(?:/[\w
 """In backquotes only: `tests/engine/swarm/test_picker.py`, `engine/swarm/`."""
 SHORT_PATH = re.compile(r"(?<![\w/.~-])([a-z_]+(?:/[a-z_]+)+\.py)(?![\w-])")
 """A file below `engine/` or `tracker/`, as the map names it: `coordinator/download/download.py`."""
+ROOMS_DOWNWARDS = [
+    "engine/shell", "engine/client", "tracker/client", "engine/coordinator", "engine/worker", "engine/net",
+    "tracker/server", "tracker/service", "tracker/store",
+]  # fmt: skip
 LINES_MAX = {"README.md": 150, "docs/architecture.md": 150}
 
 
@@ -111,6 +115,16 @@ def test_the_map_names_every_room() -> None:
     rooms = {file.parent for top in ("engine", "tracker", "bench", "tests/testkit") for file in glob_of_code(top)}
     unnamed = [name_of(room) for room in rooms if f"`{name_of(room)}/" not in text and f"`{room.name}/`" not in text]
     assert unnamed == ["tracker/store/migrations/versions"]
+
+
+def test_a_walk_has_at_most_eight_files_and_does_not_turn_back() -> None:
+    text = (REPOSITORY / "docs/architecture.md").read_text().split("\n## Three walks\n")[1].split("\n## ")[0]
+    walks = [re.findall(r"\d\. `([\w/]+)/\w+\.py`", walk) for walk in text.split("\n\n**")[1:]]
+    assert len(walks) == 3
+    for rooms in walks:
+        ranks = [next(rank for rank, room in enumerate(ROOMS_DOWNWARDS) if at.startswith(room)) for at in rooms]
+        assert 4 < len(rooms) <= 8
+        assert ranks in (sorted(ranks), sorted(ranks, reverse=True)), rooms
 
 
 def glob_of_code(top: str) -> Iterator[Path]:
