@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -27,7 +27,8 @@ def silenced(node: Node) -> Iterator[None]:
         yield
     finally:
         for pid in pids:
-            os.kill(pid, signal.SIGCONT)
+            with suppress(ProcessLookupError):  # its own client ended it, because it answered nothing for long
+                os.kill(pid, signal.SIGCONT)
 
 
 def ordered(node: Node, kind: type[orders.Order]) -> list[orders.Order]:
@@ -47,7 +48,7 @@ def ordered(node: Node, kind: type[orders.Order]) -> list[orders.Order]:
 async def test_a_holder_that_falls_silent_with_the_last_pieces_costs_its_deadline_not_its_timeout(world: World) -> None:
     """Nothing closes, so only the deadline can tell; settings.silence_timeout_s is ten seconds."""
     silent, other, leecher = [await world.node(name) for name in ("silent", "other", "leecher")]
-    path, manifest = await world.file("data.bin", 64 * MIB, other)
+    path, manifest = await world.file("data.bin", 32 * MIB, other)
     for seeder in (silent, other):
         seeder.serve(path, manifest)
     leecher.knows(silent, other)
@@ -63,7 +64,7 @@ async def test_a_holder_that_falls_silent_with_the_last_pieces_costs_its_deadlin
 
 async def test_a_duplicate_is_written_once_the_silent_holder_has_let_go(world: World) -> None:
     silent, other, leecher = [await world.node(name) for name in ("silent", "other", "leecher")]
-    path, manifest = await world.file("data.bin", 256 * MIB, other)
+    path, manifest = await world.file("data.bin", 64 * MIB, other)
     for seeder in (silent, other):
         seeder.serve(path, manifest)
     leecher.knows(silent, other)
