@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.end_to_end.world import PASSWORD, World, login, sharers, wait_until
+from tests.end_to_end.world import PASSWORD, Finished, World, login, sharers, wait_until
 from tests.testkit.processes import LOOPBACK, free_ports
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("streams")]
@@ -37,6 +37,12 @@ def club(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         world.close()
 
 
+@pytest.fixture(scope="module", params=[[], ["--json"]], ids=["people", "json"])
+def whole(club: World, request: pytest.FixtureRequest) -> tuple[list[str], Finished]:
+    """Flags, and what a client with them says where every stream is as usual."""
+    return request.param, club.run_script("ann", SCRIPT, *request.param)
+
+
 def redirected(command: list[str], redirections: str) -> list[str]:
     return ["sh", "-c", f'exec "$@" {redirections}', "sh", *command]
 
@@ -44,10 +50,11 @@ def redirected(command: list[str], redirections: str) -> list[str]:
 # ---------------------------------------------------------------- the client
 
 
-@pytest.mark.parametrize("flags", [[], ["--json"]], ids=["people", "json"])
 @pytest.mark.parametrize("redirections", [*CLOSED, *FULL])
-def test_a_client_reads_and_says_what_its_streams_allow(club: World, redirections: str, flags: list[str]) -> None:
-    whole = club.run_script("ann", SCRIPT, *flags)
+def test_a_client_reads_and_says_what_its_streams_allow(
+    club: World, redirections: str, whole: tuple[list[str], Finished]
+) -> None:
+    flags, usual = whole
     run = club.run_program(redirected(club.command("ann", *flags), redirections), SCRIPT)
     is_out_full = " >/dev/full" in f" {redirections}"
     if "<&-" in redirections:  # the end of the input at once, so nothing was said nor failed
@@ -58,8 +65,8 @@ def test_a_client_reads_and_says_what_its_streams_allow(club: World, redirection
         assert run.out == ""
         assert run.err == ("" if "2>" in redirections else f"{NO_SPACE}\n"), "and nothing of the next commands"
         return
-    assert run.out == ("" if " >&-" in f" {redirections}" else whole.out)
-    assert run.err == ("" if "2>" in redirections else whole.err)
+    assert run.out == ("" if " >&-" in f" {redirections}" else usual.out)
+    assert run.err == ("" if "2>" in redirections else usual.err)
 
 
 @pytest.mark.parametrize("flags", [[], ["--json"]], ids=["people", "json"])
