@@ -41,8 +41,8 @@ from engine.client.transfer_directory import TransferDirectory
 from engine.coordinator.coordinator import Coordinator
 from engine.errors import LocalError, ShoalError
 from engine.ipc import fork_folder
+from engine.net.dial_limit import DialLimit
 from engine.net.listener import Listener
-from engine.net.rate_limit import DialLimit
 from engine.process import descriptor_limit
 from engine.reports import (
     DownloadStatus,

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 
 from engine.errors import LocalError
-from engine.net.rate_limit import DialLimit
+from engine.net.dial_limit import DialLimit
 from engine.net.readiness import until_readable
 
 _BACKLOG = 128

@@ -10,8 +10,8 @@ import pytest
 from engine.coordinator.coordinator import Coordinator, DownloadTask
 from engine.coordinator.download.download import Download
 from engine.ipc import reports
+from engine.net.dial_limit import DialLimit
 from engine.net.listener import Listener
-from engine.net.rate_limit import DialLimit
 from engine.settings import Settings
 from engine.storage.ledger import SharedFile
 from engine.storage.manifest import Manifest

@@ -1,4 +1,4 @@
-from engine.net.rate_limit import DialLimit
+from engine.net.dial_limit import DialLimit
 from engine.settings import Settings
 
 SETTINGS = Settings(dials_per_s_per_address=8, dials_at_once_per_address=32)
