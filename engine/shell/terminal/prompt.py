@@ -1,33 +1,25 @@
 """Driven by a person at a terminal: a prompt with history, completion and a live line of what is being moved.
 
-Uploads and downloads that take longer than a blink go on in the background; everything that is said is printed above
-the prompt. The prompt is there before the client has started. prompt_toolkit is imported here only, so that scripts do
-not pay for it.
+An upload or a download that takes longer than half a second goes on in the background. The prompt is there before the
+client has started. prompt_toolkit is imported in this room only, so that scripts do not wait for it.
 
-Invariant: Ctrl-C ends at most the line or the command in the foreground; what runs in the background is ended by
-leaving only. The history file never holds a password (history).
-Not for: what commands do (runner, actions).
+Invariant: Ctrl-C ends at most the line or the command in the foreground; only leaving ends what runs in the background.
+Not for: what commands do (runner, actions), what appears above and below the prompt (prompt_output).
 """
 
 import asyncio
 import sys
-import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Awaitable
 from signal import SIGHUP, SIGINT, SIGTERM
 from typing import TYPE_CHECKING, Any
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import CompleteEvent, Completer, Completion
-from prompt_toolkit.document import Document
-from prompt_toolkit.history import FileHistory
 
 from engine.errors import LocalError, ShoalError
 from engine.process.background_tasks import BackgroundTasks
 from engine.shell.actions import Context
 from engine.shell.answers import figures, safe_text
-from engine.shell.answers.output import HumanOutput, Progress, Remark, Result, notices_to, progress_line
+from engine.shell.answers.output import HumanOutput, Remark, Result, notices_to
 from engine.shell.commands import LEAVING, Invocation
 from engine.shell.following import OVER, finish_download
 from engine.shell.incidents import IncidentLog
@@ -35,17 +27,15 @@ from engine.shell.reading import ask_on_terminal
 from engine.shell.runner import Runner
 from engine.shell.signals import while_signals_call, while_signals_cancel
 from engine.shell.terminal.above_prompt import AbovePrompt
-from engine.shell.terminal.completion import KnownNames, offers
-from engine.shell.terminal.history import without_passwords
+from engine.shell.terminal.completion import KnownNames
+from engine.shell.terminal.history_file import HistoryFile
+from engine.shell.terminal.name_completer import NameCompleter
+from engine.shell.terminal.prompt_output import PromptOutput
 
 if TYPE_CHECKING:
     from engine.client.client import Client
 
-_REFRESH_S = 0.5
 _BLINK_S = 0.5
-_SAID_ALREADY = ("cancelled", "paused")
-"""How a download ends by cancel_download or logout: that command was answered itself."""
-_IDLE = "nothing is being moved; help lists the commands, Tab completes"
 
 
 class _LineGivenUp(Exception):
@@ -81,46 +71,6 @@ async def _heard(starting: Awaitable["Client"], output: HumanOutput) -> "Client"
     return client
 
 
-class PromptOutput(HumanOutput):
-    """Everything above the prompt; progress is kept for the live line below it, which is drawn anew while something
-    moves, and not otherwise.
-    """
-
-    def __init__(self, above: AbovePrompt, now_s: Callable[[], float] = time.monotonic) -> None:
-        super().__init__(above, above, is_live=False)
-        self.moving: dict[tuple[str, str, str], Progress] = {}
-        self.redraw: Callable[[], None] = lambda: None
-        self._now_s, self._drawn_at_s = now_s, -_REFRESH_S
-
-    def error(self, command: str | None, error: ShoalError) -> None:
-        if error.code not in _SAID_ALREADY:
-            super().error(command, error)
-
-    def progress(self, progress: Progress) -> None:
-        self.moving[progress.key] = progress
-        if self._now_s() - self._drawn_at_s >= _REFRESH_S:
-            self._drawn_at_s = self._now_s()
-            self.redraw()
-
-    def end_progress(self, progress: Progress) -> None:
-        if self.moving.pop(progress.key, None) is not None:
-            self.redraw()
-
-    def live_line(self) -> str:
-        moving = list(self.moving.values())
-        if not moving:
-            return _IDLE
-        if len(moving) == 1:
-            return progress_line(moving[0])
-        done = sum(progress.done_bytes for progress in moving)
-        whole = sum(progress.size_bytes for progress in moving)
-        rate = sum(progress.rate_bytes_per_s for progress in moving)
-        return (
-            f"{figures.bar(done, whole)} {figures.percent(done, whole):3} %  {figures.size(done)} of "
-            f"{figures.size(whole)}  {figures.rate(rate)}  {len(moving)} files"
-        )
-
-
 class _Prompt:
     def __init__(self, starting: "asyncio.Future[Client]", output: PromptOutput, incidents: IncidentLog) -> None:
         self._starting = starting
@@ -132,8 +82,8 @@ class _Prompt:
         self._foreground: asyncio.Task[bool] | None = None
         self._session: PromptSession[str] = PromptSession(
             self._greeting,
-            history=_History(starting),
-            completer=_NameCompleter(lambda: self._names),
+            history=HistoryFile(starting),
+            completer=NameCompleter(lambda: self._names),
             complete_while_typing=False,
             bottom_toolbar=output.live_line,
             interrupt_exception=_LineGivenUp,
@@ -234,55 +184,3 @@ class _Prompt:
     def _greeting(self) -> str:
         user_id = self._runner.context.client.user_id if self._runner else None
         return f"{safe_text.printable(user_id or 'shoal')}> "
-
-
-class _History(FileHistory):
-    """Kept in the state folder, which is known once the client has started."""
-
-    def __init__(self, starting: "asyncio.Future[Client]") -> None:
-        super().__init__("")
-        self._starting = starting
-        self._is_open = False
-
-    async def load(self) -> AsyncGenerator[str, None]:
-        if not self._is_open:
-            await asyncio.wait({self._starting})
-            if self._starting.cancelled() or self._starting.exception() is not None:
-                return
-            self._open(self._starting.result().state_folder / "history")
-        async for entry in super().load():
-            yield entry
-
-    def append_string(self, string: str) -> None:
-        kept = without_passwords(string).encode(errors="replace").decode()
-        if kept:
-            super().append_string(kept)
-
-    def store_string(self, string: str) -> None:
-        if self._is_open:
-            with suppress(OSError):  # a full disk must not take the prompt away
-                super().store_string(string)
-
-    def _open(self, path: Path) -> None:
-        early = list(reversed(self._loaded_strings))
-        self.filename = str(path)
-        with suppress(OSError):
-            path.touch(mode=0o600)
-        self._is_open = True
-        for string in early:
-            self.store_string(string)
-
-
-class _NameCompleter(Completer):
-    def __init__(self, names: Callable[[], KnownNames | None]) -> None:
-        self._names = names
-
-    def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        return ()  # names take a moment to come: only the asynchronous way is used
-
-    async def get_completions_async(
-        self, document: Document, complete_event: CompleteEvent
-    ) -> AsyncGenerator[Completion, None]:
-        for offer in await offers(document.text_before_cursor, self._names()):
-            is_whole = not offer.text.rstrip("'").endswith("/")
-            yield Completion(offer.text + " " * is_whole, start_position=-offer.replaced)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from engine.errors import LocalError
 from engine.shell.answers.output import HumanOutput, JsonOutput, Progress, Remark, Result
 from engine.shell.terminal.above_prompt import AbovePrompt
-from engine.shell.terminal.prompt import PromptOutput
+from engine.shell.terminal.prompt_output import PromptOutput
 
 if TYPE_CHECKING:
     from tests.engine.shell.conftest import Clock
