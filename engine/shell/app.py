@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from engine.errors import LocalError, ShoalError
-from engine.shell.actions import Context
 from engine.shell.answers.output import HumanOutput, JsonOutput, Output, notices_to
+from engine.shell.context import Context
 from engine.shell.incidents import IncidentLog
 from engine.shell.piped import run_lines
 from engine.shell.reading import ask_on_terminal, lines_of

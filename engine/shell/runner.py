@@ -8,9 +8,10 @@ Not for: where lines come from (prompt, piped), what commands do (actions).
 from collections.abc import Awaitable
 
 from engine.errors import ShoalError
-from engine.shell.actions import ACTIONS, Context
+from engine.shell.actions import ACTIONS
 from engine.shell.answers.output import Remark, Result
 from engine.shell.commands import Invocation, parse
+from engine.shell.context import Context
 from engine.shell.incidents import IncidentLog
 from engine.shell.lines import is_plain_comment, read_line
 

@@ -17,10 +17,10 @@ from prompt_toolkit import PromptSession
 
 from engine.errors import LocalError, ShoalError
 from engine.process.background_tasks import BackgroundTasks
-from engine.shell.actions import Context
 from engine.shell.answers import figures, safe_text
 from engine.shell.answers.output import HumanOutput, Remark, Result, notices_to
 from engine.shell.commands import LEAVING, Invocation
+from engine.shell.context import Context
 from engine.shell.following import OVER, finish_download
 from engine.shell.incidents import IncidentLog
 from engine.shell.reading import ask_on_terminal

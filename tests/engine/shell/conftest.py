@@ -25,8 +25,8 @@ from engine.reports import (
     StopReport,
     UploadReport,
 )
-from engine.shell.actions import Context
 from engine.shell.answers.output import HumanOutput, JsonOutput, Output, Remark, notices_to
+from engine.shell.context import Context
 from engine.shell.following import OVER
 from engine.shell.incidents import IncidentLog
 from engine.shell.piped import run_lines
