@@ -1,8 +1,8 @@
-"""The folder with the fork server's socket, which Python makes below TMPDIR and removes in an orderly exit only.
+"""The temporary folder with the socket of Python's fork server, and its removal when the client was killed.
 
-After a kill -9 of the client its workers remove it; where they were killed too, the next client with the same state
-folder does, which is where it is noted. (Whether somebody still listens there is not tried out: the fork server takes
-a caller that says nothing for an order, and ends.)
+Python makes the folder below TMPDIR and removes it in an orderly exit only. After a kill -9 of the client its workers
+remove it. Where they were killed, too, the next client with the same state folder does: it finds the path in a note
+there. It does not try whether a fork server still listens, since one ends when a connection says nothing.
 """
 
 import multiprocessing.util
@@ -16,18 +16,18 @@ _DYING_S = 2.0
 
 
 def path_of_this_process() -> Path:
-    """Made if need be."""
+    """The folder of this process, made if it is not there."""
     return Path(multiprocessing.util.get_temp_dir())
 
 
 def remove_after(client: int, folder: Path) -> None:
-    """If the client dies within a moment. `client`: a descriptor of its process (a pidfd, which has no successor)."""
+    """Remove the folder if the client dies within a moment. `client`: a pidfd of it, which no later process gets."""
     if select.select([client], [], [], _DYING_S)[0]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
 def take_note(note: Path) -> None:
-    """Remove what the last one left who noted its folder here, which has to be dead; note that of this process."""
+    """Remove the folder that the note names, whose process has to be dead, and note that of this process."""
     ours = path_of_this_process()
     with suppress(OSError, ValueError):
         left = Path(note.read_text())

@@ -1,8 +1,8 @@
 """Messages with file descriptors between two processes of this client, over a Unix socket.
 
-Length-prefixed msgpack, written as soon as the socket takes it, unless it may wait for the next, and read in batches:
-one wake-up delivers everything that came. A descriptor is attached to the first byte of its message, so it is there
-when the message is.
+Messages are length-prefixed msgpack. They are written at once, or with the next one if they may wait, and read in
+batches: one wake-up delivers everything that came. A descriptor is attached to the first byte of its message, so it is
+there when the message is.
 
 Invariant: messages arrive in order or not at all; `on_closed` comes once, after the last of them. Both ends are this
 program, so a malformed message is a bug, not an attack.
@@ -25,14 +25,14 @@ Incoming = TypeVar("Incoming", bound=Order | Report)
 
 _LENGTH_BYTES = 4
 _READ_BYTES = 64 << 10
-"""Python takes this much memory for every read; from 128 KiB on the C library maps it anew each time (20 µs, not 4)."""
+"""Python takes this much memory for every read; from 128 KiB on the C library maps it anew each time, which is slow."""
 _DESCRIPTORS_MAX = 64
 LINGER_S = 0.02
-"""How long what is of no use at once may wait for company: half of what a piece takes at 50 Mbit/s."""
+"""How long a message that is not urgent may wait for the next one: half of what a small piece takes at 50 Mbit/s."""
 
 
 class MessageSocket(Generic[Incoming]):
-    """One end. Takes the socket over."""
+    """One end of the connection between the coordinator and a worker. It takes the socket over."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class MessageSocket(Generic[Incoming]):
         on_message: Callable[[Incoming, list[int]], None],
         on_closed: Callable[[], None],
     ) -> None:
-        """`on_message` owns the descriptors it is given."""
+        """`on_message` has to close the descriptors it is given."""
         self._socket = connected
         self._socket.setblocking(False)
         self._decoder: msgspec.msgpack.Decoder[Incoming] = msgspec.msgpack.Decoder(incoming_type)
@@ -58,14 +58,14 @@ class MessageSocket(Generic[Incoming]):
         self._loop.add_reader(self._socket, self._read)
 
     def send(self, message: Order | Report, descriptors: Sequence[int] = ()) -> None:
-        """Descriptors stay the caller's; the message may wait, so it goes with copies of its own."""
+        """Send it now. The descriptors stay the caller's: the message goes with duplicates, since it may wait."""
         if self._is_closed:
             return
         frame, self._lingering = self._lingering + self._frame(message), bytearray()
         self._queue(frame, [os.dup(descriptor) for descriptor in descriptors])
 
     def send_soon(self, message: Order | Report) -> None:
-        """With the next message that is sent, or within LINGER_S: the other process is not woken for this alone."""
+        """Send it with the next message, or after LINGER_S: the other process is not woken for this one alone."""
         if not self._is_closed:
             self._lingering += self._frame(message)
             self._lingers_until = self._lingers_until or self._loop.call_later(LINGER_S, self._send_lingering)

@@ -1,6 +1,6 @@
 """What the coordinator orders its workers to do. Plain values.
 
-File descriptors travel beside the message that names how many it needs (`descriptor_count`).
+File descriptors travel beside the message; its class says how many it needs (`descriptor_count`).
 Not here: what workers say (reports), how either travels (message_socket).
 """
 
@@ -18,13 +18,17 @@ class Order(Struct, frozen=True, array_like=True):
 
 
 class CutRequest(Order, tag="cut_request", frozen=True):
+    """Let a request end in the middle of what is still to come, so that another link can take the rest. Answered by
+    `RequestCut`.
+    """
+
     link_id: int
     file_id: int
     request_id: int
 
 
 class KeepScratch(Order, tag="keep_scratch", frozen=True):
-    """Write what is in memory; answered by `PieceVerified`."""
+    """Write a duplicate that is in memory to its place in the file. Answered by `PieceVerified`."""
 
     link_id: int
     file_id: int
@@ -32,14 +36,14 @@ class KeepScratch(Order, tag="keep_scratch", frozen=True):
 
 
 class CheckParts(Order, tag="check_parts", frozen=True):
-    """A piece that came in parts: does it match? Answered by `PartsChecked`."""
+    """Read a piece that came in parts, and compare it with its leaf. Answered by `PartsChecked`."""
 
     file_id: int
     piece: int
 
 
 class HashRanges(Order, tag="hash_ranges", frozen=True):
-    """(begin, end) within a piece that is in the file; answered by `RangesHashed`."""
+    """Hash ranges (begin, end) of a piece that is in the file. Answered by `RangesHashed`."""
 
     file_id: int
     piece: int
@@ -51,8 +55,8 @@ OfPiece = KeepScratch | CheckParts | HashRanges
 
 
 class SendMismatch(Order, tag="send_mismatch", frozen=True):
-    """A piece from this link does not match: tell the server, and take nothing more of the file from it. Answered by
-    `MismatchSent`.
+    """A piece that came over this link does not match: tell the server, and take nothing more of the file from it.
+    Answered by `MismatchSent`.
     """
 
     link_id: int
@@ -61,7 +65,7 @@ class SendMismatch(Order, tag="send_mismatch", frozen=True):
 
 
 class Configure(Order, tag="configure", frozen=True):
-    """Who this client is from now on. PEM; `ticket_keys`: key id → raw Ed25519 public key and its end."""
+    """Who this client is from now on (PEM). `ticket_keys`: key id → raw Ed25519 public key, and until when it holds."""
 
     certificate_pem: bytes
     key_pem: bytes
@@ -70,7 +74,7 @@ class Configure(Order, tag="configure", frozen=True):
 
 
 class ShareSlots(Order, tag="share_slots", frozen=True):
-    """Descriptor: the board of upload slots of all workers; this one's row. The first order of all."""
+    """The first order to every worker. Descriptor: the slot board that all workers share; `row` is this worker's."""
 
     row: int
     rows: int
@@ -78,10 +82,10 @@ class ShareSlots(Order, tag="share_slots", frozen=True):
 
 
 class AddFile(Order, tag="add_file", frozen=True):
-    """A file to serve in a group and, while it is incomplete, to fetch. Descriptors: piece table, then the data.
+    """Serve this file in a group and, while it is incomplete, fetch it. Descriptors: the piece table, then the data.
 
-    `stamp`: the marks of a complete file, for noticing a change; None for one that is being written. Sent again with
-    its marks when it is complete.
+    `stamp`: of a complete file, by which a change is noticed; None while the file is being written. The order is sent
+    again with a stamp when the file is complete.
     """
 
     file_id: int
@@ -95,15 +99,15 @@ class AddFile(Order, tag="add_file", frozen=True):
 
 
 class RemoveFile(Order, tag="remove_file", frozen=True):
-    """Close its channels, both ways, and the file."""
+    """Close the file, and the channels on which others fetch it."""
 
     file_id: int
     reason: str
 
 
 class SuspendFile(Order, tag="suspend_file", frozen=True):
-    """Like RemoveFile, but it may be back in a moment: until a file of this content is added again or `ReleaseFile`,
-    whoever asks for it hears this code and reason.
+    """Like `RemoveFile`, but the file may be back in a moment: until a file with this content is added again, or
+    `ReleaseFile` comes, a fetcher that asks for it is refused with this code and reason.
     """
 
     file_id: int
@@ -114,16 +118,17 @@ class SuspendFile(Order, tag="suspend_file", frozen=True):
 
 
 class ReleaseFile(Order, tag="release_file", frozen=True):
-    """What was suspended does not come back soon."""
+    """A suspended file does not come back soon: refuse it as one that is not shared."""
 
     group_id: str
     root: bytes
 
 
 class SetEpoch(Order, tag="set_epoch", frozen=True):
-    """Tickets of this group older than `epoch` open nothing any more, and what such of `removed` have opened is closed.
+    """Tickets of this group from before `epoch` open nothing any more, and channels that the account `removed` opened
+    with such a ticket are closed.
 
-    `spared`: thumbprint of the one key of that account that stays; empty if none does.
+    `spared`: thumbprint of the one key of that account whose channels stay open; empty if there is none.
     """
 
     group_id: str
@@ -133,13 +138,13 @@ class SetEpoch(Order, tag="set_epoch", frozen=True):
 
 
 class AcceptConnection(Order, tag="accept_connection", frozen=True):
-    """Descriptor: a socket somebody dialled."""
+    """Descriptor: the socket of a connection that the client accepted."""
 
     descriptor_count: ClassVar[int] = 1
 
 
 class Dial(Order, tag="dial", frozen=True):
-    """`is_open`: plain TCP with proofs, instead of TLS."""
+    """Make a link to a peer. `is_open`: unencrypted, over plain TCP; else TLS. Answered by `LinkUp` or `LinkDown`."""
 
     link_id: int
     host: str
@@ -149,36 +154,46 @@ class Dial(Order, tag="dial", frozen=True):
 
 
 class OpenChannel(Order, tag="open_channel", frozen=True):
+    """Ask the server for the file. Answered by `ChannelOpened` or `ChannelRefused`."""
+
     link_id: int
     file_id: int
     ticket: str
 
 
 class RenewTicket(Order, tag="renew_ticket", frozen=True):
+    """Send a fresh ticket for the channels of this group."""
+
     link_id: int
     group_id: str
     ticket: str
 
 
 class CloseChannel(Order, tag="close_channel", frozen=True):
+    """Tell the server that nothing more of this file is asked on this link."""
+
     link_id: int
     file_id: int
 
 
 class EndLink(Order, tag="end_link", frozen=True):
+    """Close a fetch link. Answered by `LinkDown`."""
+
     link_id: int
     reason: str
     cause: Cause = "ended_here"
 
 
 class EndAllLinks(Order, tag="end_all_links", frozen=True):
-    """Stop serving and fetching at once."""
+    """End every link, of both kinds, and make none until the next `Configure`."""
 
     reason: str
 
 
 class Fetch(Order, tag="fetch", frozen=True):
-    """`begin`, `length`: a range of the one candidate, or 0, 0. `is_scratch`: keep it in memory until `KeepScratch`."""
+    """Ask for one of the candidates. `begin`, `length`: a range of the only candidate; 0, 0 for a whole piece.
+    `is_scratch`: a duplicate, which is kept in memory until `KeepScratch`.
+    """
 
     link_id: int
     file_id: int
@@ -190,7 +205,7 @@ class Fetch(Order, tag="fetch", frozen=True):
 
 
 class RevokeRequest(Order, tag="revoke_request", frozen=True):
-    """Stop writing that piece; answered by `RequestRevoked` even if it had ended."""
+    """Write nothing more for this request. Answered by `RequestRevoked`, even if the request had ended."""
 
     link_id: int
     file_id: int
@@ -198,7 +213,9 @@ class RevokeRequest(Order, tag="revoke_request", frozen=True):
 
 
 class AnnouncePieces(Order, tag="announce_pieces", frozen=True):
-    """Tell those who fetch this file from us, but not the `owners`: the keys of peers that have these pieces."""
+    """Send HAVE to those who fetch this file from here. `owners`: thumbprints of peers that have these pieces already,
+    and are not told.
+    """
 
     file_id: int
     pieces: tuple[int, ...]
@@ -206,7 +223,7 @@ class AnnouncePieces(Order, tag="announce_pieces", frozen=True):
 
 
 class TellAgain(Order, tag="tell_again", frozen=True):
-    """We do not see any more what this peer has; so it is told of all pieces, those that it was spared included."""
+    """Send HAVE of every piece to this peer: it may lack pieces that it was not told of as long as it had them."""
 
     file_id: int
     peer: bytes
@@ -231,11 +248,11 @@ class HashPieces(Order, tag="hash_pieces", frozen=True):
 
 
 class Farewell(Order, tag="farewell", frozen=True):
-    """The end of the connection that follows is meant: the client lives on, or ends in good order."""
+    """The socket closes next, on purpose: the client lives on, or ends in good order."""
 
 
 class Ping(Order, tag="ping", frozen=True):
-    """Answered by `Pong` when every order before it was carried out."""
+    """Answered by `Pong` once every order before it has been carried out."""
 
     number: int
 

@@ -18,7 +18,7 @@ class Report(Struct, frozen=True, array_like=True):
 
 
 class RequestCut(Report, tag="request_cut", frozen=True):
-    """It will end at byte `at` of its piece; 0: too late."""
+    """The request will end at byte `at` of its piece; 0 if it was too late to cut it."""
 
     file_id: int
     request_id: int
@@ -26,7 +26,9 @@ class RequestCut(Report, tag="request_cut", frozen=True):
 
 
 class PartReceived(Report, tag="part_received", frozen=True):
-    """A part of a piece is in the file; the hash of the part, which nothing can be compared with yet."""
+    """A part of a piece is in the file. `digest`: its hash, which nothing can be compared with before the whole piece
+    is known.
+    """
 
     link_id: int
     file_id: int
@@ -57,25 +59,25 @@ class RangesHashed(Report, tag="ranges_hashed", frozen=True):
 
 
 class Wasted(Report, tag="wasted", frozen=True):
-    """Bytes that came and were not kept."""
+    """So many bytes of a file came and were not kept."""
 
     file_id: int
     count: int
 
 
 OfEndgame = RequestCut | PartReceived | ScratchReady | PartsChecked | RangesHashed | Wasted
-"""What the endgame of one file brings about."""
+"""Reports about the endgame of one file."""
 
 
 class MismatchSent(Report, tag="mismatch_sent", frozen=True):
-    """Not one more byte of the file comes from this link."""
+    """The server was told. Not one more byte of the file is taken from this link."""
 
     link_id: int
     file_id: int
 
 
 class MismatchReceived(Report, tag="mismatch_received", frozen=True):
-    """A fetcher says that what it was sent of this piece does not match."""
+    """A fetcher says that this piece, as it was sent from here, does not match."""
 
     file_id: int
     piece: int
@@ -83,12 +85,14 @@ class MismatchReceived(Report, tag="mismatch_received", frozen=True):
 
 
 class LinkUp(Report, tag="link_up", frozen=True):
+    """The peer has proven that it holds the expected key."""
+
     link_id: int
     user_id: str
 
 
 class LinkDown(Report, tag="link_down", frozen=True):
-    """Nothing of this link is being written any more."""
+    """The link has ended; nothing that came over it is written any more."""
 
     link_id: int
     cause: Cause
@@ -96,12 +100,16 @@ class LinkDown(Report, tag="link_down", frozen=True):
 
 
 class ChannelOpened(Report, tag="channel_opened", frozen=True):
+    """The server gives the file. `bitfield`: the pieces that it has."""
+
     link_id: int
     file_id: int
     bitfield: bytes
 
 
 class ChannelRefused(Report, tag="channel_refused", frozen=True):
+    """The server does not give the file, or not any more."""
+
     link_id: int
     file_id: int
     code: str
@@ -109,6 +117,8 @@ class ChannelRefused(Report, tag="channel_refused", frozen=True):
 
 
 class PeerHas(Report, tag="peer_has", frozen=True):
+    """The server gained these pieces."""
+
     link_id: int
     file_id: int
     pieces: tuple[int, ...]
@@ -123,7 +133,7 @@ class PeersNamed(Report, tag="peers_named", frozen=True):
 
 
 class PieceGranted(Report, tag="piece_granted", frozen=True):
-    """`at_s`: time.monotonic() of the worker, which is the machine's; news may wait for the coordinator."""
+    """The server chose this candidate, and its first bytes are here."""
 
     link_id: int
     file_id: int
@@ -143,7 +153,7 @@ class PieceVerified(Report, tag="piece_verified", frozen=True):
 
 
 class PieceMismatched(Report, tag="piece_mismatched", frozen=True):
-    """What came does not match the manifest: the peer at the other end of this link sent wrong bytes."""
+    """The piece that came over this link does not match the manifest: its peer sent wrong bytes."""
 
     link_id: int
     file_id: int
@@ -161,7 +171,7 @@ class RequestRejected(Report, tag="request_rejected", frozen=True):
 
 
 class RequestRevoked(Report, tag="request_revoked", frozen=True):
-    """Not one more byte of this request will be written."""
+    """Not one more byte of this request is written."""
 
     file_id: int
     request_id: int
@@ -173,7 +183,7 @@ class WriteFailed(Report, tag="write_failed", frozen=True):
 
 
 class FileUnreadable(Report, tag="file_unreadable", frozen=True):
-    """`error_number`: ESTALE if it carries other marks than it was shared with."""
+    """`error_number`: ESTALE if the file's stamp is not that which it was shared with."""
 
     file_id: int
     error_number: int

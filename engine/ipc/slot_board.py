@@ -10,7 +10,7 @@ from engine.swarm.upload_slots import SlotBoard
 
 
 def create_board(rows: int) -> tuple[SlotBoard, int]:
-    """A row for each worker, and the descriptor to pass on; the caller closes it."""
+    """A board with a row for each worker, and its descriptor to pass on, which the caller closes."""
     descriptor = os.memfd_create("shoal-slots", os.MFD_CLOEXEC)
     os.ftruncate(descriptor, SlotBoard.size_bytes(rows))
     return slot_board(descriptor, rows), descriptor

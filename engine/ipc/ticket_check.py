@@ -29,5 +29,5 @@ Keys = Mapping[str, tuple[bytes, float]]
 """Of those who may sign tickets: key id → raw Ed25519 public key, and until when it is believed."""
 
 CheckTicket = Callable[[str, Keys, float], TicketClaims]
-"""(ticket, keys, time.time()) → claims; raises ValueError. Given from outside and sent to the workers by name, so that
-the engine does not know how a tracker signs."""
+"""(ticket, keys, time.time()) → claims; raises ValueError. It is given from outside and sent to the workers by name, so
+that only the client knows how a tracker signs."""

@@ -41,7 +41,7 @@ class Refusal(Exception):
 
 
 class Grant(NamedTuple):
-    """What a ticket gives: membership as of this epoch of the group, until then (time.time())."""
+    """What a ticket gives: membership as of this epoch of the group, until a time (time.time())."""
 
     epoch: int
     valid_until_s: float

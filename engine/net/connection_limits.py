@@ -22,6 +22,8 @@ class AcceptedConnection:
 
 
 class ConnectionLimits:
+    """Of one worker; the limits are in the settings (`serve_links…`)."""
+
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._inside: set[AcceptedConnection] = set()
@@ -33,7 +35,7 @@ class ConnectionLimits:
         return len(self._inside)
 
     def enter(self, connection: AcceptedConnection) -> bool:
-        """False if it has to be turned away."""
+        """Count a new connection; False if it has to be turned away."""
         if self._of_host[connection.host] >= self._settings.serve_links_per_address:
             is_there_room = self._put_out(connection.host)
         else:
@@ -45,7 +47,7 @@ class ConnectionLimits:
         return is_there_room
 
     def prove(self, connection: AcceptedConnection, user_id: str) -> bool:
-        """False if this account has as many links as it may."""
+        """The connection has proven whose it is; False if that account has as many links as it may."""
         if connection not in self._unproven or self._of_account[user_id] >= self._settings.serve_links_per_account:
             return False
         del self._unproven[connection]
@@ -54,7 +56,7 @@ class ConnectionLimits:
         return True
 
     def leave(self, connection: AcceptedConnection) -> None:
-        """May be said again."""
+        """The connection has ended. A second call changes nothing."""
         if connection not in self._inside:
             return
         self._inside.remove(connection)

@@ -66,12 +66,14 @@ class FetchListener(PieceListener, Protocol):
 
 
 class FetchLink(asyncio.BufferedProtocol):
-    """One link; made by `dial`."""
+    """One link, connected by `dial`."""
 
     def __init__(
         self, listener: FetchListener, identity: Identity, thumbprint: bytes, block_bytes: int, *, is_open: bool
     ) -> None:
-        """`thumbprint`: whose key the server must show. `is_open`: plain TCP, both sides prove who they are."""
+        """`thumbprint`: of the key that the server must hold. `is_open`: unencrypted, over plain TCP; both sides prove
+        who they are by messages.
+        """
         self._listener = listener
         self._thumbprint = thumbprint
         self._own_thumbprint = thumbprint_of(identity) if is_open else b""
@@ -139,7 +141,7 @@ class FetchLink(asyncio.BufferedProtocol):
         self._send(Close(channel))
 
     def send_mismatch(self, channel: int, piece: int) -> None:
-        """The piece does not match: not one more byte on this channel, and the server may look at its copy."""
+        """The piece does not match: tell the server, and take not one more byte on this channel."""
         self._receiver.drop_channel(channel)
         self._state.closing(channel)
         self._send(Mismatch(channel, piece))
@@ -195,7 +197,7 @@ class FetchLink(asyncio.BufferedProtocol):
         self._listener.link_down(self._end_cause, self._end_reason)
 
     def _end_for(self, error: RemoteProtocolError | WrongPeer) -> None:
-        """Only for a breach of the protocol somebody is to blame."""
+        """End the link for what the peer did. Only a breach of the protocol is to blame on it."""
         wrong: Cause = "other_peer" if isinstance(error, WrongPeer) else "broke_protocol"
         self.end(str(error), "wrong_clock" if isinstance(error, NotValidNow) else wrong)
 

@@ -1,7 +1,7 @@
-"""Why there is no link to a peer, or not any more: one word for programs beside the sentence for people. Pure.
+"""Why a link could not be made, or ended: one word for programs beside the sentence for people. Pure.
 
 Invariant: the word is one of `errors.Cause`, whatever the other side said.
-Not for: why a peer that was reached does not give a file (its own code for that comes with its refusal).
+Not for: why a peer that was reached refuses a file; the refusal has a code of its own.
 """
 
 import errno
@@ -16,7 +16,7 @@ _THEY_SAY_EXPIRED = "SSLV3_ALERT_CERTIFICATE_EXPIRED"
 
 
 class NoLink(Exception):
-    """Dialling came to nothing; `str()` says what happened."""
+    """A link could not be made; `str()` says what happened."""
 
     def __init__(self, cause: Cause, reason: str) -> None:
         super().__init__(reason)
@@ -24,7 +24,7 @@ class NoLink(Exception):
 
 
 def cause_of(error: BaseException, *, is_connected: bool) -> Cause:
-    """Of what a socket raised. `is_connected`: somebody accepted the connection before that."""
+    """The word for what a socket raised. `is_connected`: the peer had accepted the connection before that."""
     match error:
         case ConnectionRefusedError():
             return "refused"

@@ -1,8 +1,8 @@
 """What the two transports of a link have in common: a socket driven directly, one queue out, whole blocks in.
 
-It does what a protocol of asyncio expects of a transport. The stock ones are made for small messages: the one for TLS
-carries every byte through two memory buffers and copies what the socket did not take, which costs more than the
-encryption; the plain one's sendfile waits until everything is written, and stops reading meanwhile.
+A link transport is an asyncio transport. Those of asyncio itself are made for small messages: for TLS, every byte
+passes two memory buffers, which costs more than the encryption; the plain one's sendfile waits until everything is
+written, and stops reading meanwhile.
 
 Invariant: bytes leave in the order they were queued; the protocol is paused while anything waits; `connection_lost`
 comes once, from the loop, never from inside a call.
@@ -18,14 +18,14 @@ from typing import Generic, TypeVar
 _READS_PER_TURN = 4
 """Blocks received before other links have their turn."""
 _LOW_WATER_MIN = 4 << 10
-"""Bytes that are worth a system call to be woken only then."""
+"""To wait for fewer bytes than this is not worth the system call that asks for it."""
 
 Part = TypeVar("Part")
 """Something in the queue out."""
 
 
 class LinkTransport(asyncio.Transport, Generic[Part]):
-    """Takes the connected, non-blocking socket over and tells the protocol that it is there."""
+    """Takes a connected, non-blocking socket over, and calls `connection_made` of the protocol."""
 
     _held_bytes_max = 0
     """How much may have been taken from the socket that the protocol has not got."""
@@ -51,7 +51,7 @@ class LinkTransport(asyncio.Transport, Generic[Part]):
         self._end(None)
 
     def expect(self, count: int) -> None:
-        """So many bytes are known to come: the loop need not wake us for a few of them. 0: for anything."""
+        """So many bytes are known to come: the loop need not wake this link for a few of them. 0: wake it for any."""
         low_water = count - self._held_bytes_max
         if low_water < _LOW_WATER_MIN:
             low_water = 1
@@ -63,15 +63,15 @@ class LinkTransport(asyncio.Transport, Generic[Part]):
 
     @abstractmethod
     def _receive(self, buffer: memoryview) -> int:
-        """Fill it with what is there; 0 at the end. Raises BlockingIOError when nothing is there, or OSError."""
+        """Fill the buffer with what is there; 0 at the end. Raises BlockingIOError if nothing is there, or OSError."""
 
     @abstractmethod
     def _transmit(self, part: Part) -> Part | None:
-        """Hand it to the socket; returns what is left of it. Raises BlockingIOError, or OSError."""
+        """Hand a part to the socket; returns what is left of it, or None. Raises BlockingIOError, or OSError."""
 
     @abstractmethod
     def _drop(self, part: Part) -> None:
-        """It leaves the queue, sent or not."""
+        """The part leaves the queue, sent or not."""
 
     def _holds_more(self) -> bool:
         """Whether bytes were taken from the socket that the protocol has not got."""

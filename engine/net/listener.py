@@ -1,8 +1,9 @@
-"""The one socket others dial. Accepts in the client's process and hands each connection on, so that the workers get
-equal shares: with several processes accepting by themselves, two links of one peer land on the same worker half of
-the time.
+"""The socket that other clients dial, and the look at the first byte of a connection.
 
-Not here: TLS, which the worker does; only whether its first message is there (`first_byte`).
+The client's process accepts every connection and hands it to a worker, so that the workers get equal shares. If they
+accepted by themselves, two links of one peer would often be at the same worker.
+
+Not here: TLS and what follows it (worker.serve_side).
 """
 
 import asyncio
@@ -24,7 +25,7 @@ _HANDSHAKE_RECORD = 22
 
 
 class Listener:
-    """Listening while it exists; `on_connection` owns each accepted socket."""
+    """Listens from its making until `close`. `on_connection` has to close each accepted socket."""
 
     def __init__(
         self, host: str, port: int, on_connection: Callable[[socket.socket], None], dial_limit: DialLimit
@@ -70,8 +71,8 @@ class Listener:
 
 
 async def first_byte(connected: socket.socket) -> int:
-    """What the other side begins with, once TLS's first message is here as a whole: a handshake takes memory, and who
-    drips it byte by byte is given none. Nothing is taken from the socket. Raises OSError, also at its end.
+    """The first byte of a connection, once TLS's first message is here as a whole: a handshake takes memory, and a peer
+    that sends its message byte by byte gets none. Nothing is taken from the socket. Raises OSError, also at its end.
     """
     header = await _peek(connected, _RECORD_HEADER_BYTES)
     if header[0] == _HANDSHAKE_RECORD:
@@ -84,7 +85,7 @@ async def first_byte(connected: socket.socket) -> int:
 
 
 async def _peek(connected: socket.socket, count: int) -> bytes:
-    """The system wakes us once, when so many bytes are there."""
+    """The first bytes, left in the socket. The system wakes this task once, when all of them are there."""
     connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
     await until_readable(connected)
     begin = connected.recv(count, socket.MSG_PEEK)

@@ -77,9 +77,7 @@ class PieceReceiver:
             self.drop()
         elif arriving.is_first:
             self._sink_channel, self._kept = arriving.channel, 0
-            self._sink = self._listener.sink_for(
-                arriving.request_id, arriving.channel, arriving.piece, arriving.begin
-            )
+            self._sink = self._listener.sink_for(arriving.request_id, arriving.channel, arriving.piece, arriving.begin)
             self.request_id = arriving.request_id
             self._listener.granted(arriving.request_id, arriving.channel, arriving.piece)
         while self._decoder.body_left:

@@ -1,7 +1,7 @@
 """The sending half of a serve link: the requests that wait, the piece on its way, and the slices it is cut into.
 
 The server chooses among the candidates of a request the piece it has sent least, which spreads a new file over a swarm
-faster than any choice of the receiver could, since the receiver's view is always old.
+faster than a choice of the receiver could, since the receiver's view of what is rare is always old.
 
 Invariant (I1, I4): bytes leave only for a piece whose have-bit is set, on a channel whose ticket is valid now, out of a
 file that is still the one that was shared.
@@ -57,13 +57,13 @@ class SenderLink(Protocol):
     def reject(self, request: Request, reason: RejectReason, after_s: float = 0.0) -> None: ...
 
     def end_ticket(self, channel: int) -> None:
-        """Nothing more on this channel: its ticket ran out."""
+        """Close this channel: its ticket ran out."""
 
     def unreadable(self, file: ServedFile, error: OSError) -> None: ...
 
 
 class PieceSender:
-    """Of one link. It holds the link's upload slot."""
+    """The sender of one link. It asks for an upload slot, and holds it while a piece is being sent."""
 
     def __init__(
         self, link: SenderLink, slots: "UploadSlots[PieceSender]", settings: Settings, *, is_open: bool
@@ -97,7 +97,7 @@ class PieceSender:
         self._release_slot()
 
     def go_on(self) -> None:
-        """The transport takes more again."""
+        """The transport takes bytes again."""
         self.reader.resume()
         self._measure_pace()
         if self._is_leaving:
@@ -111,7 +111,7 @@ class PieceSender:
     # ------------------------------------------------------------ requests
 
     def ask(self, request: Request) -> None:
-        """It waits for its turn."""
+        """A request came; it waits for its turn."""
         self._queue.append(request)
         self.seek_slot()
 
@@ -151,12 +151,12 @@ class PieceSender:
             sender.start_piece()
 
     def _next_piece(self) -> None:
-        """A piece is done: the slot goes to whoever waits longest, then this link stands in line again."""
+        """A piece is done: the slot goes to the link that is next, and this one waits for another."""
         self._release_slot()
         self.seek_slot()
 
     def start_piece(self) -> None:
-        """The slot is ours: go on with a piece, or find the first request that can be answered."""
+        """This link got a slot: go on with a piece, or find the first request that can be answered."""
         self._has_slot = True
         while self._queue or self._sending is not None:
             if self._sending is None:
@@ -233,7 +233,7 @@ class PieceSender:
             self._next_slice = asyncio.get_running_loop().call_soon(self._send_slice)
 
     def _piece_handed_over(self) -> None:
-        """The slot is kept until the transport is rid of it: otherwise there would be as many slots as links."""
+        """The slot is kept until the transport has sent the piece: otherwise there would be as many slots as links."""
         if self.reader.is_paused:
             self._is_leaving = True
         else:
@@ -241,7 +241,7 @@ class PieceSender:
             self._next_piece()
 
     def _measure_pace(self) -> None:
-        """The link is ready for more."""
+        """The transport took the last slice: how long that lasted decides how long the next one is."""
         if self._slice_bytes:
             self._slice_length.sent(self._slice_bytes, time.monotonic() - self._slice_at_s)
             self._slice_bytes = 0

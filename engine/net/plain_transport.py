@@ -10,9 +10,9 @@ import socket
 from engine.net.link_transport import LinkTransport
 
 _UNSENT_BYTES = 128 << 10
-"""So much the system takes beyond what the path can carry now: what is in its buffer cannot be cancelled any more, and
-on one machine a short queue stays in the cache. At any pace; sealed links, where each record of 16 KiB is a call, and
-waiting for room after every few of them cost half as much CPU again, have it only while they are slow."""
+"""How much the system takes beyond what the path can carry now. What is in its buffer cannot be cancelled any more, and
+on one machine a short queue stays in the cache. (Sealed links have such a limit only while they are slow: there each
+record of 16 KiB is a call, and waiting for room after every few of them costs much CPU.)"""
 
 _FileRange = tuple[int, int, int]
 """Descriptor, which is ours, offset, count."""
@@ -29,7 +29,7 @@ class PlainTransport(LinkTransport[bytes | _FileRange]):
         self._put(bytes(data))
 
     def write_with_file(self, head: bytes, descriptor: int, offset: int, count: int) -> None:
-        """`head`, then a range of an open file, which may be closed at once."""
+        """`head`, then a range of a file, whose descriptor the caller may close at once."""
         # With a number of its own: the caller's could name another file by the time this part is sent.
         self._put(head, (os.dup(descriptor), offset, count))
 

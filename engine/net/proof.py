@@ -1,10 +1,11 @@
-"""Who is at the other end of an open link, proven without TLS: a certificate, and a signature over fresh challenges.
+"""How both ends of an open link prove who they are without TLS: by a certificate, and a signature over fresh nonces.
 
 Each side sends a nonce in its HELLO and answers the other's with a PROVE. The signature covers both nonces, the
-signer's role and, from the fetcher, the key it expects the server to have; so a proof is of no use on another link,
-in the other direction, or with another server. What follows is not encrypted and not bound to the proof: somebody who
-controls the network in between can read along and cut in, which is what the owner of an open group accepts. Pieces
-are verified.
+signer's role and, from the fetcher, the key that it expects the server to have; so a proof is of no use on another
+link, in the other direction, or with another server.
+
+Not for: protecting what follows. It is neither encrypted nor bound to the proof: an attacker on the network between can
+read it and replace it, which the owner of an open group accepts. Pieces are verified all the same.
 """
 
 import datetime as dt
@@ -28,7 +29,7 @@ class Prover:
     """This client's side of one proof."""
 
     def __init__(self, identity: Identity, role: Role, expected_thumbprint: bytes | None = None) -> None:
-        """`expected_thumbprint`: whose key the other side must show; None if anybody of the authority will do."""
+        """`expected_thumbprint`: of the key that the other side must hold; None if any member will do."""
         self._identity = identity
         self._role = role
         self._expected = expected_thumbprint
@@ -42,7 +43,7 @@ class Prover:
         return Prove(self._identity.certificate_pem, key.sign(words))
 
     def check(self, proof: Prove, their_nonce: bytes, our_thumbprint: bytes) -> PeerIdentity:
-        """Who the other side is; raises RemoteProtocolError, or WrongPeer if it is somebody else than expected."""
+        """Who the other side is; raises RemoteProtocolError, or WrongPeer if it is another member than expected."""
         certificate = self._valid_certificate(proof.certificate_pem)
         their_role = Role.SERVER if self._role is Role.FETCHER else Role.FETCHER
         meant_for = our_thumbprint if their_role is Role.FETCHER else _ANYBODY

@@ -1,7 +1,7 @@
-"""Whether the other side of a link takes what it is sent, and what becomes of it if it does not.
+"""Whether the other side of a link takes what it is sent: paused, slow, or stuck.
 
-A transport says pause and resume many times a second on a link that is as fast as its network, so there is one timer
-for a link and not one for each pause.
+On a link that is as fast as its network the transport pauses and resumes many times a second, so there is one timer for
+a link and not one for each pause.
 
 Invariant: `on_slow` is called at most once between two resumes, and not before a pause has lasted `patience_s`.
 """
@@ -17,7 +17,7 @@ class Reader:
     def __init__(self, patience_s: float, on_slow: Callable[[], object]) -> None:
         self.is_paused = False
         self.is_slow = False
-        """It was told that it is; until the next resume."""
+        """Whether `on_slow` was called since the last resume."""
         self._patience_s, self._on_slow = patience_s, on_slow
         self._paused_at_s = 0.0
         self._unread_bytes = 0
@@ -32,12 +32,12 @@ class Reader:
         self.is_paused = self.is_slow = False
 
     def count_unread(self, count: int) -> int:
-        """So many bytes more are to be sent; how many have come up since it stopped reading."""
+        """So many bytes more are to be sent; returns how many that makes since the other side stopped reading."""
         self._unread_bytes += count if self.is_paused else 0
         return self._unread_bytes if self.is_paused else 0
 
     def is_stuck(self, timeout_s: float) -> bool:
-        """Whether it has not taken what it was sent for so long."""
+        """Whether the other side has taken nothing for so long, although it was sent something."""
         return self.is_paused and time.monotonic() - self._paused_at_s > timeout_s
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""Waiting until a non-blocking socket can be read or written, for the few steps that come before a transport has it.
+"""Waiting until a non-blocking socket can be read or written, for the few steps before a transport takes it over.
 
-Nobody else may watch the socket meanwhile: a loop knows one reader and one writer for each.
+Invariant of the caller: nothing else watches the socket meanwhile, since a loop knows one reader and one writer of it.
 """
 
 import asyncio
@@ -8,7 +8,7 @@ import socket
 
 
 async def until_readable(watched: socket.socket) -> None:
-    """Also at its end, and when it failed."""
+    """Returns also when the socket has ended or failed."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     loop.add_reader(watched, _wake, ready)
@@ -19,7 +19,7 @@ async def until_readable(watched: socket.socket) -> None:
 
 
 async def until_writable(watched: socket.socket) -> None:
-    """Also when it failed."""
+    """Returns also when the socket has failed."""
     loop = asyncio.get_running_loop()
     ready: asyncio.Future[None] = loop.create_future()
     loop.add_writer(watched, _wake, ready)

@@ -15,7 +15,8 @@ from engine.net.readiness import until_readable, until_writable
 from engine.net.tls import MEMBER_NAME
 
 _UNSENT_BYTES = 96 << 10
-"""Of a slow link: less would wake us up more often than it saves in late cancellations (32 KiB: a tenth more CPU)."""
+"""How much the system takes of a slow link's bytes beyond what the path carries. With less, the wake-ups would cost
+more than is saved by cancelling in time."""
 
 
 class SealedTransport(LinkTransport[bytes | memoryview]):
@@ -34,7 +35,7 @@ class SealedTransport(LinkTransport[bytes | memoryview]):
         self._put(bytes(data) if isinstance(data, bytearray) else data)
 
     def keep_queue_short(self, is_short: bool) -> None:
-        """Whether the system should take little beyond what the path carries: it wakes us up more often then."""
+        """Whether the system should take little beyond what the path carries; it wakes us up more often then."""
         if is_short != self._is_short:
             self._is_short = is_short
             unsent_bytes = _UNSENT_BYTES if is_short else 0

@@ -1,9 +1,9 @@
-"""The serving end of a link: somebody dialled us and proved to be a member; what may he have?
+"""The serving end of a link: a peer dialled, proves who it is, opens files and asks for their pieces.
 
-This is the protocol of the link: greeting, channels, tickets, what is said when. Every OPEN is judged by the gate it
-is given (ticket, group, file); a channel whose ticket ran out is closed.
+This is the protocol of the link: greeting, channels, tickets, and what is said when. The gate judges every OPEN
+(ticket, group, file); a channel whose ticket ran out is closed.
 
-Invariant (I4): a channel is open only after the gate admitted its ticket, and what is withdrawn gets no slice more.
+Invariant (I4): a channel exists only after the gate admitted its ticket, and no slice of a withdrawn file is sent.
 Not here: what a ticket must say (the gate), which piece is sent and in what slices (piece_sender).
 """
 
@@ -52,7 +52,7 @@ from engine.wire.messages import (
 
 _TOO_MANY = "more links than one account may have"
 MISMATCH_ONCE_IN_S = 1.0
-"""A link passes on one MISMATCH in so long; what comes sooner is not looked at."""
+"""A link passes on one MISMATCH in so long; one that comes sooner is dropped."""
 
 _CLOSED = "closed"
 _TICKET_ENDED = "your ticket ended"
@@ -84,7 +84,7 @@ class ServeLink(asyncio.BufferedProtocol):
         *,
         is_open: bool,
     ) -> None:
-        """`is_open`: plain TCP, both sides prove who they are."""
+        """`is_open`: unencrypted, over plain TCP; both sides prove who they are by messages."""
         self._listener = listener
         self._gate = gate
         self._is_open = is_open
@@ -104,14 +104,14 @@ class ServeLink(asyncio.BufferedProtocol):
     # ------------------------------------------------------------ what the worker orders
 
     def announce(self, file: ServedFile, pieces: tuple[int, ...]) -> None:
-        """This client gained pieces: tell the fetcher, if it has this file open."""
+        """This client gained pieces: tell the fetcher, if it opened this file."""
         for number, channel in self._channels.items():
             if channel.file is file:
                 for start in range(0, len(pieces), HAVES_MAX):
                     self._send(Have(number, pieces[start : start + HAVES_MAX]))
 
     def gossip(self, file: ServedFile, peers: tuple[Neighbour, ...]) -> None:
-        """This client fetches the file from these: tell the fetcher, but not of itself, if it may have the file now."""
+        """This client fetches the file from these peers: name the others to the fetcher, if its ticket holds."""
         others = tuple(each for each in peers if self.peer is not None and each.thumbprint != self.peer.thumbprint)
         for number, channel in self._channels.items():
             if channel.file is file and others and channel.grant.valid_until_s > time.time():
@@ -122,13 +122,13 @@ class ServeLink(asyncio.BufferedProtocol):
         self._close_channels(lambda channel: channel.file is file, code, reason)
 
     def put_out(self, group_id: str, epoch: int, reason: str) -> None:
-        """Likewise those of this group that tickets from before `epoch` have opened."""
+        """Close the channels of this group that were opened with tickets from before `epoch`."""
         self._close_channels(
             lambda channel: channel.group_id == group_id and channel.grant.epoch < epoch, _CLOSED, reason
         )
 
     def is_idle(self, now_s: float, greeting_timeout_s: float, idle_timeout_s: float) -> bool:
-        """Whether the fetcher takes too long to say who it is, or has nothing open and says nothing."""
+        """Whether the fetcher takes too long to say who it is, or has no channel and says nothing."""
         if not self._state.is_talking:
             return now_s - self._began_at_s > greeting_timeout_s
         return not self._channels and now_s - self._heard_at_s > idle_timeout_s

@@ -1,8 +1,8 @@
 """TLS between peers: both sides show a certificate of the tracker's authority, and both check it.
 
-TLS 1.3 only, so there is nothing to negotiate down to. A member's certificate names the account (common name) and
-says that it is a member's (`member` as its DNS name), so that a tracker's certificate is no use here and the other
-way round. The private key is handed to OpenSSL through an anonymous memory file: it is never on a disk.
+It is TLS 1.3 only, so no older version can be negotiated. A member's certificate names the account (common name) and
+says that it is a member's (`member` as its DNS name): a tracker's certificate is no use between peers, and a member's
+is none at a tracker. The private key is handed to OpenSSL through an anonymous memory file: it is never on a disk.
 """
 
 import hashlib
@@ -20,12 +20,12 @@ MEMBER_NAME = "member"
 UNREADABLE = (
     ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.ExtensionNotFound, x509.DuplicateExtension
 )  # fmt: skip
-"""What reading any part of a stranger's certificate may raise."""
+"""What reading any part of a peer's certificate may raise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who this client is, and whom it believes. All PEM."""
+    """The certificate and key of this client, and the authority whose certificates it accepts. All PEM."""
 
     certificate_pem: bytes
     key_pem: bytes
@@ -34,18 +34,18 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class PeerIdentity:
-    """Who the other side has proven to be. `thumbprint`: SHA-256 of its raw public key, 32 bytes."""
+    """The account that the other side has proven to be. `thumbprint`: SHA-256 of its raw public key, 32 bytes."""
 
     user_id: str
     thumbprint: bytes
 
 
 class WrongPeer(Exception):
-    """A member answers there, but not the one whose key the tracker named: most likely the address is out of date."""
+    """A member answers at this address, but not with the key that the tracker named: most likely it is out of date."""
 
 
 class NotValidNow(RemoteProtocolError):
-    """A certificate of another time than ours. It may be our clock that is wrong, so nobody is to blame."""
+    """A certificate that is not valid yet, or not any more. The clock here may be wrong, so nobody is to blame."""
 
 
 def check_expected(peer: PeerIdentity, thumbprint: bytes) -> PeerIdentity:
@@ -75,8 +75,7 @@ def _with_identity(context: ssl.SSLContext, identity: Identity) -> ssl.SSLContex
     context.load_verify_locations(cadata=identity.authority_pem.decode())
     descriptor = os.memfd_create("shoal-identity", os.MFD_CLOEXEC)
     try:
-        # With the authority's: otherwise OpenSSL builds and verifies our own chain anew for every link, a fifth of what
-        # a handshake costs.
+        # With the authority's: otherwise OpenSSL builds and verifies this client's chain anew for every link.
         os.write(descriptor, identity.certificate_pem + identity.authority_pem + identity.key_pem)
         context.load_cert_chain(f"/proc/self/fd/{descriptor}")
     finally:
@@ -97,7 +96,7 @@ def peer_of(tls: ssl.SSLSocket) -> PeerIdentity:
 
 
 def identity_in(certificate: x509.Certificate) -> PeerIdentity:
-    """Whom a certificate that was found valid is for; raises RemoteProtocolError unless it is a member's."""
+    """The member that a valid certificate is for; raises RemoteProtocolError if it is not for a member."""
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         is_member = MEMBER_NAME in names.get_values_for_type(x509.DNSName)

@@ -1,4 +1,4 @@
-"""Space for a file before it is written, where the file system can promise it; and which of it was written.
+"""Reserves space for a file before it is written, and tells which ranges of it were written.
 
 posix_fallocate(3) is not used: where the file system cannot, the C library writes a byte into every block instead,
 which takes as long as writing the file, and reports success on file systems that will still run out of space.
@@ -16,7 +16,7 @@ if _fallocate is not None:
 
 
 def allocate(descriptor: int, size_bytes: int) -> bool:
-    """Make the file at least so long, and backed by space. False: long, but with space only as it is written.
+    """Make the file at least so long, and reserve its space. False: so long, but it gets space only when it is written.
 
     Raises OSError, of which ENOSPC is the one to expect.
     """
@@ -37,7 +37,7 @@ def allocate(descriptor: int, size_bytes: int) -> bool:
 
 
 def written_ranges(descriptor: int, size_bytes: int) -> Iterator[tuple[int, int]]:
-    """(begin, end) of what is not known to be a hole or allocated but never written."""
+    """(begin, end) of the ranges that may hold data: neither a hole nor space that was only reserved."""
     end = 0
     while end < size_bytes:
         try:

@@ -1,4 +1,4 @@
-"""What an open file is called now: the kernel follows a name through renames and moves within a file system.
+"""The path that a file, which this process has open, has now: the kernel follows it through renames and moves.
 
 Invariant: a path that is returned leads to that very file at this moment. Linux only (/proc).
 """
@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def path_of(descriptor: int) -> Path | None:
-    """None if the file has no name any more, or none that can be written down."""
+    """None if the file has no name any more, or none that is UTF-8."""
     try:
         text = os.readlink(f"/proc/self/fd/{descriptor}")
         text.encode()

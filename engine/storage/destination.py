@@ -1,11 +1,9 @@
-"""The seam between a transfer and a file: write a block, read a range. Two ways to do it, chosen per file system.
+"""The seam between a transfer and a file: write a block, read a range. There are two ways, chosen by the file system.
 
-`MappedDestination` maps the file; re-checks and serving read through the map. `PwriteDestination` maps nothing, for
-file systems where maps misbehave (a store to a page of a network file first reads that page; FUSE may not map at
-all).
+`MappedDestination` reads through a map of the file. `PwriteDestination` maps nothing, for file systems where maps
+misbehave: a store to a page of a network file first reads that page, and FUSE may not map at all.
 
-Invariant: both have the file open for as long as they live, so a rename or an unlink by somebody else changes no byte
-here.
+Invariant: both hold the file open, so a rename or an unlink by another program changes no byte here.
 """
 
 import functools
@@ -33,7 +31,7 @@ class Destination(Protocol):
         """Exactly `length` bytes, copied; raises OSError if the file became shorter."""
 
     def view(self, offset: int, length: int) -> memoryview | bytes:
-        """The same without a copy if there is a map; only for a file that nobody else may shorten."""
+        """Like `read`, but without a copy if there is a map; only for a file that no other program shortens."""
 
     def fileno(self) -> int: ...
 
@@ -41,13 +39,13 @@ class Destination(Protocol):
 
 
 def backend_for(folder: Path) -> Backend:
-    """How a file in this folder should be accessed, by the type of the file system it is on."""
+    """How a file in this folder should be accessed, by the type of its file system."""
     return _backend_of_device(folder.stat().st_dev, folder)
 
 
 @functools.lru_cache(maxsize=64)
 def _backend_of_device(device: int, folder: Path) -> Backend:
-    """Looked up once a folder and device: the list of mounts is long on some machines, and files may be many."""
+    """Looked up once for each folder and device: the list of mounts is long on some machines, and files may be many."""
     best_length, file_system = -1, ""
     for partition in psutil.disk_partitions(all=True):
         mount = Path(partition.mountpoint)
@@ -57,7 +55,7 @@ def _backend_of_device(device: int, folder: Path) -> Backend:
 
 
 def open_destination(descriptor: int, size_bytes: int, backend: Backend) -> Destination:
-    """Takes the descriptor over. An empty file cannot be mapped, and need not be."""
+    """Takes the descriptor over. An empty file is never mapped, since it cannot be."""
     if backend == "mapped" and size_bytes:
         return MappedDestination(descriptor, size_bytes)
     return PwriteDestination(descriptor, size_bytes)

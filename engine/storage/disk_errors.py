@@ -1,4 +1,7 @@
-"""What the system says about a file, as a sentence that names the path and what can be done about it."""
+"""Turns what the system says about a file into a sentence that names the path and what can be done about it.
+
+Invariant: every OSError of a file that a user could meet has a code for programs, and advice where there is some.
+"""
 
 import errno
 import os
@@ -7,7 +10,7 @@ from pathlib import Path
 from engine.errors import StorageError
 
 OUT_OF_SPACE = "no_space"
-"""The code of every failure that more room would mend."""
+"""The code of every failure that more free space would mend."""
 
 _CODES_AND_ADVICE = {
     errno.ENOSPC: (OUT_OF_SPACE, "the file system is full; make room"),
@@ -27,7 +30,7 @@ _CODES_AND_ADVICE = {
 
 
 def explained(error: OSError, doing: str, path: Path | str) -> StorageError:
-    """`doing`: "write", "read", … The error's own words stay where there is nothing better to say."""
+    """`doing`: "write", "read", … Where there is no advice, the sentence has the system's own words."""
     code, advice = _CODES_AND_ADVICE.get(
         error.errno or 0, ("storage", error.strerror or os.strerror(error.errno) if error.errno else str(error))
     )

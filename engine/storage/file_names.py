@@ -1,8 +1,7 @@
-"""Where a download lands, and what its companions are called while it is under way.
+"""Where a download lands, and what its part file and journal are called while it is under way.
 
-The finished file appears under its name at once and whole, by a link that fails if the name is taken; until then the
-data is in a hidden part file beside it, with its journal. Both begin with a dot and end in `.part` and
-`.part.journal`.
+The finished file appears under its name at once and whole, by a hard link that fails if the name is taken. Until then
+the data is in a hidden part file beside it, `.NAME.part`, with its journal, `.NAME.part.journal`.
 
 Invariant: nothing that exists is ever overwritten, and no symbolic link is followed where a file is created.
 """
@@ -23,7 +22,7 @@ _LONGEST_SUFFIX = ".part.journal"
 def target_of(destination: Path | str, name: str) -> Path:
     """The final absolute path: `destination` itself, or `name` inside it if it is a folder. Raises StorageError.
 
-    A string that ends in a slash is a folder, also one that `make_folder` has to make; a Path has lost that mark.
+    A string that ends in a slash is a folder, even if `make_folder` has to make it; a Path does not keep the slash.
     """
     if str(destination) == "":
         raise StorageError("the destination is empty; write . for the current folder", "no_folder")
@@ -49,8 +48,8 @@ def target_of(destination: Path | str, name: str) -> Path:
 
 
 def make_folder(folder: Path) -> list[Path]:
-    """With its parents, as open as the umask lets them be, durable. What was made, the innermost last. Raises
-    StorageError, and then nothing was.
+    """Make a folder and its parents, with the permissions that the umask gives, durably. Returns those that were made,
+    the innermost last. Raises StorageError, and then none was made.
     """
     made: list[Path] = []
     missing = [each for each in (folder, *folder.parents) if not each.exists()]
@@ -66,14 +65,14 @@ def make_folder(folder: Path) -> list[Path]:
 
 
 def remove_folders(made: list[Path]) -> None:
-    """Those of `make_folder` that are still empty."""
+    """Remove the folders that `make_folder` made, as long as they are empty."""
     with suppress(OSError):
         for each in reversed(made):
             each.rmdir()
 
 
 def _check_room_for_folder(folder: Path) -> None:
-    """`folder` is none; is there only air?"""
+    """Raises StorageError if something that is no folder is in the way of making this one."""
     for each in (folder, *folder.parents):
         if os.path.lexists(each):
             if not each.is_dir():
@@ -85,13 +84,13 @@ def _check_room_for_folder(folder: Path) -> None:
 
 
 def _short(path: Path | str) -> str:
-    """Whatever was typed, as much of it as a line can show."""
+    """As much of a path as a line can show."""
     text = str(path)
     return text if len(text) <= _SHOWN_MAX else f"{text[:_SHOWN_MAX]}…"
 
 
 def part_path(target: Path, root: bytes) -> Path:
-    """Where the data is until it is whole. A long name is cut, and told apart by the file's id."""
+    """Where the data is until it is whole. A name that would be too long is cut, and gets a part of the root."""
     name = target.name.encode()
     room = _NAME_BYTES_MAX - len(_LONGEST_SUFFIX) - 1
     if len(name) > room:
@@ -105,7 +104,7 @@ def journal_path(part: Path) -> Path:
 
 
 def install(part: Path, target: Path) -> None:
-    """Give the finished data its name, atomically and only if the name is free; durable when this returns."""
+    """Give the finished data its name, atomically, and only if the name is free. Durable when this returns."""
     try:
         os.link(part, target, follow_symlinks=False)
     except FileExistsError:
@@ -120,13 +119,13 @@ def install(part: Path, target: Path) -> None:
 
 
 def discard_part(part: Path) -> None:
-    """Remove what was fetched, or what a crash between the link and this left behind."""
+    """Remove a part file and its journal, if they are there."""
     part.unlink(missing_ok=True)
     journal_path(part).unlink(missing_ok=True)
 
 
 def _install_without_links(part: Path, target: Path) -> None:
-    """Some file systems (vfat, some FUSE) have no hard links; there a look before the rename has to do."""
+    """For file systems without hard links (vfat, some FUSE): look whether the name is free, then rename."""
     if os.path.lexists(target):
         raise StorageError(f"{target} came into being meanwhile; the data is in {part}", "target_exists")
     os.rename(part, target)

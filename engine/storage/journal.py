@@ -1,13 +1,13 @@
-"""Which pieces of a part file are known to be good, durably.
+"""The journal of a part file: which of its pieces are known to be good, after a crash, too.
 
-Two slots in one file, written in turn; each says its number, what it is about, and a checksum of all of it. A slot
-that was torn by a power cut leaves the other, which is older and so names fewer pieces. The space of both is
-allocated when the file is made, so that a disk that fills up later cannot keep progress from being saved. (A temp file
-and a rename, the usual way, need new space each time, and two syncs more.)
+It is one file with two halves that are written in turn. Each half has the number of the save, the content it is about,
+and a checksum. When a power cut tears one half, the other is left, which is older and names fewer pieces. The space of
+both is reserved when the journal is made, so that a disk that fills up later cannot keep progress from being saved. (A
+temporary file and a rename, the usual way, need new space and two more syncs each time.)
 
-Invariant (I3): a piece stands here only after its data was synced. The caller syncs the data first and then calls
-`save`. A journal that is torn, of another file, of another part file or of another version is not loaded; then every
-piece that is there is read and hashed again, and nothing is trusted.
+Invariant (I3): a piece is named here only after its data was synced; the caller syncs, then calls `save`. A journal
+that is torn, or of another content, part file or version, is not loaded; then every piece that is there is hashed
+again.
 """
 
 import os
@@ -27,13 +27,13 @@ _MAGIC = b"shoal journal 2\n"
 _HEADER = struct.Struct("<16sQQ16s")
 """Magic, number of the save, length of the payload, xxh3-128 of number and payload."""
 _NUMBER_MAX = 1 << 63
-"""No file is saved so often; what says so leaves no room for the next number."""
+"""No journal is saved so often; a damaged one that says so would leave no room for the next number."""
 _PAGE_BYTES = 4096
 _PAYLOAD_OVERHEAD_BYTES = 256
 
 
 class Mark(msgspec.Struct, frozen=True, array_like=True):
-    """Of the part file at the moment of a save, to notice that it was exchanged or edited since."""
+    """What the part file looked like at a save, to notice that it was replaced or edited since."""
 
     inode: int
     mtime_ns: int
@@ -44,7 +44,7 @@ class Mark(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Saved(msgspec.Struct, frozen=True, array_like=True):
-    """`is_clean`: no piece beyond these was begun, so nothing else needs a look. `bitfield`: as on the wire."""
+    """One save. `is_clean`: no other piece was begun, so nothing else needs to be read. `bitfield`: as on the wire."""
 
     root: bytes
     size_bytes: int
@@ -59,7 +59,7 @@ class Saved(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Journal:
-    """Of one part file. Used by one thread at a time."""
+    """The journal of one part file, used by one thread at a time."""
 
     def __init__(self, path: Path, root: bytes, geometry: Geometry) -> None:
         self._path, self._root, self._geometry = path, root, geometry
@@ -70,7 +70,7 @@ class Journal:
         self._descriptor: int | None = None
 
     def load(self) -> Saved | None:
-        """What was saved last and is whole; None if there is nothing of this file."""
+        """The last save that is whole; None if there is none for this content."""
         try:
             descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:

@@ -96,7 +96,7 @@ class Ledger:
     # ------------------------------------------------------------ shares
 
     def add_share(self, user_id: str, share: SharedFile) -> None:
-        """Whatever was to be withdrawn under this name is not any more."""
+        """Also forgets a withdrawal that is kept under this name."""
         self.drop_withdrawal(user_id, share.group_id, share.name)
         self._file.write(
             "INSERT OR REPLACE INTO shares VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -165,7 +165,7 @@ class Ledger:
     # ------------------------------------------------------------ hashes
 
     def remember(self, path: Path, status: os.stat_result, manifest: Manifest) -> None:
-        """This file, as it stands now, has these hashes."""
+        """This file, as its status is now, has these hashes."""
         self._file.write(
             "INSERT OR REPLACE INTO manifests VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (str(path), status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns,
@@ -173,11 +173,11 @@ class Ledger:
         )  # fmt: skip
 
     def forget(self, path: Path) -> None:
-        """The hashes of this path are not those of its content, whatever its marks say."""
+        """The hashes of this path turned out not to be those of its content, although its stamp is the same."""
         self._file.write("DELETE FROM manifests WHERE path = ?", (str(path),))
 
     def manifest_of(self, share: SharedFile) -> Manifest | None:
-        """The hashes of what is shared, if they are here, whatever the file carries for marks now."""
+        """The hashes of a shared file, if they are here, whatever its stamp is now."""
         rows = self._file.ask("SELECT piece_bytes, leaves, used_at_s FROM manifests WHERE path = ?", (share.path,))
         size_bytes, piece_bytes = share.geometry.size_bytes, share.geometry.piece_bytes
         with self._file.reading_rows():
@@ -188,7 +188,7 @@ class Ledger:
         return None
 
     def recall(self, path: Path, status: os.stat_result) -> Manifest | None:
-        """The hashes of this very file, if it is unchanged since they were made."""
+        """The hashes of this path, if its stamp has not changed since they were made."""
         rows = self._file.ask(
             "SELECT piece_bytes, leaves, used_at_s FROM manifests WHERE path = ? AND inode = ? AND size_bytes = ?"
             " AND mtime_ns = ? AND ctime_ns = ?",

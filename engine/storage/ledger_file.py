@@ -50,7 +50,8 @@ _BALLAST_BYTES = 256 << 10
 """Given up when the disk is full, so that what happens then can still be written down."""
 
 _UNREADABLE = (sqlite3.Error, UnicodeDecodeError, MemoryError)
-"""The second where what is damaged is a word that SQLite quotes, the third where it is a length."""
+"""What reading a damaged file may raise: UnicodeDecodeError where SQLite quotes a damaged word, MemoryError where a
+length is damaged."""
 
 
 class LedgerFile:
@@ -106,7 +107,7 @@ class LedgerFile:
             raise explained(error, "write", log) from error
 
     def _bring_up_to_date(self) -> None:
-        """All steps that are missing, or none of them."""
+        """Take all steps that are missing, or none of them."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
             (version,) = self._database.execute("PRAGMA user_version").fetchone()

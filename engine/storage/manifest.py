@@ -1,11 +1,11 @@
-"""What a file is: its size, its piece size, and one BLAKE3 per piece; all of it named by one root hash.
+"""The manifest of a file: its size, its piece size, and a BLAKE3 hash of each piece; one root hash names all of it.
 
     leaf = BLAKE3(piece)                          with its own derive-key context
     root = BLAKE3(size ‖ piece size ‖ leaves)     with another one
 
-Two contexts, so that no piece can pass for a list of leaves (bao and BEP 52 separate their levels for the same
-reason). The root is the file's id everywhere; the name is not part of it. xxh3 never stands here: two pieces with
-equal xxh3-128 can be made by hand (Cyan4973/xxHash#1127), so it is used only against accidents on the own disk.
+There are two contexts, so that no piece can pass for a list of leaves. The root is the id of a content everywhere; the
+name is not part of it. xxh3 is not used here, since two pieces with the same xxh3-128 can be constructed
+(Cyan4973/xxHash#1127); it is good against accidents on the own disk only.
 
 Invariant: a `Manifest` object matches its root; a file of leaves from elsewhere becomes one only through `check`.
 """
@@ -38,7 +38,7 @@ class BadManifest(ShoalError):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Manifest:
-    """A file's identity. `root` has 32 bytes."""
+    """What a content is. `root` has 32 bytes."""
 
     geometry: Geometry
     leaves: Leaves
@@ -46,13 +46,13 @@ class Manifest:
 
     @classmethod
     def of_leaves(cls, geometry: Geometry, leaves: bytes) -> "Manifest":
-        """From hashes this client made itself, in piece order."""
+        """From hashes that this client made itself, in the order of pieces."""
         array = np.frombuffer(leaves, np.uint8).reshape(-1, LEAF_BYTES)
         return cls(geometry, array, _root_of(geometry, leaves))
 
     @classmethod
     def check(cls, size_bytes: int, piece_bytes: int, leaves: bytes, root: bytes) -> "Manifest":
-        """From somebody else: raises BadManifest unless everything fits and hashes to `root`."""
+        """From a tracker or a file: raises BadManifest unless everything fits and hashes to `root`."""
         try:
             geometry = Geometry(size_bytes, piece_bytes)
         except BadGeometry as error:

@@ -1,9 +1,10 @@
-"""A file that is mapped for reading and filled through its descriptor.
+"""A file that is mapped for reading and written through its descriptor.
 
-Both reach the same page cache. Filling by `pwrite` costs 0.36-0.48 s of CPU per GB on ext4 where storing through the
-map costs 0.53-0.77 (page faults, zeroing), so the map only reads. It is never laid over a sparse file: space is
-reserved first, so no store can fail for want of it. Views are for files that nobody else changes: a truncation after
-a view was taken costs this process (SIGBUS) when it is used, which a transport may do much later.
+Both reach the same page cache. Writing with `pwrite` costs less CPU than storing through the map, which has page faults
+(docs/decisions.md), so the map only reads.
+
+Invariant: views are taken only of files that no other program changes. A view of a file that was truncated after it was
+taken ends this process when it is used (SIGBUS), which may be much later, when a transport sends it.
 """
 
 import contextlib

@@ -1,8 +1,10 @@
 """The part files of this client's downloads: opened safely, locked against a second download, their space reserved.
 
-Space is reserved for the whole file before the first byte: a full disk is found out at the start and said with numbers,
-and the map never lies over a hole. Where the file system cannot reserve (NFS without fallocate, ext2, vfat), what the
-open downloads still have to write is counted as taken. A reserve stays free for the client's own state files.
+Space is reserved for the whole file before its first byte. So a full disk is noticed at the start and reported with
+numbers, and a map never lies over a hole. Where the file system cannot reserve (NFS without fallocate, ext2, vfat), the
+client counts what its downloads still have to write as taken.
+
+Invariant: no symbolic link is followed, and `reserve_bytes` stay free for the client's own state files.
 """
 
 import errno
@@ -31,7 +33,7 @@ class _Part:
 
 
 class PartFiles:
-    """Those that are open now. `reserve_bytes` stay free on every file system."""
+    """The part files that are open now. `reserve_bytes` stay free on every file system."""
 
     def __init__(self, reserve_bytes: int) -> None:
         self._reserve_bytes = reserve_bytes
@@ -61,11 +63,11 @@ class PartFiles:
         return descriptor
 
     def close(self, descriptor: int) -> None:
-        """And release the lock."""
+        """Close the part file and release its lock."""
         os.close(self.release(descriptor))
 
     def release(self, descriptor: int) -> int:
-        """It is somebody else's from now on, and no part file any more."""
+        """The descriptor is the caller's from now on, and its file no part file any more."""
         self._open.pop(descriptor, None)
         self._waiting.discard(descriptor)
         with suppress(OSError):
@@ -73,11 +75,11 @@ class PartFiles:
         return descriptor
 
     def wait_for_room(self, descriptor: int) -> None:
-        """It ran out of space: what it misses is not counted against others until it goes on."""
+        """This one ran out of space: what it misses is not counted as taken until it goes on."""
         self._waiting.add(descriptor)
 
     def can_go_on(self, descriptor: int) -> bool:
-        """Whether there is room again; if so, it is counted as taken. See `can_write_beside` too."""
+        """Whether there is room again; if so, it is counted as taken. `can_write_beside` knows about quotas."""
         if self._shortage(descriptor, self._open[descriptor]) is None:
             self._waiting.discard(descriptor)
             return True
@@ -91,7 +93,7 @@ class PartFiles:
             raise StorageError(f"no space for {part.path}: {shortage}; make room and try again", OUT_OF_SPACE)
 
     def _shortage(self, descriptor: int, part: _Part) -> str | None:
-        """In words with numbers; None if there is enough."""
+        """What is missing, in words with numbers; None if there is enough."""
         needed = _missing(descriptor, part)
         others = [
             _missing(other, each)
@@ -103,10 +105,7 @@ class PartFiles:
         if not needed or needed + sum(others) + self._reserve_bytes <= free:
             return None
         taken = f"{sum(others):,} are for other downloads, " if sum(others) else ""
-        return (
-            f"{needed:,} bytes are needed, {taken}{self._reserve_bytes:,} stay in reserve, "
-            f"{free:,} are free"
-        )
+        return f"{needed:,} bytes are needed, {taken}{self._reserve_bytes:,} stay in reserve, {free:,} are free"
 
 
 def _missing(descriptor: int, part: _Part) -> int:
@@ -138,8 +137,8 @@ def _reserve(descriptor: int, part: _Part) -> bool:
 
 
 def remove(part: Path, *, is_expected: bool) -> None:
-    """And its journal. Raises StorageError if it cannot be removed, another client writes into it, or it `is_expected`
-    and nothing of it is there.
+    """Remove a part file and its journal. Raises StorageError if that fails, if another client writes into it, or if it
+    `is_expected` and neither is there.
     """
     try:
         descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -162,7 +161,9 @@ def remove(part: Path, *, is_expected: bool) -> None:
 
 
 def can_write_beside(path: Path) -> bool:
-    """Tried out, since a quota cannot be looked up. Blocking; leaves nothing."""
+    """Whether a file can be written in this folder. It is tried, since a quota cannot be looked up. Blocking; leaves
+    nothing behind.
+    """
     probe = path.with_name(f".shoal-{secrets.token_hex(8)}")
     try:
         descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -1,7 +1,8 @@
-"""A file's outer marks, by which a change is noticed without reading it.
+"""The stamp of a file: its inode, size and times, by which a change is noticed without reading it.
 
-Who writes to a file may set its mtime back afterwards, but not its ctime: so that is among the marks. It also moves
-when the bytes stay (chmod, a new hard link, a rename), so other marks are a reason to read the file, never a verdict.
+A program that writes to a file can set its mtime back afterwards, but not its ctime, so the ctime is part of the stamp.
+The ctime changes also when the bytes do not (chmod, a new hard link, a rename): another stamp is a reason to read the
+file, and never a proof that it changed.
 """
 
 import os
@@ -10,7 +11,7 @@ from msgspec import Struct
 
 
 class Stamp(Struct, frozen=True):
-    """Equal stamps of one path: the content is taken to be the same. Times in nanoseconds since the epoch."""
+    """As long as a path has the same stamp, its content is taken to be the same. Times in nanoseconds since 1970."""
 
     inode: int
     size_bytes: int

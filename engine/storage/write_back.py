@@ -1,13 +1,12 @@
-"""Writes a growing file to its disk while it grows, and takes what is written out of memory again.
+"""Writes a growing file to its disk while it grows, and drops what is written from the page cache.
 
-Left alone, dirty pages pile up until the kernel puts every writer to sleep (dirty_ratio), and the sync at the end of a
-download has all of it before it. And every new page of a large file is memory that somebody else used, or that a
-virtual machine must first get from its host. So what is older than a window is written, waited for and dropped: its
-pages are the next ones to be filled, and a file of any size passes through the same few of them. The window stays in
-memory for those who fetch the newest pieces from us; a file that is smaller stays whole.
+Without it dirty pages pile up until the kernel puts every writer to sleep (dirty_ratio), the sync at the end of a
+download takes long, and every page of a large file takes memory from other programs. So what is older than a window is
+written, waited for and dropped; its pages are used again, and a file of any size passes through the same few of them.
+The window stays in memory for peers that fetch the newest pieces from here; a smaller file stays whole.
 
-Linux only, by sync_file_range(2) and posix_fadvise(2). Advice, not a promise: an error means nothing here, the sync
-that makes a file durable (coordinator.download.checkpoints) will report it.
+Linux only, by sync_file_range(2) and posix_fadvise(2).
+Not for: making a file durable. Errors are ignored here; the sync in coordinator.download.checkpoints reports them.
 """
 
 import contextlib
@@ -24,7 +23,7 @@ if _sync_file_range is not None:
 
 
 class WriteBehind:
-    """For one open file, through a descriptor of its own: it may still wait for the disk when the file is closed."""
+    """For one file, through a descriptor of its own: it may still wait for the disk when the file is closed."""
 
     def __init__(self, descriptor: int, window_bytes: int) -> None:
         # Opened anew, not duplicated: an error of the disk is reported once to each opening, and waiting for a range
@@ -47,7 +46,7 @@ class WriteBehind:
                 self._drop_oldest()
 
     def close(self) -> None:
-        """Waits for `advance`; what it was not told of yet is left to the kernel."""
+        """Waits for `advance` to return. What comes after the last call is left to the kernel."""
         with self._turn:
             if not self._is_closed:
                 self._is_closed = True

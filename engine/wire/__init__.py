@@ -1,1 +1,1 @@
-"""The peer protocol as values: bytes in, messages out. No sockets, no clock."""
+"""The protocol between peers as plain values: bytes in, messages out, and which may come when. No socket, no clock."""

@@ -1,13 +1,13 @@
 """Messages ↔ bytes, without sockets.
 
-Every message is an 8-byte header (type, flags, two zero bytes, payload length; big-endian) and its payload. The
-talkative start of a link is msgpack, whose types check themselves; what is sent per piece is fixed structs.
+Every message is an 8-byte header (type, flags, two zero bytes, payload length; big-endian) and its payload. Messages
+from the start of a link are msgpack, whose types check themselves; those that are sent for every piece are structs.
 
 `Decoder` reads messages from a small staging buffer. The bytes of a piece go straight from the socket into the block
-they are hashed from, except for the few that came into the staging together with the piece's header.
+they are hashed from, except for the few that came into the staging buffer together with the piece's header.
 
 Invariant (I5): no length is believed before it was compared with its bound, and no memory is taken for it either.
-Any bytes at all give messages or `RemoteProtocolError`, whatever portions they come in.
+Any bytes give messages or a `RemoteProtocolError`, whatever portions they come in.
 """
 
 import struct
@@ -152,11 +152,11 @@ def _decode_control(kind: int, payload: memoryview) -> Message:
 
 
 class Decoder:
-    """One direction of one link.
+    """Decodes one direction of one link.
 
-    Let the socket fill `buffer()`, say `received(n)`, iterate `messages()`. After a `PieceHeader` the piece's bytes go
-    to the caller: what is here already by `take_body`, the rest straight from the socket, told by `body_received`.
-    While `body_left` is not 0 there are no messages.
+    Let the socket fill `buffer()`, call `received(n)`, iterate `messages()`. After a `PieceHeader` the piece's bytes go
+    to the caller: `take_body` gives those that are here already, the rest comes straight from the socket and is counted
+    by `body_received`. While `body_left` is not 0 there are no messages.
     """
 
     def __init__(self) -> None:

@@ -1,10 +1,11 @@
-"""What either end may say when: one small state machine per role, fed with decoded messages.
+"""Which message may come when on a link: one small state machine per role, fed with decoded messages.
 
-`FetcherState` judges what a server says, `ServerState` what a fetcher says. Both know only what this link agreed on:
-the open channels, their piece counts, the requests under way. All else is a `RemoteProtocolError`, and the link is
-closed; things that two honest sides may cross on the wire (a request for a channel just closed) are not errors.
+`FetcherState` judges what a server says, `ServerState` what a fetcher says. They know what this link has agreed on: its
+channels, their geometry, the requests under way. A message that does not fit is a `RemoteProtocolError`, which ends the
+link. Messages of two honest sides may cross on the wire, as a request and the closing of its channel do: such a one is
+let pass.
 
-Invariant (I5): an index, offset or length that passed here lies inside the file it belongs to, and nothing is queued
+Invariant (I5): an index, offset or length that was let pass lies inside the file it belongs to, and nothing is queued
 without bound.
 Not here: tickets, files, sockets.
 """
@@ -57,15 +58,13 @@ MAY_SAY: dict[tuple[Role, Phase], frozenset[type]] = {
     (Role.FETCHER, Phase.ENDED): frozenset(),
     (Role.SERVER, Phase.GREETING): frozenset({Hello, Bye}),
     (Role.SERVER, Phase.PROVING): frozenset({Prove, Bye}),
-    (Role.SERVER, Phase.TALKING): frozenset(
-        {Opened, Refused, Closed, Have, PieceHeader, Reject, Gossip, Bye}
-    ),
+    (Role.SERVER, Phase.TALKING): frozenset({Opened, Refused, Closed, Have, PieceHeader, Reject, Gossip, Bye}),
     (Role.SERVER, Phase.ENDED): frozenset(),
 }
 
 
 class _PeerState:
-    """What both roles share: the greeting, and who may say what in which phase."""
+    """What both roles share: the greeting, and which message may come in which phase."""
 
     role: Role
     needs_proof: bool
@@ -95,7 +94,7 @@ class _PeerState:
 
 @dataclass(slots=True)
 class _Asked:
-    """A request we sent. `piece` and `next_begin` follow the slices as they come; `stop`: where we cut it off."""
+    """A request that was sent. `piece` and `next_begin` follow the slices as they come; `stop`: where it was cut."""
 
     channel: int
     candidates: tuple[int, ...]
@@ -111,7 +110,7 @@ class _Asked:
 
 @dataclass(frozen=True, slots=True)
 class Slice:
-    """A slice that is about to arrive, judged good."""
+    """A slice that is about to arrive, and was found in order."""
 
     request_id: int
     channel: int
@@ -121,15 +120,15 @@ class Slice:
     is_first: bool
     is_last: bool
     wanted: int
-    """How many of its first bytes are to be kept: fewer than `length` if we took the request back or cut it off."""
+    """How many of its first bytes are to be kept: fewer than `length` if the request was taken back or cut off."""
     is_last_wanted: bool
-    """With this slice we have all that we still want of the request."""
+    """With this slice all is here that is still wanted of the request."""
     is_part: bool
-    """It is of a request for a part of a piece only."""
+    """The request was for a part of a piece."""
 
     @property
     def is_cancelled(self) -> bool:
-        """These bytes are read and thrown away."""
+        """Whether all of its bytes are read and thrown away."""
         return not self.wanted
 
 
@@ -147,12 +146,12 @@ class FetcherState(_PeerState):
     _arriving: int | None = None
 
     def opening(self, channel: int, geometry: Geometry) -> None:
-        """We are about to send OPEN."""
+        """OPEN is about to be sent."""
         self._channels[channel] = geometry
         self._opening.add(channel)
 
     def closing(self, channel: int) -> None:
-        """We are about to send CLOSE, or were told CLOSED. What is still on its way for this channel is let pass."""
+        """CLOSE is about to be sent, or CLOSED came. What is still on its way for this channel is let pass."""
         self._opening.discard(channel)
         self._opened.discard(channel)
         for asked in self._asked.values():
@@ -160,14 +159,14 @@ class FetcherState(_PeerState):
                 asked.is_cancelled = True
 
     def asking(self, request: Request) -> None:
-        """We are about to send REQUEST. If the channel was closed meanwhile, the answer will not be wanted."""
+        """REQUEST is about to be sent. If the channel was closed meanwhile, the answer will not be wanted."""
         is_cancelled = request.channel not in self._opened
         self._asked[request.request_id] = _Asked(
             request.channel, request.candidates, request.begin, request.length, is_cancelled
         )
 
     def cancelling(self, request_id: int) -> bool:
-        """We take a request back; True if a CANCEL should be sent, False if it had ended."""
+        """A request is taken back; True if a CANCEL should be sent, False if the request had ended."""
         asked = self._asked.get(request_id)
         if asked is None or asked.is_cancelled:
             return False
@@ -175,8 +174,8 @@ class FetcherState(_PeerState):
         return True
 
     def cutting(self, request_id: int) -> int:
-        """We want only half of what is still to come: returns the byte of the piece where that ends, for CANCEL. 0 if
-        less than a slice would be left to others.
+        """Only half of what is still to come is wanted: returns the byte of the piece where that ends, for CANCEL; 0 if
+        less than a slice would be left for another link.
         """
         asked = self._asked.get(request_id)
         if asked is None or asked.is_cancelled or asked.piece is None:
@@ -196,11 +195,11 @@ class FetcherState(_PeerState):
 
     @property
     def owes_word(self) -> bool:
-        """Whether the server has something to send us, if only its greeting, so that its silence means trouble."""
+        """Whether the server has something to send, if only its greeting, so that its silence means trouble."""
         return bool(self._asked or self._opening) or not self.is_talking
 
     def received(self, message: Message) -> Slice | None:
-        """Judge one message; for a PieceHeader, says what its bytes are. Raises RemoteProtocolError."""
+        """Judge one message; for a PieceHeader returns what its bytes are. Raises RemoteProtocolError."""
         self._check_may_say(message)
         match message:
             case PieceHeader():
@@ -304,15 +303,15 @@ class ServerState(_PeerState):
     _queued: set[int] = field(default_factory=set)
 
     def opened(self, channel: int, geometry: Geometry) -> None:
-        """We are about to send OPENED."""
+        """OPENED is about to be sent."""
         self._channels[channel] = geometry
 
     def closed(self, channel: int) -> None:
-        """We are about to send CLOSED or REFUSED."""
+        """CLOSED or REFUSED is about to be sent."""
         self._channels.pop(channel, None)
 
     def answered(self, request_id: int) -> None:
-        """We are about to send the last slice, or REJECT."""
+        """The last slice, or REJECT, is about to be sent."""
         self._queued.discard(request_id)
 
     def received(self, message: Message) -> None:

@@ -1,13 +1,13 @@
 """The messages of the peer protocol, and the bounds of each field.
 
-A link carries data one way. The *fetcher* opens channels, one per file, and asks; the *server* answers. Roles are fixed
-in HELLO and do not depend on who dialled.
+A link carries data one way. The *fetcher* opens channels, one for each file, and asks for pieces; the *server* answers.
+The role of each side is fixed in its HELLO, and does not depend on which of them dialled.
 
     fetcher → server   HELLO  PROVE  OPEN  RENEW  REQUEST  CANCEL  MISMATCH  CLOSE
     server → fetcher   HELLO  PROVE  OPENED  REFUSED  HAVE  PIECE  REJECT  GOSSIP  CLOSED  BYE
 
-On a sealed link TLS has shown who is who; on an open link (plain TCP) each side proves it by PROVE before anything
-else.
+On a sealed link TLS has proven who both sides are; on an open link (plain TCP) each side proves it by PROVE before
+anything else.
 
 A piece travels as consecutive slices, each a PIECE message: a `PieceHeader` and `length` bytes of the file. The first
 one says which candidate the server chose; between two slices a CANCEL takes effect. Slices of one piece come in order,
@@ -37,7 +37,7 @@ HAVES_MAX = 1 << 14
 REJECT_AFTER_MS_MAX = 1000
 GOSSIP_PEERS_MAX = 8
 HOST_LENGTH_MAX = 45
-"""The longest IPv6 address in figures; names are not gossiped."""
+"""The longest IPv6 address; peers are named by numeric addresses only."""
 
 Text = Annotated[str, Meta(max_length=REASON_LENGTH_MAX)]
 U32 = Annotated[int, Meta(ge=0, le=U32_MAX)]
@@ -59,11 +59,13 @@ class RejectReason(IntEnum):
     """The file changed or cannot be read; the share is withdrawn."""
     CANCELLED = 4
     LATER = 5
-    """Others will have it before this server would; it may be asked again after a while."""
+    """Other peers will have the piece before this server would have sent it; ask again after a while."""
 
 
 class Hello(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """First from each side. A version or a role the other cannot take ends the link. `nonce` only on an open link."""
+    """The first message of each side. A version or role that the other does not expect ends the link. `nonce`: only on
+    an open link.
+    """
 
     version: Annotated[int, Meta(ge=0, le=U32_MAX)]
     role: Role
@@ -71,14 +73,14 @@ class Hello(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 class Prove(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """On an open link, the answer to the other's HELLO: who I am, and a signature over both nonces."""
+    """On an open link, the answer to the other's HELLO: the sender's certificate, and a signature over both nonces."""
 
     certificate_pem: Annotated[bytes, Meta(max_length=CERTIFICATE_BYTES_MAX)]
     signature: Annotated[bytes, Meta(min_length=64, max_length=64)]
 
 
 class Open(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """May I have this file? `channel` is the fetcher's number for it on this link."""
+    """The fetcher asks for a file. `channel` is its number for the file on this link."""
 
     channel: U32
     group_id: Annotated[str, Meta(min_length=1, max_length=64)]
@@ -94,14 +96,14 @@ class Renew(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 class Opened(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Yes, and these pieces are here: packed, exactly ceil(piece_count / 8) bytes."""
+    """The server gives the file. `bitfield`: the pieces it has, exactly ceil(piece_count / 8) bytes."""
 
     channel: U32
     bitfield: Annotated[bytes, Meta(max_length=BITFIELD_BYTES_MAX)]
 
 
 class Refused(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """No. `code` is for programs, `reason` for people."""
+    """The server does not give the file. `code` is for programs, `reason` for people."""
 
     channel: U32
     code: Text
@@ -109,7 +111,7 @@ class Refused(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
 
 
 class Closed(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The server stopped sharing this file, or no longer with you. `code` is for programs, `reason` for people."""
+    """The server does not give the file any more. `code` is for programs, `reason` for people."""
 
     channel: U32
     code: Text
@@ -130,7 +132,7 @@ class Have(Struct, frozen=True):
 
 
 class Neighbour(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """Somebody who serves a file: the account, where, and SHA-256 of the public key that it has to prove."""
+    """A peer that serves a file: its account, its address, and SHA-256 of the public key that it has to prove."""
 
     user_id: Annotated[str, Meta(min_length=1, max_length=64)]
     host: Annotated[str, Meta(min_length=1, max_length=HOST_LENGTH_MAX)]
@@ -139,14 +141,14 @@ class Neighbour(Struct, frozen=True, array_like=True, forbid_unknown_fields=True
 
 
 class Gossip(Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
-    """The server itself fetches this file from these: for a swarm that no tracker answers. Hints, no more."""
+    """Peer exchange: the server itself fetches this file from these peers. Hints, for when no tracker answers."""
 
     channel: U32
     peers: Annotated[tuple[Neighbour, ...], Meta(min_length=1, max_length=GOSSIP_PEERS_MAX)]
 
 
 class Request(Struct, frozen=True):
-    """Send one of these pieces, from `begin` on, `length` bytes or to its end (0)."""
+    """The fetcher asks for one of these pieces, from `begin` on; `length` bytes of it, or (0) to its end."""
 
     request_id: int
     channel: int
@@ -156,8 +158,8 @@ class Request(Struct, frozen=True):
 
 
 class Cancel(Struct, frozen=True):
-    """Forget this request, from byte `at` of its piece on: the server sends up to there and then a REJECT, at the next
-    slice if it is further already; unless the last one was sent.
+    """The fetcher takes a request back, from byte `at` of its piece on. The server sends up to there and then a REJECT.
+    If it is further already, the REJECT comes after the current slice; none comes if that is the last one.
     """
 
     request_id: int
@@ -166,7 +168,7 @@ class Cancel(Struct, frozen=True):
 
 class Mismatch(Struct, frozen=True):
     """This piece came over this channel and does not match the manifest. The fetcher takes nothing more on the channel
-    before it has opened it again; a server whose copy is not what it was closes it with the code REREADING.
+    before it has opened it again. A server that finds its copy changed closes the channel with the code REREADING.
     """
 
     channel: int
@@ -180,7 +182,7 @@ class Close(Struct, frozen=True):
 
 
 class Reject(Struct, frozen=True):
-    """This request will not be answered with a piece. `after_ms`, with LATER: ask for nothing else before."""
+    """This request is not answered with a piece. `after_ms`, with LATER: how long the fetcher asks for nothing else."""
 
     request_id: int
     reason: int

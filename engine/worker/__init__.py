@@ -1,5 +1,5 @@
 """A worker process moves bytes: it owns links, receives, hashes and writes pieces, and sends those it has.
 
-It decides only what cannot wait for the coordinator: whether a ticket is valid (gate), and which link sends next. A
-worker may be killed at any moment; another takes its place. Not here: which piece to fetch.
+A worker decides only what cannot wait for the coordinator: whether a ticket is valid (gate), and which link sends next.
+It may be killed at any moment; another takes its place. Not here: which piece is fetched from whom.
 """

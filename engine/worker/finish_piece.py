@@ -1,6 +1,7 @@
-"""Pieces that did not simply come over one link: duplicates out of memory, and wholes made of parts.
+"""Finishes pieces that did not come whole over one link: duplicates that wait in memory, and pieces made of parts.
 
 Parts are read back from the file, since they may have come through different workers.
+Not here: which of these is done when (swarm.endgame).
 """
 
 from engine.ipc import orders, reports
@@ -9,7 +10,7 @@ from engine.worker.scratch import Scratch
 
 
 def finish_piece(file: LocalFile, scratch: Scratch, order: orders.OfPiece, now_s: float) -> reports.Report | None:
-    """What to report; None for a duplicate whose link went meanwhile, which was told."""
+    """The report of it; None for a duplicate whose link has ended, since that was reported."""
     if isinstance(order, orders.KeepScratch):
         return scratch.keep(order, now_s)
     try:

@@ -1,14 +1,13 @@
-"""Who may have which file, decided by the serving worker itself, offline.
+"""Which peer may have which file. The serving worker decides it by itself, without asking a tracker.
 
-A ticket proves membership: it is signed by the tracker, names account, group and epoch, is bound to the key of the
-member's certificate, and ends within minutes. A content hash proves nothing about permission, so the file must also
-be one that this client shares in that very group.
+A ticket proves membership: the tracker signed it, it names account, group and epoch, is bound to the key of the
+member's certificate, and ends within minutes. Knowing the root of a file proves nothing, so the file must also be one
+that this client shares in that very group. Whether the files of a group may cross open links is the choice of its
+owner, and stands in the ticket.
 
-The owner of a group decides whether its files may cross open links; the ticket says it, so the tracker's word is
-signed.
-
-Invariant (I4): nothing is admitted whose ticket is not valid now. When membership shrinks, the removed member is out at
-once and older tickets of the others open nothing new.
+Invariant (I4): nothing is admitted whose ticket is not valid now. When a member is removed, its tickets open nothing
+any more, and the others need tickets of the new epoch.
+Not here: what is sent on a link after that (net.serve_link, net.piece_sender).
 """
 
 import time
@@ -21,11 +20,11 @@ from engine.worker.local_file import LocalFile
 
 _NOT_SHARED = ("not_shared", "this file is not shared here")
 _CHECKED_MAX = 4096
-"""Tickets whose signature need not be checked again; each is a kilobyte or less."""
+"""How many tickets are remembered whose signature was checked; each has a kilobyte or less."""
 
 
 class TicketGate:
-    """The files one worker serves, and the rules for asking for them."""
+    """The files that one worker serves, and the rules for having them."""
 
     def __init__(self, check_ticket: CheckTicket) -> None:
         self._check_ticket = check_ticket
@@ -36,7 +35,7 @@ class TicketGate:
         self._checked: dict[str, TicketClaims] = {}
 
     def trust(self, keys: Keys) -> None:
-        """These alone from now on."""
+        """From now on these keys alone may have signed a ticket."""
         self._keys = keys
         self._checked.clear()
 
@@ -48,7 +47,7 @@ class TicketGate:
         self.release(file.group_id, file.root)
 
     def stop_serving(self, file: LocalFile) -> None:
-        """The same content may be shared under another name in the group; that goes on."""
+        """End this share. Another share of the same content in the group goes on."""
         same = self._files.get((file.group_id, file.root), [])
         if file in same:
             same.remove(file)
@@ -56,7 +55,7 @@ class TicketGate:
             self._files.pop((file.group_id, file.root), None)
 
     def suspend(self, group_id: str, root: bytes, code: str, reason: str) -> None:
-        """Whoever asks for it is told so, until a file with this content is served again."""
+        """Refuse this content with this code and reason until it is released, or a file with it is served again."""
         self._suspended[group_id, root] = code, reason
 
     def release(self, group_id: str, root: bytes) -> None:
@@ -85,7 +84,7 @@ class TicketGate:
         return files[0], grant
 
     def _claims_of(self, ticket: str) -> TicketClaims:
-        """A signature is checked once: the same ticket comes with every file of a group. Raises Refusal."""
+        """What a ticket says; raises Refusal. It comes with every file of a group, so its signature is checked once."""
         now_s = time.time()
         known = self._checked.get(ticket)
         if known is not None and known.expires_at_s > now_s:

@@ -1,7 +1,8 @@
-"""A file as a worker has it open: read to serve it, written to fetch it, and the sink each arriving piece goes through.
+"""A file of this client as a worker has it open: read to serve it, written to fetch it. A sink takes each piece.
 
-Invariant: a complete file that no longer carries the marks it was shared with is not read from again. One that is being
-written is checked by the have-bits alone; its marks change all the time.
+Invariant: a complete file whose stamp is not that which it was shared with is not read from again. A file that is being
+written changes its stamp all the time; there the have-bits alone say what may be served.
+Not here: who may have it (gate), how it is mapped or written (storage.destination).
 """
 
 import errno
@@ -20,7 +21,7 @@ _HASH_BYTES = 1 << 20
 
 
 class LocalFile:
-    """Made from the coordinator's order; takes the data descriptor over."""
+    """Made from the coordinator's order; it takes the data descriptor over."""
 
     def __init__(self, order: AddFile, slot_count: int, table_descriptor: int, data_descriptor: int) -> None:
         """Raises OSError if the file cannot be mapped or is not as long as it should be."""
@@ -47,7 +48,7 @@ class LocalFile:
         return self._pieces.leaves
 
     def settle(self, stamp: Stamp | None) -> None:
-        """It is complete: from now on it is checked by its marks."""
+        """The file is complete: from now on it is checked by its stamp."""
         self._stamp = stamp
 
     def read(self, offset: int, length: int) -> memoryview | bytes:
@@ -61,7 +62,7 @@ class LocalFile:
         return data
 
     def descriptor(self) -> int:
-        """For sending from it directly. Raises OSError if the file changed since it was shared."""
+        """For sendfile. Raises OSError if the file changed since it was shared."""
         descriptor = self._destination.fileno()
         if self._stamp is not None and Stamp.of(os.fstat(descriptor)) != self._stamp:
             raise OSError(errno.ESTALE, "the file was changed since it was shared")
@@ -89,7 +90,7 @@ class LocalFile:
 
 
 class Sink:
-    """Hashes the blocks of one piece while they are in the cache, and writes them to their place."""
+    """Takes the blocks of one piece: hashes each while it is in the cache, and writes it to its place."""
 
     def __init__(self, file: LocalFile, piece: int, begin: int) -> None:
         self._file = file

@@ -1,7 +1,9 @@
-"""Duplicates of pieces that another link still holds: received into memory, hashed, and written only when that link has
-let go. So no byte is ever written by two links (I2), and a silent holder costs nobody more than its deadline.
+"""Duplicates: pieces that are fetched again because the link that holds them is silent.
 
-Invariant: what is here belongs to a request of a living link; a piece of memory at most for each.
+A duplicate is received into memory, hashed, and written only when the silent link has let go of the piece. So no byte
+is written by two links (I2), and a silent link delays a piece by its deadline, not longer.
+
+Invariant: a duplicate belongs to a request of a link that is up, and takes the memory of one piece at most.
 """
 
 from engine.ipc import orders, reports
@@ -10,7 +12,7 @@ from engine.worker.local_file import LocalFile, Sink
 
 
 class ScratchSink(Sink):
-    """A sink that keeps the bytes to itself until `keep`."""
+    """A sink that holds the bytes in memory until `keep`."""
 
     def __init__(self, file: LocalFile, piece: int, begin: int) -> None:
         super().__init__(file, piece, begin)
@@ -20,7 +22,7 @@ class ScratchSink(Sink):
         self._memory += block
 
     def keep(self) -> None:
-        """Write them to their place. Raises OSError."""
+        """Write the bytes to their place. Raises OSError."""
         self._file.write(self._offset, memoryview(self._memory))
 
 
@@ -32,7 +34,7 @@ class Scratch:
         self._sinks: dict[RequestId, ScratchSink] = {}
 
     def expect(self, request_id: RequestId, link: LinkId) -> None:
-        """The answer to this request is a duplicate."""
+        """The answer to this request will be a duplicate."""
         self._link_of[request_id] = link
 
     def is_for(self, request_id: RequestId) -> bool:
@@ -46,7 +48,7 @@ class Scratch:
         return sink
 
     def keep(self, order: orders.KeepScratch, now_s: float) -> reports.Report | None:
-        """Write a duplicate to its place; None if its link went meanwhile, which was told."""
+        """Write a duplicate to its place; None if its link has ended, since that was reported."""
         sink = self.take(order.request_id)
         if sink is None:
             return None
@@ -57,11 +59,11 @@ class Scratch:
         return reports.PieceVerified(order.link_id, order.file_id, order.request_id, sink.piece, now_s)
 
     def take(self, request_id: RequestId) -> ScratchSink | None:
-        """Forget it; what came so far, if anything."""
+        """Forget this duplicate; returns what came of it so far, if anything."""
         self._link_of.pop(request_id, None)
         return self._sinks.pop(request_id, None)
 
     def forget_link(self, link: LinkId) -> None:
-        """It ended, and its requests with it."""
+        """The link ended, and its requests with it."""
         for request_id in [each for each, holder in self._link_of.items() if holder == link]:
             self.take(request_id)

@@ -1,4 +1,8 @@
-"""One worker's view of the upload slots that all workers of a client share (swarm.upload_slots, ipc.slot_board)."""
+"""One worker's view of the upload slots that all workers of a client share.
+
+A slot that becomes free at another worker wakes nobody here, so a worker with waiting links looks for one.
+Not here: who gets a slot (swarm.upload_slots), the memory behind it (ipc.slot_board).
+"""
 
 import asyncio
 import time
@@ -10,9 +14,7 @@ _LOOK_S = 0.005
 
 
 class SharedSlots(UploadSlots[PieceSender]):
-    """Looks every few milliseconds, while a link of this worker waits, whether a slot became free at another, if there
-    is one.
-    """
+    """While a link of this worker waits and there are other workers, looks every few milliseconds for a free slot."""
 
     def __init__(self, slot_count: int, board: SlotBoard, row: int) -> None:
         super().__init__(slot_count, board, row, on_wait=self._look_soon if board.rows > 1 else None)

@@ -1,4 +1,4 @@
-"""The process around one worker: what it ignores, when it ends, what it cleans up.
+"""The process around one worker: which signals it ignores, when it ends, what it cleans up.
 
 Invariant: when the coordinator's end of the socket closes, the process ends; it never outlives its client.
 Not here: what a worker does (worker).
@@ -23,7 +23,7 @@ from engine.worker.worker import Worker
 def main(
     connected: socket.socket, settings: Settings, check_ticket: CheckTicket, client_pid: int, folder: Path
 ) -> None:
-    """The process: runs until the socket closes. `folder`: see fork_folder."""
+    """Runs the process until the socket closes. `folder`: see ipc.fork_folder."""
     try:
         client = os.pidfd_open(client_pid)
     except ProcessLookupError:  # it was killed while this process came into being

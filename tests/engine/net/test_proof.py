@@ -107,9 +107,7 @@ def test_a_certificate_that_ended_is_refused() -> None:
     made_by = authority.load_authority(pair.club.key_pem, pair.club.pem)
     long_ago_s = (dt.datetime.now(dt.UTC) - dt.timedelta(days=3)).timestamp()
     certificate = authority.issue_member(made_by, "ann", key.public_key().public_bytes_raw(), long_ago_s, 3600.0)
-    late = Prover(
-        Identity(certificate, authority.private_pem(key), pair.club.pem), Role.FETCHER, pair.ben.thumbprint
-    )
+    late = Prover(Identity(certificate, authority.private_pem(key), pair.club.pem), Role.FETCHER, pair.ben.thumbprint)
     with pytest.raises(NotValidNow, match="not valid now"):  # which is nobody's fault: see FetchLink
         pair.server.check(late.prove(pair.server.nonce), late.nonce, pair.ben.thumbprint)
 

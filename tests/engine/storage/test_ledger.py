@@ -198,9 +198,7 @@ def test_nobody_else_may_read_it(ledger: Ledger, path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [0, 1])
-def test_a_ledger_of_an_earlier_version_is_taken_over(
-    path: Path, hashed: tuple[Path, Manifest], version: int
-) -> None:
+def test_a_ledger_of_an_earlier_version_is_taken_over(path: Path, hashed: tuple[Path, Manifest], version: int) -> None:
     """0: from before versions were counted."""
     file, manifest = hashed
     status, whole = file.stat(), (bytes(range(32)), GEOMETRY.size_bytes, GEOMETRY.piece_bytes)
