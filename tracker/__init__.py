@@ -1,1 +1,2 @@
-"""The tracker: who is who, who is in which group, and who has which file. No byte of a file ever passes here."""
+"""The tracker: which accounts there are, who is in which group, and who has which file. No byte of a file passes here.
+"""

@@ -1,9 +1,9 @@
 """`python -m tracker tracker_info.txt N`: runs tracker N, which listens where line N of the file says.
 
-What there is to do beside running trackers, `python -m tracker backup` and so on, is in keeping.
+It prints one line when it is ready, and runs until SIGINT or SIGTERM. Exit codes: 0 ended as asked, 1 could not run or
+could not write its line, 2 wrong usage, 141 if nobody reads that line.
 
-Prints one line when it is ready and runs until SIGINT or SIGTERM. Exit codes: 0 ended as asked, 1 could not run, or
-its line could not be written, 2 wrong usage, 141 if nobody reads that line.
+Not here: the operator's other commands, such as `python -m tracker backup` (admin).
 """
 
 import argparse
@@ -42,11 +42,11 @@ from tracker.version import VERSION
 
 
 class CannotStart(Exception):
-    """Says why this tracker cannot run, as a sentence for whoever started it."""
+    """Says why this tracker cannot run, as a sentence for the person who started it."""
 
 
 def main() -> int:
-    """The exit code."""
+    """Returns the exit code."""
     return run_with_streams(_main)
 
 
@@ -118,7 +118,7 @@ def _read_address(path: Path, tracker_no: int) -> TrackerAddress:
 
 
 def _raise_descriptor_limit() -> None:
-    """Every connection is one."""
+    """As far as the system allows: every connection takes a descriptor."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -165,7 +165,7 @@ async def _serve(tracker_no: int, address: TrackerAddress, store: Store, policy:
 
 
 async def _invite_first(store: Store) -> None:
-    """Somebody has to be able to begin."""
+    """Prints an invitation if there is no account yet; without it nobody could make one."""
     code = secrets.token_bytes(16)
     async with store.changing() as db:
         if await accounts.has_accounts(db):
@@ -175,7 +175,7 @@ async def _invite_first(store: Store) -> None:
 
 
 def _log_to(path: Path) -> None:
-    """What an operator may need to know and a user must not see. A full disk ends the log, not the tracker."""
+    """Logs what an operator may need to know and a user must not see. A full disk ends the log, not the tracker."""
     logging.raiseExceptions = False
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=1 << 20, backupCount=2, delay=True)
     logging.basicConfig(

@@ -1,7 +1,6 @@
-"""`python -m tracker backup FILE`, `restore FILE`, `rotate-key`, `check-names`: what its operator does beside running
-trackers.
+"""The operator's commands beside running trackers: `python -m tracker backup`, `restore`, `rotate-key`, `check-names`.
 
-All but `restore` are for a store that trackers are using meanwhile.
+All of them but `restore` may be used while trackers run. Not here: running a tracker (__main__).
 """
 
 import argparse
@@ -43,14 +42,14 @@ def add_state(parser: argparse.ArgumentParser) -> None:
 
 
 def path(word: str) -> Path:
-    """Of an option. An empty one is a variable that is not set, not the current folder."""
+    """For an option. An empty one comes from a variable that is not set, and does not mean the current folder."""
     if not word:
         raise argparse.ArgumentTypeError("it is empty; give a path")
     return Path(word)
 
 
 def _default_state() -> str:
-    """ "" where there is no home."""
+    """Empty where there is no home folder."""
     try:
         return str(platformdirs.user_state_path("shoal") / "tracker")
     except RuntimeError:
@@ -58,7 +57,7 @@ def _default_state() -> str:
 
 
 def seconds(word: str, least: float, most: float) -> float:
-    """Of an option."""
+    """For an option."""
     try:
         value = float(word)
     except ValueError:
@@ -69,7 +68,7 @@ def seconds(word: str, least: float, most: float) -> float:
 
 
 def run(words: list[str]) -> str:
-    """Carries out one of COMMANDS; what was done, as a sentence. Raises StoreError."""
+    """Carries out one of COMMANDS, and returns what was done as a sentence. Raises StoreError."""
     command, *rest = words
     parser = argparse.ArgumentParser(prog=f"python -m tracker {command}", description=COMMANDS[command])
     add_state(parser)
@@ -99,7 +98,8 @@ def run(words: list[str]) -> str:
 
 
 async def rotate_key(store: Store, lead_s: float, now_s: float) -> str:
-    """A new key that signs after `lead_s`, of which every tracker tells its clients within a second; its id."""
+    """Makes a key that signs after `lead_s`, and returns its id. Every tracker tells its clients of it within a second.
+    """
     async with store.changing() as db:
         kid = await add_key(db, now_s + lead_s, now_s)
         told = TicketKeys(await find_trusted_keys(db, now_s))

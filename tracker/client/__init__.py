@@ -1,4 +1,5 @@
 """The client's side of the tracker protocol, as the engine uses it: one object for all trackers of a list.
 
-It connects, logs in, resumes, asks the first tracker that answers, and passes on what trackers say unasked.
+It connects, logs in, resumes sessions, asks the first tracker that answers, and passes on events. Not here: what calls
+are for (engine.client).
 """

@@ -43,11 +43,11 @@ from tracker.settings import CALL_TIMEOUT_S, NO_TRACKER_GRACE_S
 
 _RENEW_AGAIN_S = 60.0
 _ANNOUNCE_S = 3.0
-"""For the first answer to an announcement. Whoever answers later is heard all the same."""
+"""How long the first answer to an announcement is waited for. Later ones go to the delegate."""
 _FAREWELL_S = 1.0
 """How long a logout waits for a tracker; one that hangs finds the logout in its socket when it goes on."""
 _HEARD_MAX = 1000
-"""Bulletins remembered, so that the same from another tracker is not passed on again."""
+"""Bulletins that are remembered, so that the same one from another tracker is not passed on again."""
 
 
 class TrackerClient:
@@ -120,7 +120,7 @@ class TrackerClient:
         return answer
 
     async def revoke_others(self, request: ChangePassword | RevokeSessions) -> None:
-        """End every other session of the account; this one goes on with a new certificate. Raises like `call`."""
+        """Ends every other session of the account. This one goes on with a new certificate. Raises like `call`."""
         identity = self.identity
         answer = await self.call(request)
         assert isinstance(answer, LoggedIn)
@@ -199,7 +199,7 @@ class TrackerClient:
             raise self._explain_silence(was_asked=False) from None
 
     def _explain_silence(self, *, was_asked: bool) -> NoTracker | UntrustedTracker:
-        """`was_asked`: the request is on its way to somebody, who hangs."""
+        """`was_asked`: a tracker that hangs has been sent the request."""
         for tracker in self._trackers:
             if isinstance(tracker.trouble, UntrustedTracker):
                 return tracker.trouble

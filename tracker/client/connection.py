@@ -23,11 +23,13 @@ from tracker.settings import CALL_TIMEOUT_S
 
 _GONE = (OSError, EOFError, TimeoutError, ssl.SSLError, ProtocolError)
 _OF_ANOTHER_TIME = (9, 10)
-"""X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED: said only of a certificate of the authority that is trusted."""
+"""X509_V_ERR_CERT_NOT_YET_VALID and _HAS_EXPIRED. TLS says so only of a certificate of the trusted authority."""
 
 
 async def fetch_authority(address: TrackerAddress, timeout_s: float) -> bytes:
-    """The authority (certificate PEM) a tracker says it belongs to, for a person or a pin to confirm."""
+    """The authority (certificate PEM) that a tracker claims to belong to, for a person or a pinned fingerprint to
+    confirm.
+    """
     tls = _client_tls()
     tls.check_hostname = False
     tls.verify_mode = ssl.CERT_NONE
@@ -45,7 +47,7 @@ async def fetch_authority(address: TrackerAddress, timeout_s: float) -> bytes:
 
 
 class TrackerConnection:
-    """Made by `open`. `nonce` is what a login or a resume on this connection signs."""
+    """Made by `open`. `nonce` is what a login or a resumption on this connection signs."""
 
     def __init__(
         self,
@@ -74,7 +76,7 @@ class TrackerConnection:
         on_closed: Callable[[str], None],
         timeout_s: float,
     ) -> "TrackerConnection":
-        """Raises TrackerLost or UntrustedTracker. `on_closed` hears the reason, once, when it is over."""
+        """Raises TrackerLost or UntrustedTracker. `on_closed` is told the reason, once, when the connection is over."""
         tls = _client_tls()
         try:
             tls.load_verify_locations(cadata=authority_pem.decode("ascii"))
@@ -105,13 +107,13 @@ class TrackerConnection:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a call waits for its answer: a sign of life is on its way already."""
+        """Whether a call waits for its answer, which will be a sign of life."""
         return bool(self._waiting)
 
     async def call(
         self, request: Request, request_id: bytes | None = None, timeout_s: float = CALL_TIMEOUT_S
     ) -> Result:
-        """The answer, a refusal included. Written before the first await, so calls keep the order they are made in.
+        """Returns the answer, which may be a refusal. It is written before the first await, so calls keep their order.
 
         A retry on another connection passes the `request_id` of the first try. Raises TrackerLost.
         """

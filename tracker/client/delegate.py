@@ -27,4 +27,4 @@ class TrackerDelegate(Protocol):
         """The certificate was renewed, or (None) the session is over and somebody has to log in; `reason` says why."""
 
     def on_clock(self, tracker_index: int, ahead_s: float) -> None:
-        """How far this machine's clock is ahead of that tracker's, to within seconds; told again and again."""
+        """How far this machine's clock is ahead of that tracker's, to within seconds. Called again and again."""

@@ -1,4 +1,4 @@
-"""What can go wrong for a client of the tracker. Every message is a sentence for a person. Pure."""
+"""What can go wrong for a client of the tracker. Pure. Invariant: every message is a sentence for a person."""
 
 from tracker.protocol.addresses import TrackerAddress
 
@@ -36,7 +36,7 @@ class UntrustedTracker(TrackerError):
 
 
 class TrackerRefused(TrackerError):
-    """The tracker understood and said no. `code` is one of protocol.types.ErrorCode."""
+    """The tracker answered with a refusal. `code` is one of protocol.types.ErrorCode."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

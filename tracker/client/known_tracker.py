@@ -63,7 +63,7 @@ class KnownTracker:
         self._woken = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         delay_s = RECONNECT_DELAY_MIN_S
         while True:
             try:
@@ -148,7 +148,7 @@ class KnownTracker:
             raise TrackerLost(f"the tracker at {self.address} did not resume the session")
 
     async def _beat(self, connection: TrackerConnection) -> None:
-        """A stranger is refused, which is a sign of life too."""
+        """Without a session it is refused, which is a sign of life too."""
         asked_at_s, begun_s = time.time(), time.monotonic()
         # A call before it may take long by its nature.
         timeout_s = CALL_TIMEOUT_S if connection.is_busy else HEARTBEAT_S

@@ -23,13 +23,15 @@ from tracker.settings import HANDSHAKE_TIMEOUT_S
 _BACKLOG = 512
 _PAUSE_WITHOUT_DESCRIPTORS_S = 0.2
 _TLS_BUFFER_BYTES = 32 << 10
-"""For each connection as long as it lasts. asyncio takes eight times as much: a gigabyte for 4096 connections."""
+"""Of each connection, as long as it lasts. asyncio takes eight times as much: a gigabyte for 4096 connections."""
 _RECORD_HEADER_BYTES = 5
 _RECORD_BYTES_MAX = 1 << 14
 _HANDSHAKE_RECORD = 22
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter, str, Callable[[], None]], Awaitable[None]]
-"""(reader, writer, the other side's address, to be called once it has logged in); returns when it is over."""
+"""(reader, writer, the other side's address, what to call once it has logged in); it returns when the connection is
+over.
+"""
 
 
 class TlsListener:

@@ -1,12 +1,12 @@
-"""The tracker's network side: TLS connections in, frames to the service, replies and events out.
+"""The tracker's connections: frames in, to the service, and replies and events out.
 
 Invariants. A stranger holds at most a small frame, for a short time, on one of a bounded number of connections. The
-requests of a connection are answered in order, and the next is not read before the reply to the last was taken; only
-files published one behind the other are taken together, as many as have come already. A client that does not read is
-cut off rather than remembered: what it has not read is bounded. Whatever goes wrong in one connection ends that
-connection alone, and never shows its inside.
+requests of a connection are answered in order, and the next is not read before the last reply was taken. Only
+publications that follow each other are taken together, as many as have come already. What a client has not read is
+bounded; beyond that its connection is cut. An error in one connection ends that connection alone, and its inside is
+never shown.
 
-Not here: what a request means (service).
+Not here: accepting connections (listener), what a request does (service).
 """
 
 import asyncio
@@ -99,7 +99,7 @@ class _Connection:
         self._header = b""
         """Of a frame whose rest has not come yet."""
         self._left_over: bytes | None = None
-        """A frame that was read and not looked at."""
+        """A frame that was read and not answered yet."""
 
     async def serve(self, authority_pem: bytes) -> None:
         try:
@@ -122,7 +122,7 @@ class _Connection:
             self._writer.transport.abort()
 
     async def _serve_next(self) -> bool:
-        """Answers the next request, or several; False if the connection is of no further use."""
+        """Answers the next request, or several. False if the connection is of no further use."""
         try:
             payload = await self._read_frame()
         except ProtocolError as error:
@@ -148,7 +148,7 @@ class _Connection:
         return True
 
     async def _publish_at_hand(self) -> requests.Call | None:
-        """The next request, if all of it has come and it is of this kind; else it is left for later."""
+        """The next request, if the whole of it has come and it is a publication. Otherwise it is left for later."""
         try:
             async with asyncio.timeout(0):
                 self._left_over = await self._read_rest(FRAME_BYTES_MAX_STRANGER)
@@ -183,7 +183,8 @@ class _Connection:
             return await self._read_rest(limit)
 
     async def _read_rest(self, limit: int) -> bytes:
-        """Of a frame, where its header may have been read. Cancelled, it has lost nothing."""
+        """The rest of a frame, or the whole of it if its header was not read yet. Nothing is lost when it is cancelled.
+        """
         if not self._header:
             self._header = await self._reader.readexactly(framing.FRAME_HEADER_BYTES)
         payload = await self._reader.readexactly(framing.frame_length(self._header, limit))

@@ -1,4 +1,4 @@
-"""Carries out one request: judged, done, and its outcome remembered in one transaction; then whom it concerns is told.
+"""Carries out requests: each is judged, done and remembered in one transaction; then those it concerns are told.
 
-Not here: sockets (server), SQL (store), rules (rules).
+Not here: sockets (server), SQL (store), rules on plain values (rules).
 """

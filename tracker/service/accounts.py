@@ -1,10 +1,12 @@
 """Requests about accounts: making one, inviting others, changing its password, ending its sessions elsewhere.
 
-Invariants. Where invitations are asked for, no password work is done without one. Whoever changes a password has
-proven the old one, which still was the account's when it was changed. With the password, or on demand, every other
-session of the account ends: on every tracker (news, and what each transaction looks at), for every certificate issued
-before (its generation), and with every peer that serves it (the epochs of its groups). The asking session goes on,
-also if the answer is lost on its way.
+Invariants. Where invitations are required, no password work is done without one. A password is changed only by somebody
+who has proven the old one, if it still is the account's at that moment. A new password, and `revoke_sessions`, end
+every other session of the account: on every tracker (by news, and by what each transaction looks up), for every earlier
+certificate (by the account's generation), and with every peer that serves it (by the epochs of its groups). The asking
+session goes on, even if the answer is lost on its way.
+
+Not here: logging in and out (sessions), whether a caller may (rules.permissions).
 """
 
 import math
@@ -31,7 +33,7 @@ _BAD_INVITE = "this invitation was used, has expired, or never was one"
 
 @handles_in_own_transactions(CreateUser)
 async def create_user(context: LoginContext, request: CreateUser) -> Done:
-    """A retry is the same person only if it has the password: request ids alone prove nothing before a login."""
+    """A retry is known as such only with the password too: before a login, a request id alone proves nothing."""
     user_id, host = check_new_id("user id", request.user_id), context.connection.observed_host
     left_s = context.throttle.account_wanted(host, context.now_s)
     if left_s:
@@ -72,7 +74,7 @@ def _taken(user_id: str) -> Refusal:
 
 
 async def _check_invite(context: LoginContext, db: AsyncConnection, code: bytes, now_s: float) -> None:
-    """Before any work is done for a stranger."""
+    """To be called before any work is done for a stranger."""
     if context.state.policy.registration == "open":
         return
     if not code:
@@ -124,7 +126,9 @@ async def change_password(login: LoginContext, request: ChangePassword) -> Logge
 
 @handles(RevokeSessions, least_standing=None, is_change=True)
 async def revoke_sessions(context: RequestContext, request: RevokeSessions) -> LoggedIn:
-    """So often a minute by one session: a stolen one must leave its owner the time to change the password."""
+    """A session may do so only a few times a minute, so that a stolen one leaves its owner the time to change the
+    password.
+    """
     made = context.state.revocations_by(context.session, context.now_s)[-REVOCATIONS_PER_SESSION_MAX:]
     if len(made) == REVOCATIONS_PER_SESSION_MAX:
         wait_s = math.ceil(made[0] + REVOCATIONS_COUNTED_FOR_S - context.now_s)
@@ -138,7 +142,7 @@ async def revoke_sessions(context: RequestContext, request: RevokeSessions) -> L
 
 
 async def _revoke_others(context: RequestContext) -> LoggedIn:
-    """Every session but the asking one, which goes on with the certificate of the answer."""
+    """Ends every session but the asking one, which goes on with the certificate of the answer."""
     session, db = context.session, context.db
     present = await accounts.revoke_sessions(db, session.user_id, session.thumbprint)
     for group_id in sorted(await groups.list_groups_of(db, session.user_id)):

@@ -1,11 +1,13 @@
-"""What a request's own function is given: who asks, and how to read, change and tell things.
+"""What a handler is given: who asks, and how to read, change and tell things.
 
 Most requests are answered inside one transaction and get a RequestContext. Those that hash or check a password open
 their own transactions and get a LoginContext, so that no password is worked on while the database is locked.
 
 Invariant: nothing leaves a transaction before it is committed. Events and changes of the soft state are put off with
-`tell` and `afterwards`, so a change that fails is never heard of; and every event is written down with its change, so
-that the other trackers of the store hear of it too.
+`tell` and `afterwards`, so nobody hears of a change that fails. Every event is written down with its change, so that
+the other trackers of the store hear of it too.
+
+Not here: judging the request (dispatch).
 """
 
 from collections.abc import Callable, Iterable
@@ -33,7 +35,7 @@ class AccountChanged(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LoginContext:
-    """Of a request that opens its own transactions. It may come from a connection without a session."""
+    """For a request that opens its own transactions. It may come from a connection without a session."""
 
     state: TrackerState
     store: Store
@@ -49,7 +51,7 @@ class LoginContext:
 
 @dataclass(slots=True)
 class RequestContext:
-    """Of a request that is answered inside one transaction, which `db` is."""
+    """For a request that is answered inside one transaction, `db`."""
 
     state: TrackerState
     db: AsyncConnection
@@ -57,7 +59,7 @@ class RequestContext:
     observed_host: str
     now_s: float
     generation: Generation | None = None
-    """The present one of the caller's account, once the session was found to be alive."""
+    """The present generation of the caller's account, once the session was found to be alive."""
     looked_up: Group | None = None
     _told: list[tuple[list[str], NewsEvent]] = field(default_factory=list)
     _written: list[News] = field(default_factory=list)
@@ -70,23 +72,23 @@ class RequestContext:
 
     @property
     def group(self) -> Group:
-        """The group the request names; looked up and checked before the request's own code runs."""
+        """The group that the request names. It is looked up and judged before the handler runs."""
         assert self.looked_up is not None, "only a request about a group has one"
         return self.looked_up
 
     def tell(self, user_ids: Iterable[str], event: NewsEvent) -> None:
-        """For every session of these accounts, whichever tracker it is connected to. In a change only."""
+        """Tells every session of these accounts, whichever tracker it is connected to. In a change only."""
         self._told.append((list(user_ids), event))
 
     def note(self, action: AuditAction, group_id: str = "", subject: str = "") -> None:
-        """For the audit log: the caller did this. In a change only."""
+        """Writes to the audit log that the caller did this. In a change only."""
         self._noted.append(AuditRecord(self.now_s, self.observed_host, self.user_id, action, group_id, subject))
 
     def afterwards(self, effect: Callable[[], None]) -> None:
         self._afterwards.append(effect)
 
     async def write_down(self) -> None:
-        """What was told and noted. To be called at the end of the transaction."""
+        """Writes what was told and noted. To be called at the end of the transaction."""
         for record in self._noted:
             await add_record(self.db, record)
         for recipients, event in self._told:

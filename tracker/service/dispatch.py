@@ -48,7 +48,7 @@ from tracker.store.store import Store
 _log = logging.getLogger("tracker")
 
 _TRIES_MAX = 3
-"""Of one request, whose account somebody else changed each time while its password was being checked."""
+"""Of one request. Each further one is made because the account was changed while its password was being checked."""
 
 HANDLERS = collect((accounts, files, groups, name_rights, sessions, swarm))
 
@@ -76,7 +76,7 @@ class Service:
         self._throttle = Throttle()
 
     async def answer(self, connection: Connection, call: Call) -> Result:
-        """The result of a request, a refusal included; anything raised from here is a bug or a broken store."""
+        """Returns the result of a request, which may be a refusal. An exception means a bug or a broken store."""
         try:
             return await self._answer_until_settled(connection, call)
         except Refusal as refusal:
@@ -87,18 +87,18 @@ class Service:
             return Refused("busy", "too many people are logging in at once; try again in a few seconds")
 
     def hang_up(self, connection: Connection) -> None:
-        """The connection is gone, and with it what its client shares."""
+        """The connection is gone; its client shares nothing any more."""
         self._state.end_session(connection)
 
     async def catch_up(self) -> None:
-        """To be called before the first connection: what was told lately, before this tracker was there to hear it."""
+        """Reads the news from before this tracker ran. To be called before the first connection."""
         async with self._store.reading() as db:
             for news in await read_news(db, 0):
                 self._last_news = news.number
                 self._state.recent_news.append(news)
 
     async def hear_news(self) -> None:
-        """Pass on what other trackers of this store changed since the last time."""
+        """Delivers what other trackers of this store changed since the last time."""
         version = self._store.data_version()
         if version is not None and version == self._data_version_heard:
             return
@@ -111,7 +111,7 @@ class Service:
         self._data_version_heard = version
 
     async def follow_news(self) -> None:
-        """Until cancelled."""
+        """Runs until cancelled."""
         while True:
             await asyncio.sleep(NEWS_POLL_S)
             try:
@@ -120,11 +120,11 @@ class Service:
                 _log.error("the database failed: %s", getattr(error, "orig", None) or type(error).__name__)
 
     def is_forgotten(self, connection: Connection) -> bool:
-        """Whether this caller had a session that has expired since, or lives on in a newer connection."""
+        """Whether this connection had a session that expired since, or that goes on in a newer connection."""
         return connection.session is not None and not self._state.presence.is_online(connection.session.number)
 
     def sweep(self) -> None:
-        """Forgets the silent."""
+        """Forgets sessions that were silent for too long."""
         now_s = self._clock()
         self._state.presence.expire(now_s)
         self._state.handout.sweep(self._state.presence.is_shared, now_s)
@@ -156,7 +156,9 @@ class Service:
         return await self._answer_in_transaction(handler, session, connection.observed_host, call)
 
     async def _wait_for_turn(self, connection: Connection) -> None:
-        """Before anything is looked up, since much may change meanwhile. Raises Refusal."""
+        """Slows down an account that asks too fast. This comes before anything is looked up, since that may change
+        meanwhile. Raises Refusal.
+        """
         # No account has a name with a space in it.
         asker = f"stranger {connection.observed_host}" if connection.session is None else connection.session.user_id
         wait_s = self._paces.take(asker, self._clock())

@@ -1,7 +1,9 @@
-"""Requests about the files of a group: one function each, from a Turn to a result.
+"""Requests about the files of a group: listing, publishing, fetching manifests.
 
-Invariant: a name stands for one content in a group, in whichever Unicode normal form it is typed, until it is
-withdrawn or replaced (service_names); a second content under it is refused, and the sentence says whose the first is.
+Invariant: a name stands for one content in a group, in whatever Unicode normal form it is typed, until it is withdrawn
+or replaced (name_rights). A second content under the name is refused, and the sentence says whose the first one is.
+
+Not here: who has a file right now (swarm), removing a name (name_rights).
 """
 
 from tracker.protocol.events import Peer

@@ -1,7 +1,9 @@
-"""Requests about groups and who is in them: one function each, from a Turn to a result.
+"""Requests about groups and their members: making, joining, leaving, removing, accepting, handing over.
 
-Invariants. A group always has an owner who is its member, and ends with its last member. Whoever leaves raises the
-epoch, and every member that is online hears of it at once.
+Invariants. A group always has an owner who is its member, and ends with its last member. When a member goes, the epoch
+is raised, and every member that is online hears of it at once.
+
+Not here: the files of a group (files), whether a caller may (rules.permissions).
 """
 
 from tracker.protocol.events import GroupEpoch, OwnerChanged, RequestAnswered, RequestArrived
@@ -131,7 +133,7 @@ async def list_groups(context: RequestContext, request: ListGroups) -> Groups:
 
 
 async def _put_out(context: RequestContext, leaver: str, members_before: list[str]) -> None:
-    """No member any more; everybody who has files of the group hears whom to cut off."""
+    """Removes the member and raises the epoch. Everybody with files of the group hears whom to cut off."""
     group_id = context.group.group_id
     await groups.remove_member(context.db, group_id, leaver)
     epoch = await groups.raise_epoch(context.db, group_id)
@@ -139,7 +141,7 @@ async def _put_out(context: RequestContext, leaver: str, members_before: list[st
 
 
 def _member_called(user_id: str, members: list[str], group_id: str) -> str:
-    """How the member is spelled that is meant by this id."""
+    """The member that this id means, as it is spelled."""
     member = find_id(user_id, members)
     if member is None:
         raise Refusal("no_such_member", f"{shown_id(user_id)} is not a member of {group_id}")
@@ -147,7 +149,7 @@ def _member_called(user_id: str, members: list[str], group_id: str) -> str:
 
 
 async def _answer_request(context: RequestContext, user_id: str, is_accepted: bool) -> str:
-    """How the account is spelled that had asked."""
+    """Removes the request, tells the account that had asked, and returns it as it is spelled."""
     group_id = context.group.group_id
     asker = await groups.find_asker(context.db, group_id, user_id)
     if asker is None or not await groups.remove_request(context.db, group_id, asker):

@@ -1,13 +1,14 @@
 """Which function answers which request, and what its caller must be: said by a decorator above the function.
 
-    @handles(requests.RemoveMember, least_standing="owner", is_change=True)
+    @handles(RemoveMember, least_standing="owner", is_change=True)
     async def remove_member(context: RequestContext, request: RemoveMember) -> Done: ...
 
-Most requests are answered inside one transaction and use `handles`. The few that work on passwords, or look nothing up
-but the session itself, use `handles_in_own_transactions`; they check for themselves, so there is no standing to name.
+Most requests are answered inside one transaction, by `handles`. The few that work on passwords, or that need nothing
+but the session itself, use `handles_in_own_transactions`; they check for themselves, so they name no standing.
 
-Invariant: a request type has one handler (`collect`), and one without a handler is refused, whoever asks (dispatch).
-Not here: judging whether a caller is what a handler says it must be (rules.permissions).
+Invariant: a request type has one handler (`collect`), and one without a handler is refused to everybody (dispatch).
+
+Not here: judging whether a caller is what a handler requires (rules.permissions).
 """
 
 from collections.abc import Awaitable, Callable, Iterable
@@ -24,9 +25,9 @@ _Request = TypeVar("_Request")
 class Handler(NamedTuple):
     """Answers inside one transaction.
 
-    `least_standing`: what the caller must at least be in the group that the request names ("none": anybody with a
-    session). It is None where the request names no group, or several, which the function then checks one by one.
-    `is_change`: whether it writes to the store. If so, its outcome is kept, and a retry gets the same answer.
+    `least_standing`: what the caller must at least be in the group that the request names ("none": any account). It is
+    None where the request names no group, or several, which the function then checks one by one. `is_change`: whether
+    it writes to the store. If so, its outcome is kept, and a retry gets the same answer.
     """
 
     request_type: type

@@ -1,7 +1,9 @@
-"""The sessions that clients have with this tracker right now, and the connections they are told things over.
+"""The sessions that clients have with this tracker right now, and the connections over which they are told things.
 
-A connection becomes a session by a login and is a plain connection again after a logout. Nothing here survives the
-process: clients log in again after a restart. Invariant: an event is handed only to connections with a session.
+A connection gets a session by a login, and loses it by a logout or a revocation. Nothing here survives the process:
+clients log in again after a restart.
+
+Invariant: a session is found by its account and by its number, or by neither.
 
 Not here: what a session may do (rules.permissions), which files its client serves (rules.presence).
 """
@@ -15,7 +17,9 @@ from tracker.rules.permissions import Generation, check_alive, check_expiry
 
 @dataclass(slots=True)
 class Session:
-    """A connection after its login. `number` is unique in this process, `public_key` is the client's raw Ed25519."""
+    """What a login adds to a connection. `number` is unique in this process, `public_key` is the client's raw Ed25519
+    key.
+    """
 
     number: int
     user_id: str
@@ -26,12 +30,13 @@ class Session:
     """Of the account's sessions, as the certificate of this one says."""
 
     def check_alive(self, present: Generation | None, now_s: float) -> Generation:
-        """For the transaction that acts for this session, with what it finds there. Raises Refusal."""
+        """To be called in the transaction that acts for this session, with the generation found there. Raises Refusal.
+        """
         check_expiry(self.expires_at_s, now_s)
         return check_alive(present, self.generation, self.thumbprint)
 
     def go_on(self, generation: int, expires_at_s: float) -> None:
-        """With a new certificate."""
+        """The session has a new certificate."""
         self.generation = max(self.generation, generation)
         self.expires_at_s = expires_at_s
 
@@ -68,7 +73,7 @@ class LiveSessions:
         return list(self._by_user.get(user_id, {}).values())
 
     def thumbprints_of(self, user_id: str) -> set[bytes]:
-        """Of the keys of this account's clients: one a client, also while its old connection has not ended yet."""
+        """The keys of this account's clients, one a client, even while an old connection of it has not ended yet."""
         return {
             connection.session.thumbprint
             for connection in self.connections_of(user_id)

@@ -1,10 +1,12 @@
-"""Who may free a name of a group, and what is said when it stays taken: the rules of withdrawing and replacing.
+"""Who may free a name of a group, and what the answer is when it stays taken: the rules of withdrawing and replacing.
 
-A name stands for one content until it is withdrawn or replaced. Both are for its publisher and for the owner of the
-group, and only while nobody else serves that content: nothing is taken from somebody who shares it. So a name whose
-publisher left the group, or never comes back, is the owner's to free.
+A name stands for one content until it is withdrawn or replaced. Its publisher and the owner of the group may do either,
+but only while nobody else serves that content: nothing is taken from somebody who shares it. So a name whose publisher
+left the group, or never comes back, can be freed by the owner.
 
-Invariant: `holders` are others than the asking session. Not here: requests themselves (service_files).
+Invariant: the asking session never counts among the holders of a content.
+
+Not here: publishing (files), who serves what (rules.presence).
 """
 
 from collections.abc import Sequence
@@ -37,8 +39,9 @@ async def withdraw(context: RequestContext, request: Withdraw) -> Withdrawn:
 
 
 async def check_replaceable(context: RequestContext, known: KnownFile, name: str, alike: int) -> None:
-    """Raises Refusal unless the caller may publish another content under this name, of which the group has so many in
-    other normal forms. Who has only a part of the old one is in nobody's way: it may never be whole again.
+    """Raises Refusal unless the caller may publish another content under this name. `alike` is how many files of the
+    group have the name in any normal form. Those who have only a part of the old content do not prevent it, since it
+    may never be whole again.
     """
     group_id = context.group.group_id
     holders = _holders(context, known, Holding.ALL)
@@ -60,7 +63,7 @@ async def check_replaceable(context: RequestContext, known: KnownFile, name: str
 
 
 async def free(context: RequestContext, known: KnownFile) -> None:
-    """The name is nobody's from now on; who still has a part of the content is in no swarm of it any more."""
+    """Removes the name. A content without a name left has no swarm any more."""
     group_id, root = context.group.group_id, known.root
     await files.remove_file(context.db, group_id, known.name)
     if not await files.has_root(context.db, group_id, root):
@@ -76,7 +79,7 @@ def no_such_file(group_id: str, name: str) -> Refusal:
 
 
 async def _entitled(context: RequestContext, known: KnownFile) -> list[str]:
-    """Who could free the name: its publisher, while a member, and the group's owner."""
+    """Those who could free the name: its publisher, while a member, and the group's owner."""
     owner = context.group.owner
     members = await groups.members_among(context.db, context.group.group_id, {known.publisher})
     return [owner] if known.publisher == owner or known.publisher not in members else [known.publisher, owner]

@@ -1,12 +1,13 @@
 """Password hashes: argon2id, slow by design, so that a stolen store does not give the passwords away.
 
 What is hashed is the password's prepared form (RFC 8265, OpaqueString), so that "é" is one password whether a keyboard
-sends it as one character or as two. Hashes from before that may be of the form that was sent; they still open their
-accounts.
+sends it as one character or as two. Older hashes may be of the form that was sent; they still open their accounts.
+`PasswordQueue` runs the work off the event loop, on every core but one, with bounded lines before it.
 
-Invariant: checking the password of nobody costs what checking somebody's costs, so the time of an answer does not say
-which names exist, nor of which form a hash is. `PasswordQueue` runs the work off the event loop, on every core but one,
-with bounded lines before it.
+Invariant: checking a password for an account that does not exist costs as much as checking a real one, so the time of
+an answer does not tell which names exist, nor of which form a hash is.
+
+Not here: how long those who guess have to wait (rules.throttle).
 """
 
 import asyncio
@@ -23,13 +24,13 @@ from argon2.exceptions import InvalidHashError, VerificationError
 from tracker.settings import PASSWORDS_WAITING_MAX, PASSWORDS_WAITING_PER_ADDRESS_MAX
 
 _PREPARED = "prepared"
-"""Stands before a hash of a prepared form. What follows is argon2's own notation."""
+"""Stands before a hash of a prepared form. The rest is argon2's own notation."""
 
 
 def prepare(password: str) -> str:
-    """As RFC 8265 compares passwords: every kind of space is a space, and the text is in normal form C.
+    """The form in which RFC 8265 compares passwords: every kind of space is a space, and the text is in normal form C.
 
-    What that RFC refuses in a password, such as control characters, is not refused here: there are accounts with it.
+    What that RFC forbids in a password, such as control characters, is not refused here: there are accounts with it.
     """
     spaced = "".join(" " if unicodedata.category(character) == "Zs" else character for character in password)
     return unicodedata.normalize("NFC", spaced)
@@ -37,14 +38,14 @@ def prepare(password: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """RFC 9106's second recommendation, but with one lane: the desk uses the cores by serving several people."""
+    """RFC 9106's second recommendation, but with one lane: the cores are used by working for several people at once."""
 
     passes: int = 3
     memory_kib: int = 64 << 10
 
 
 class Passwords:
-    """Blocking; see PasswordQueue."""
+    """Blocks while it works; see PasswordQueue."""
 
     def __init__(self, cost: Cost | None = None) -> None:
         chosen = cost or Cost()
@@ -66,9 +67,9 @@ class Passwords:
         return password_hash is not None and any(results)
 
     def needs_rehash(self, password_hash: str, password: str) -> bool:
-        """Whether it was made at another cost than today's, or maybe of another form than the prepared one.
+        """Whether the hash was made at another cost than today's, or perhaps of another form than the prepared one.
 
-        `password` is what it was just verified with.
+        `password` is the one it was just verified with.
         """
         if self._hasher.check_needs_rehash(password_hash.removeprefix(_PREPARED)):
             return True
@@ -82,15 +83,15 @@ class Passwords:
 
 
 class PasswordQueueFull(Exception):
-    """Too many people wait already."""
+    """Too many passwords wait already."""
 
 
 class PasswordQueue:
-    """The same work off the event loop. Each check holds 64 MiB for a tenth of a second or two, hence the bounds.
+    """The same work off the event loop. A check holds 64 MiB for a tenth of a second or two, hence the bounds.
 
-    Addresses take turns, each with a line of its own: whoever floods the tracker with logins waits for himself. Those
-    with the fewest wrong passwords lately come first, so that many that guess are behind one that does not. When all
-    lines together are too long, the last of the longest is sent away.
+    Addresses take turns, each with a line of its own, so a flood of logins delays its own address. Addresses with the
+    fewest wrong passwords lately come first, so that many that guess come after one that does not. When all lines
+    together are too long, the last of the longest line is refused.
     """
 
     def __init__(self, passwords: Passwords) -> None:
@@ -115,7 +116,7 @@ class PasswordQueue:
 
     @asynccontextmanager
     async def _place(self, host: str, wrong_lately: int = 0) -> AsyncIterator[None]:
-        """A core for the length of the block. Raises PasswordQueueFull."""
+        """A core for as long as the block runs. Raises PasswordQueueFull."""
         if self._free:
             self._free -= 1
         else:
@@ -130,17 +131,17 @@ class PasswordQueue:
         self._wrong_of[host] = wrong_lately
         if len(line) >= PASSWORDS_WAITING_PER_ADDRESS_MAX:
             raise PasswordQueueFull
-        context: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        line.append(context)
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        line.append(turn)
         if sum(map(len, self._lines.values())) > PASSWORDS_WAITING_MAX:
             last = max(self._lines.values(), key=len).pop()
             if not last.done():
                 last.set_exception(PasswordQueueFull())
         try:
-            await context
+            await turn
         except BaseException:
             # Cancelled in the very moment its turn came: the core it was given goes to the next.
-            if context.done() and not context.cancelled() and context.exception() is None:
+            if turn.done() and not turn.cancelled() and turn.exception() is None:
                 self._leave()
             raise
 
@@ -149,11 +150,11 @@ class PasswordQueue:
             host = min(self._lines, key=self._wrong_of.__getitem__)
             line = self._lines[host]
             self._lines.move_to_end(host)
-            context = line.popleft() if line else None
+            turn = line.popleft() if line else None
             if not line:
                 del self._lines[host], self._wrong_of[host]
-            if context is not None and not context.done():
-                context.set_result(None)
+            if turn is not None and not turn.done():
+                turn.set_result(None)
                 return
         self._free += 1
 

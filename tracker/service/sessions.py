@@ -1,10 +1,13 @@
-"""Requests about sessions: proving to be an account, going on as one, and ending it.
+"""Requests about sessions: logging in, resuming, renewing the certificate, logging out.
 
-Invariants. A session's key was proven over this connection's nonce. A wrong password and an unknown name get the same
-answer after the same work and the same waiting. No password work is done while the database is locked or on the event
-loop; so what a password was compared with is looked at again in the transaction that acts on it (`AccountChanged`). A
-certificate from before its account's sessions were revoked opens nothing, but for the session that revoked them. A
-login is judged by the password alone, so that no session of the account can keep its owner out by revoking others.
+Invariants. A client has proven its key over this very connection's nonce. A wrong password and an unknown name get the
+same answer after the same work and the same delay. No password work is done on the event loop or while the database is
+locked; so the hash that a password was compared with is looked at again in the transaction that acts
+(`AccountChanged`). A certificate from before its account's sessions were revoked opens nothing, except for the session
+that revoked them. A login is judged by the password alone, so that no session of the account can keep its owner out by
+revoking others.
+
+Not here: accounts themselves (accounts), the sessions that there are (live_sessions).
 """
 
 import asyncio
@@ -93,7 +96,7 @@ async def logout(context: LoginContext, request: Logout) -> Done:
 
 @handles_in_own_transactions(Heartbeat)
 async def heartbeat(context: LoginContext, request: Heartbeat) -> Alive:
-    """Any request of a session is a sign of life; this one is nothing else."""
+    """Any request of a session is a sign of life; this one is nothing more."""
     return Alive(context.now_s)
 
 
@@ -104,7 +107,7 @@ async def renew(context: RequestContext, request: Renew) -> LoggedIn:
 
 
 async def renewed(context: RequestContext, present: Generation) -> LoggedIn:
-    """With a fresh certificate, of the account's present generation, for the session's key."""
+    """An answer with a fresh certificate for the session's key, of the account's present generation."""
     session = context.session
     member = authority.MemberCertificate(session.user_id, session.public_key, present.number)
     answer = _logged_in(
@@ -148,7 +151,7 @@ def _begin(
     keys: dict[str, TrustedKey],
     now_s: float,
 ) -> LoggedIn:
-    """Without a pause between the look at what was heard and the moment from which news finds the session."""
+    """Nothing is awaited between the look at the latest news and the moment from which news finds the session."""
     context.state.end_session(context.connection)
     thumbprint = thumbprint_of(member.public_key)
     quotas.check_sessions(len(context.state.sessions.thumbprints_of(member.user_id) - {thumbprint}))

@@ -1,7 +1,9 @@
-"""Requests about who has what right now, and the tickets to get it: one function each, from a Turn to a result.
+"""Requests about who has which file right now, and the tickets to fetch it.
 
 Invariants. A share is recorded only for a file that the group has and a group that the client is in. A peer is handed
-out only while the store says it is a member: the soft state may lag behind another tracker's.
+out only if the store says that it is a member: the soft state may lag behind what another tracker changed.
+
+Not here: which peers are chosen (rules.handout), how tickets are checked (protocol.tickets).
 """
 
 from collections.abc import Collection, Iterable
@@ -67,7 +69,9 @@ async def find_peers(context: RequestContext, request: FindPeers) -> Peers:
 
 
 async def choose_peers(context: RequestContext, group_id: str, root: bytes, want: int) -> list[Peer]:
-    """Members who serve the file now, never the caller's own session. Those who had no link with it hear of it."""
+    """Members who serve the file now, never the caller's own session. Peers that were not linked with it before are
+    told of it.
+    """
     swarm, number = (group_id, root), context.session.number
     placed = _placed(context, swarm)
     members = await groups.members_among(context.db, group_id, {one.user_id for one in placed})
@@ -99,7 +103,7 @@ async def get_ticket(context: RequestContext, request: GetTicket) -> Ticket:
 
 
 async def _sort_out(context: RequestContext, shares: Collection[Share]) -> tuple[list[Share], list[Share]]:
-    """Those the tracker takes, and those whose file or membership is gone."""
+    """The shares that the tracker takes, and those whose file or membership is gone."""
     asked: dict[str, set[bytes]] = {}
     for share in shares:
         asked.setdefault(share.group_id, set()).add(share.root)
@@ -128,7 +132,9 @@ async def _record(context: RequestContext, shares: Iterable[Share]) -> None:
 
 
 async def _introduce(context: RequestContext, swarm: Swarm) -> int:
-    """The caller serves this file from now on: its neighbours and it hear of each other. How many were told."""
+    """The caller serves this file from now on: it and its neighbours are told of each other. Returns how many were
+    told.
+    """
     number, placed = context.session.number, _placed(context, swarm)
     newcomer = next(one for one in placed if one.session == number)
     handed = _choose(context, swarm, placed, len(placed))
@@ -154,7 +160,7 @@ def _holding(share: Share) -> Holding:
 
 
 def _tell_fetching(context: RequestContext, swarm: Swarm, peer: Sharer, neighbours: Iterable[Sharer]) -> int:
-    """Those who have the whole file need no peers. How many were told."""
+    """Peers with the whole file need no peers and are not told. Returns how many were."""
     fetching = [one for one in neighbours if not one.is_complete]
     for one in fetching:
         _tell(context, one.session, PeerJoined(*swarm, _peer(peer)))

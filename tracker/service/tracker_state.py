@@ -1,10 +1,11 @@
-"""The soft state of one tracker: who is logged in, who serves what, and the news that change both.
+"""The soft state of one tracker: who is logged in, who serves what, and the recent news.
 
 It is in memory and never written down: after a restart clients log in and announce their files again. The trackers of
-one store learn of each other's changes through news that is kept in the store (store.news); `deliver` is where news
-takes effect here, wherever it was made.
+one store learn of each other's changes through news that is kept in the store (store.news). `deliver` is where news
+takes effect here, whichever tracker made it.
 
-Invariant: a session that the latest news revokes is ended, or never begins.
+Invariant: a session that known news revokes is ended, or does not begin.
+
 Not here: anything durable (store), the transaction of a request (context).
 """
 
@@ -33,9 +34,9 @@ class TrackerState:
     chance: random.Random
     policy: Policy
     origin: bytes
-    """Names this tracker's process in the news it writes."""
+    """Names this tracker process in the news that it writes."""
     recent_news: deque[News] = field(default_factory=deque)
-    """News no older than a ticket can be, for clients that were not connected for a moment."""
+    """News that is no older than a ticket can be, for clients that were not connected for a moment."""
 
     def end_session(self, connection: Connection) -> None:
         if connection.session is not None:
@@ -44,10 +45,10 @@ class TrackerState:
             connection.session = None
 
     def begin_session(self, connection: Connection, session: Session, now_s: float) -> None:
-        """The session begins here. Raises Refusal if it is known already that it was revoked.
+        """Raises Refusal if it is known already that the session was revoked.
 
-        It was found alive in a transaction; but that may have ended a while ago, and the news of a revocation since
-        then may have come before there was anybody to end. What comes from now on finds it.
+        It was found alive in a transaction, but that may have ended a while ago. The news of a revocation may have come
+        since, when there was no session yet that it could end. News that comes from now on finds the session.
         """
         if any(_ends(news.event, session) for news in self.recent_news):
             raise Refusal("session_ended", "the sessions of this account were revoked meanwhile; log in again")
@@ -56,7 +57,7 @@ class TrackerState:
         self.presence.arrive(session.number, session.user_id, session.thumbprint, now_s)
 
     def revocations_by(self, session: Session, now_s: float) -> list[float]:
-        """When this session ended all others of its account within the time that counts, the earliest first."""
+        """When this session ended all others of its account, within the time that counts, earliest first."""
         since_s, own = now_s - REVOCATIONS_COUNTED_FOR_S, (session.user_id, session.thumbprint)
         return [
             news.at_s
@@ -67,7 +68,7 @@ class TrackerState:
         ]
 
     def deliver(self, news: News) -> None:
-        """Act on what this or another tracker has committed, and tell whom it concerns."""
+        """Acts on what this or another tracker has committed, and tells those it concerns."""
         while self.recent_news and self.recent_news[0].at_s < news.at_s - NEWS_LIFE_S:
             self.recent_news.popleft()
         self.recent_news.append(news)
@@ -83,9 +84,10 @@ class TrackerState:
         self.sessions.tell_users(news.recipients, Bulletin(news.number, news.event))
 
     def tell_missed_removals(self, connection: Connection, user_id: str) -> None:
-        """Its connection was gone for a moment: whom to cut off, it may not have heard.
+        """Tells a client whose connection was gone for a moment whom to cut off.
 
-        Not of its own removal: it may be back in by now, and if not, it is told so when it announces its shares.
+        It is not told of its own removal: it may be a member again by now, and if not, it hears so when it announces
+        its shares.
         """
         for news in self.recent_news:
             event = news.event

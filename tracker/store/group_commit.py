@@ -26,12 +26,12 @@ class _Change:
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
-        self.context: asyncio.Future[AsyncConnection] = loop.create_future()
+        self.turn: asyncio.Future[AsyncConnection] = loop.create_future()
         self.over: asyncio.Future[BaseException | None] = loop.create_future()
         self.committed: asyncio.Future[None] = loop.create_future()
 
     def fail(self, error: Exception) -> None:
-        for future in (self.context, self.committed):
+        for future in (self.turn, self.committed):
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # whoever waited for it may have been cancelled
@@ -54,7 +54,7 @@ class GroupCommit:
             self._present = asyncio.get_running_loop().create_future()
             self._conductor = asyncio.create_task(self._conduct())
         try:
-            connection = await change.context
+            connection = await change.turn
         except asyncio.CancelledError as error:
             change.over.set_result(error)
             if self._present is not None:
@@ -94,10 +94,10 @@ class GroupCommit:
     async def _give_turns(self, connection: AsyncConnection, group: list[_Change]) -> None:
         while self._waiting and len(group) < _CHANGES_MAX:
             change = self._waiting.popleft()
-            if change.context.cancelled():
+            if change.turn.cancelled():
                 continue
             group.append(change)
-            change.context.set_result(connection)
+            change.turn.set_result(connection)
             error = await change.over
             if isinstance(error, SQLAlchemyError):
                 raise error  # Some failures of SQLite end the transaction: nothing more may be done in this one.
