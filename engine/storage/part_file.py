@@ -20,8 +20,14 @@ from engine.errors import StorageError
 from engine.storage.allocation import allocate
 from engine.storage.disk_errors import OUT_OF_SPACE, explained
 from engine.storage.file_names import discard_part, journal_path
+from engine.storage.journal import Saved
 
 _PROBE_BYTES = 64 << 10
+_IN_THE_WAY = "target_exists"
+_KINDS = (
+    (stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +50,15 @@ class PartFiles:
         """A descriptor for reading and writing, `size_bytes` long and backed by space if possible. Raises
         StorageError.
         """
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
         try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+            descriptor = os.open(path, flags, 0o666)
         except OSError as error:
-            raise explained(error, "write", path) from error
+            raise _in_the_way(path) or explained(error, "write", path) from error
         try:
             status = os.fstat(descriptor)
             if not stat.S_ISREG(status.st_mode):
-                raise StorageError(f"{path} is in the way: it is not a regular file", "target_exists")
+                raise _in_the_way(path) or StorageError(f"{path} is not a regular file", _IN_THE_WAY)
             _lock(descriptor, path)
             part = _Part(path, size_bytes, status.st_dev, False)
             self._refuse_without_room(descriptor, part)
@@ -136,10 +143,39 @@ def _reserve(descriptor: int, part: _Part) -> bool:
         raise explained(error, "reserve space for", part.path) from error
 
 
-def remove(part: Path, *, is_expected: bool) -> None:
-    """Remove a part file and its journal. Raises StorageError if that fails, if another client writes into it, or if it
-    `is_expected` and neither is there.
+def _in_the_way(path: Path) -> StorageError | None:
+    """If something is there that no part file can be."""
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return None
+    if stat.S_ISREG(mode):
+        return None
+    kind = next((kind for is_kind, kind in _KINDS if is_kind(mode)), "something that is no file")
+    return StorageError(
+        f"there is {kind} at {path}, where the part file belongs; move it away, and put the part file back if that was "
+        "moved",
+        _IN_THE_WAY,
+    )
+
+
+def _other_file(part: Path, saved: Saved | None) -> StorageError | None:
+    with suppress(OSError):
+        if saved is not None and part.lstat().st_ino != saved.mark.inode:
+            return StorageError(f"{part} is another file than the one that was fetched into; it stays", _IN_THE_WAY)
+    return None
+
+
+def remove(part: Path, *, is_expected: bool, saved: Saved | None) -> None:
+    """Remove a part file and its journal, which says `saved`. Raises StorageError if that fails, if something else is
+    there, if another client writes into it, or if it `is_expected` and neither is there.
     """
+    in_the_way = _in_the_way(part) or _other_file(part, saved)
+    if in_the_way is not None:
+        with suppress(OSError):
+            if saved is not None:
+                journal_path(part).unlink()
+        raise in_the_way
     try:
         descriptor = os.open(part, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     except FileNotFoundError:

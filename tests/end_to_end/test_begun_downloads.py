@@ -228,6 +228,27 @@ def test_a_folder_that_is_gone_is_shown_and_the_download_can_be_ended(scene: Sce
     assert scene.bob.expect("show_downloads")["downloads"] == []
 
 
+@pytest.mark.parametrize("kind", ["link", "folder"])
+def test_a_part_file_that_became_something_else_is_shown_and_that_stays(scene: Scene, kind: str) -> None:
+    scene.begin()
+    scene.leave()
+    part = scene.target / ".data.bin.part"
+    part.rename(part.with_name("moved"))
+    if kind == "link":
+        part.symlink_to("moved")
+    else:
+        part.mkdir()
+    scene.come_back()
+    shown = scene.shown()
+    assert (shown["state"], shown["error_code"]) == ("stuck", "target_exists")
+    assert f"at {part}, where the part file belongs" in shown["error"]
+    scene.bob.expect(f"cancel_download {scene.group} data.bin")
+    assert str(part) in scene.bob.wait_notice("part_left")["message"]
+    assert part.is_symlink() or part.is_dir()
+    assert part.with_name("moved").exists()
+    assert scene.bob.expect("show_downloads")["downloads"] == []
+
+
 def test_a_target_that_became_another_file_is_shown_and_stays(scene: Scene) -> None:
     scene.begin_and_fetch_some()
     scene.leave()

@@ -103,7 +103,7 @@ async def test_a_download_that_waits_for_space_can_be_cancelled_and_leaves_nothi
     leecher.coordinator.peer_joined(GROUP, manifest.root, seeder.member.at(seeder.listener.port))
     await until(lambda: download.state == "no_space")
     await leecher.coordinator.halt(download)
-    part_file.remove(download.store.part, is_expected=True)
+    part_file.remove(download.store.part, is_expected=True, saved=None)
     filler.unlink()
     assert sorted(os.listdir(disk)) == ["lost+found"]
 

@@ -43,6 +43,7 @@ from engine.coordinator.peer_links import PeerAddress
 from engine.errors import LocalError, ShoalError, StorageError
 from engine.reports import DownloadStatus
 from engine.storage import file_names, part_file
+from engine.storage.journal import Journal
 from engine.storage.ledger import Ledger, SharedFile, StartedDownload
 from engine.storage.manifest import Manifest
 from engine.storage.stamp import Stamp
@@ -327,7 +328,7 @@ class Downloads:
         finally:
             self._unwanted.discard(key)
         begun = self._ledger.find_download(self._user_id, *key)
-        if begun is not None and download.state in ("paused", "failed", "cancelled"):
+        if begun is not None and download.state in ("paused", "failed", "stuck", "cancelled"):
             self._give_up(begun)
             download.end("cancelled")
 
@@ -339,7 +340,8 @@ class Downloads:
     def _remove_part(self, begun: StartedDownload) -> None:
         """What was fetched of it, if that can be reached; otherwise the user has to know."""
         try:
-            part_file.remove(begun.part, is_expected=begun.has_part)
+            saved = Journal(file_names.journal_path(begun.part), begun.root, begun.geometry).load()
+            part_file.remove(begun.part, is_expected=begun.has_part, saved=saved)
         except StorageError as error:
             self._tell(PartLeft(begun.name, str(error)))
 

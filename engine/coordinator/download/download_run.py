@@ -16,7 +16,7 @@ from engine.coordinator.download.local_copies import LocalCopies
 from engine.coordinator.download.status import why_waiting
 from engine.coordinator.events import DownloadWaiting, JournalNotWritten, NoSpace, PartChanged, Rechecked, SpaceBack
 from engine.coordinator.services import Services
-from engine.errors import ShoalError, StorageError
+from engine.errors import LocalError, ShoalError, StorageError
 from engine.ipc import orders
 from engine.storage.disk_errors import OUT_OF_SPACE, explained
 from engine.storage.stamp import Stamp
@@ -25,6 +25,8 @@ from engine.wire.messages import REREADING
 _LOOK_S = 1.0
 _TICKET_LOOK_S = 5.0
 _SETTLE_S = 2.0
+NOT_LISTED = "no_such_file"
+"""Code of a tracker's refusal, and of the end of a download that nobody serves any more because of it."""
 
 
 class DownloadRun:
@@ -35,6 +37,7 @@ class DownloadRun:
         self._services, self._copies = services, copies
         self._verdict: ShoalError | None = None
         self._is_suspended = False  # by the workers, until they have the file again
+        self._is_listed = True
         self._said_waiting: set[bool] = set()
 
     def judge(self, verdict: ShoalError | None) -> None:
@@ -60,7 +63,7 @@ class DownloadRun:
             raise
         except ShoalError as error:
             await self._leave()
-            download.end("failed", error)
+            download.end("stuck" if error.code == NOT_LISTED else "failed", error)
             download.store.close()
             return None
 
@@ -144,6 +147,7 @@ class DownloadRun:
             if is_due:
                 looked_for_peers_s, look_again_in_s = now_s, look_again_in_s * 2
                 await self._find_peers(fetching)
+            self._insist_on_source()
             fetching.look_after_links(now_s)
             self._say_waiting(fetching, now_s)
             if download.verified_bytes and not has_said_some:
@@ -155,6 +159,16 @@ class DownloadRun:
             if checkpoints.is_due(now_s):
                 await checkpoints.save(now_s)
             await self._next_look(fetching)
+
+    def _insist_on_source(self) -> None:
+        """Raises LocalError if the group does not list the file any more and nothing comes of those who had it."""
+        if not self._is_listed and self.download.state == "waiting":
+            name, group_id = self.download.wanted.name, self.download.wanted.group_id
+            raise LocalError(
+                f"{name} is not in {group_id} any more, and nobody gives it; what has come of it is kept: "
+                "download_file goes on with it if the group lists it again, and cancel_download removes it",
+                NOT_LISTED,
+            )
 
     async def _next_look(self, fetching: Fetching) -> None:
         """A second, or sooner if that was the last piece or something went wrong."""
@@ -184,7 +198,12 @@ class DownloadRun:
         book = self.download.peer_book
         with book.noting_trouble():
             report = book.answers.report(time.monotonic())
-            found = await self._services.directory.find_peers(*self.download.wanted.swarm, report)
+            try:
+                found = await self._services.directory.find_peers(*self.download.wanted.swarm, report)
+            except ShoalError as error:
+                self._is_listed = error.code != NOT_LISTED
+                raise
+            self._is_listed = True
             book.answers.was_told(report)
             book.named(found, [link.peer for link in fetching.links.carrying()])
             fetching.tick(time.monotonic())  # it may be known now that there is nobody

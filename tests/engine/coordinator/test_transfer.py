@@ -369,7 +369,7 @@ async def test_a_halted_download_is_paused_and_its_discarding_leaves_nothing_beh
     await leecher.coordinator.halt(download)
     assert download.state == "paused"
     assert download.store.part.exists()
-    part_file.remove(download.store.part, is_expected=True)
+    part_file.remove(download.store.part, is_expected=True, saved=None)
     assert os.listdir(world.folder) == ["data.bin"]
 
 

@@ -11,7 +11,7 @@ from engine.coordinator.directory import GroupTicket
 from engine.coordinator.download.download import Download
 from engine.coordinator.download.status import status_of
 from engine.coordinator.peer_links import PeerAddress
-from engine.errors import TrackerUnavailable
+from engine.errors import RefusedByTracker, TrackerUnavailable
 from engine.reports import UnreachedPeer
 from engine.settings import Settings
 from tests.engine.conftest import Node, World
@@ -157,3 +157,31 @@ async def test_an_address_that_answers_and_says_nothing_is_not_waited_for_withou
         async with asyncio.timeout(10):
             while not leecher.lost_links:
                 await asyncio.sleep(0.01)
+
+
+def delist(leecher: Node) -> None:
+    async def refuse(*_: object, **__: object) -> list[PeerAddress]:
+        raise RefusedByTracker("that file is not in lab, or no longer", "no_such_file")
+
+    leecher.directory.find_peers = refuse  # type: ignore[method-assign]
+
+
+async def test_a_file_that_left_the_list_and_that_nobody_gives_is_stuck_and_what_came_is_kept(world: World) -> None:
+    leecher = await world.node("leecher", HASTY)
+    _, manifest = await world.file("data.bin", MIB, leecher)
+    delist(leecher)
+    download, fetching = leecher.fetch(world.folder / "copy.bin", manifest)
+    async with asyncio.timeout(10):
+        assert await fetching is None
+    status = status_of(download)
+    assert (status.state, status.error_code) == ("stuck", "no_such_file")
+    assert "copy.bin is not in lab any more" in str(status.error)
+    assert "cancel_download removes it" in str(status.error)
+    assert download.store.part.exists()
+
+
+async def test_a_file_that_left_the_list_is_fetched_from_those_who_give_it(world: World) -> None:
+    seeder, leecher, download = await lonely(world)
+    delist(leecher)
+    leecher.coordinator.peer_joined("lab", download.wanted.manifest.root, seeder.member.at(seeder.listener.port))
+    await until(lambda: download.state == "complete")

@@ -3,14 +3,18 @@
 import errno
 import fcntl
 import os
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from engine.errors import StorageError
 from engine.storage import allocation, file_names, part_file
+from engine.storage.journal import Journal, Mark
 from engine.storage.part_file import PartFiles
+from engine.swarm.geometry import Geometry
 
 
 @pytest.fixture
@@ -191,22 +195,22 @@ def test_what_was_fetched_is_removed_with_its_journal(tmp_path: Path) -> None:
     part = tmp_path / ".a.part"
     part.touch()
     file_names.journal_path(part).touch()
-    part_file.remove(part, is_expected=True)
+    part_file.remove(part, is_expected=True, saved=None)
     assert os.listdir(tmp_path) == []
 
 
 def test_a_journal_without_its_part_file_is_removed_and_no_disk_is_away(tmp_path: Path) -> None:
     file_names.journal_path(tmp_path / ".a.part").touch()
-    part_file.remove(tmp_path / ".a.part", is_expected=True)
+    part_file.remove(tmp_path / ".a.part", is_expected=True, saved=None)
     assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("folder", [".", "no such folder"])
 def test_what_should_be_there_and_is_not_is_said_with_its_path(tmp_path: Path, folder: str) -> None:
     part = tmp_path / folder / ".a.part"
-    part_file.remove(part, is_expected=False)
+    part_file.remove(part, is_expected=False, saved=None)
     with pytest.raises(StorageError, match="when it is back") as refusal:
-        part_file.remove(part, is_expected=True)
+        part_file.remove(part, is_expected=True, saved=None)
     assert str(part) in str(refusal.value)
 
 
@@ -214,7 +218,7 @@ def test_a_part_file_that_another_client_writes_into_is_left_to_it(tmp_path: Pat
     part, others = tmp_path / ".a.part", PartFiles(0)
     descriptor = others.open(part, 1000)
     with pytest.raises(StorageError) as refusal:
-        part_file.remove(part, is_expected=True)
+        part_file.remove(part, is_expected=True, saved=None)
     assert (refusal.value.code, part.exists()) == ("target_busy", True)
     others.close(descriptor)
 
@@ -222,11 +226,45 @@ def test_a_part_file_that_another_client_writes_into_is_left_to_it(tmp_path: Pat
 def test_what_is_in_the_place_of_a_part_file_is_left_and_said(tmp_path: Path) -> None:
     part = tmp_path / ".a.part"
     part.mkdir()
-    with pytest.raises(StorageError, match="cannot remove"):
-        part_file.remove(part, is_expected=True)
+    with pytest.raises(StorageError, match=r"there is a (folder|symbolic link) at .*, where the part file belongs"):
+        part_file.remove(part, is_expected=True, saved=None)
     (tmp_path / "other").write_bytes(b"mine")
     link = tmp_path / ".b.part"
     link.symlink_to(tmp_path / "other")
-    with pytest.raises(StorageError, match="cannot remove"):
-        part_file.remove(link, is_expected=True)
+    with pytest.raises(StorageError, match=r"there is a (folder|symbolic link) at .*, where the part file belongs"):
+        part_file.remove(link, is_expected=True, saved=None)
     assert (tmp_path / "other").read_bytes() == b"mine"
+
+
+def test_nothing_that_is_not_the_part_file_is_removed(tmp_path: Path) -> None:
+    part, geometry = tmp_path / ".a.part", Geometry.of_size(100)
+    journal = Journal(file_names.journal_path(part), bytes(32), geometry)
+    part.touch()
+    journal.save(np.ones(1, np.uint8), Mark.of(part.stat()), is_clean=True)
+    journal.close()
+    part.rename(tmp_path / "moved")
+    part.write_bytes(b"mine")
+    with pytest.raises(StorageError, match="another file than the one that was fetched into"):
+        part_file.remove(part, is_expected=True, saved=journal.load())
+    assert part.read_bytes() == b"mine"
+    assert not file_names.journal_path(part).exists()
+    part.unlink()
+    os.mkfifo(part)
+    with pytest.raises(StorageError, match="there is a named pipe at"):
+        part_file.remove(part, is_expected=True, saved=None)
+    assert part.is_fifo()
+
+
+@pytest.mark.parametrize(
+    ("make", "kind"),
+    [(Path.mkdir, "a folder"), (os.mkfifo, "a named pipe"), (lambda path: path.symlink_to("/"), "a symbolic link")],
+)
+def test_what_no_part_file_can_be_is_named(path: Path, make: Callable[[Path], None], kind: str) -> None:
+    make(path)
+    refusal = refused(path)
+    assert (refusal.code, f"there is {kind} at {path}" in str(refusal)) == ("target_exists", True)
+
+
+def test_a_pipe_in_the_place_of_a_journal_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "journal")
+    assert Journal(tmp_path / "journal", bytes(32), Geometry.of_size(100)).load() is None
