@@ -1,11 +1,10 @@
-"""Where trackers are, who they claim to be, and under which address a peer is handed out. Pure.
+"""Where trackers are, which authority they claim, and under which address a peer is handed out. Pure.
 
-tracker_info.txt names one tracker a line. Its optional third column pins the authority of the tracker, so a client
-needs no trust on first use. Errors name the line, since the file is written by hand.
+tracker_info.txt names one tracker a line. Its optional third column pins the authority of the tracker, so that a client
+needs no trust on first use. The file is written by hand, in any editor on any system: a byte order mark, every kind of
+line end, tabs, and `ip:port` beside `ip port` are accepted.
 
-It may come from any editor on any system: a byte order mark, every kind of line end, tabs, `ip:port` beside `ip port`.
-
-Not here: reading the file; resolving or dialling anything.
+Invariant: an error names the line. Not here: reading the file, resolving or dialling anything.
 """
 
 import hashlib
@@ -18,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 LINE_SHAPE = "ip port [sha256:64 hex digits]"
 INFO_BYTES_MAX = 1 << 20
-"""More is not read: what was named may be a disk image, or a device that never ends."""
+"""More is not read: the path may name a disk image, or a device that never ends."""
 
 _BYTE_ORDER_MARK = "\ufeff"
 _PLACE = re.compile(r"(\[[^\]]*\]|[^:\[\]]+):([^:]+)")
@@ -67,14 +66,15 @@ def parse_tracker_info(data: bytes) -> list[TrackerAddress]:
 
 
 def fingerprint_of(authority_pem: bytes) -> str:
-    """How people compare authorities: SHA-256 over the certificate's DER. Raises ValueError for anything else."""
+    """What people compare authorities by: SHA-256 over the certificate's DER. Raises ValueError for anything else."""
     return "sha256:" + hashlib.sha256(_certificate_in(authority_pem).public_bytes(Encoding.DER)).hexdigest()
 
 
 def authority_in(pem: bytes) -> bytes:
-    """The certificate that has this fingerprint and nothing else, as TLS is told to believe it. Raises ValueError.
+    """The certificate that has this fingerprint, and nothing else, in the form that TLS is told to trust. Raises
+    ValueError.
 
-    What stands around it in a PEM file can be anything, another certificate too, and nobody compared that.
+    A PEM file may hold anything else around it, even another certificate, which nobody has compared.
     """
     return _certificate_in(pem).public_bytes(Encoding.PEM)
 
@@ -87,10 +87,10 @@ def _certificate_in(pem: bytes) -> x509.Certificate:
 
 
 def reachable_host(observed: str, announced: str) -> str:
-    """The address a peer is handed out under.
+    """The address under which a peer is handed out.
 
-    What the tracker sees cannot be forged, so it wins. Only a client on the tracker's own machine, seen as loopback
-    and unreachable for others under that, may say where it really is.
+    What the tracker sees cannot be forged, so it counts. Only a client on the tracker's own machine, which is seen as
+    loopback and would be unreachable for others, may say where it is.
     """
     try:
         seen = _literal(observed)

@@ -34,7 +34,7 @@ _TRACKER_LIFE_S = 10 * _YEAR_S
 
 
 class BadCertificate(ValueError):
-    """Not a valid member's certificate of this authority; says why."""
+    """This is not a valid member's certificate of this authority; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

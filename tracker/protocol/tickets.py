@@ -30,7 +30,7 @@ _LEAVE_TIME_TO_US: dict[str, Any] = {"verify_exp": False, "verify_nbf": False, "
 
 
 class BadTicket(ValueError):
-    """Not a ticket that lets anybody in, and why."""
+    """This ticket lets nobody in; the message says why."""
 
 
 class Claims(msgspec.Struct, frozen=True):
@@ -95,7 +95,7 @@ def check(ticket: str, keys: Mapping[str, tuple[bytes, float]], now_s: float) ->
 
 
 def thumbprint_of(public_key_raw: bytes) -> bytes:
-    """How tickets and handouts name a key."""
+    """How tickets and peers' addresses name a key."""
     return hashlib.sha256(public_key_raw).digest()
 
 

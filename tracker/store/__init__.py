@@ -1,5 +1,5 @@
-"""Everything that survives a crash: accounts, groups, files, news, keys, as SQL in one database.
+"""Everything that survives a crash, as SQL in one database: accounts, groups, files, news, keys.
 
-A function is one question or one change inside the caller's transaction. Not here: whether the caller may (rules), who
-is online (rules.presence, in memory).
+Each function is one question or one change inside the caller's transaction. Not here: whether the caller may (rules,
+service), who is online (rules.presence, in memory).
 """

@@ -19,14 +19,16 @@ _ACCOUNT = select(accounts.c.password_hash, accounts.c.generation, accounts.c.sp
 
 
 class Account(NamedTuple):
-    """What a login is judged by. Every other password and every revocation makes it another."""
+    """What a login is judged by. A new password and a revocation of sessions both change it."""
 
     password_hash: str
     generation: Generation
 
 
 async def list_alike(db: AsyncConnection, user_id: str) -> list[str]:
-    """The accounts whose id is this one: one at most, unless they are from before ids were compared without case."""
+    """The accounts with this id, in any capital letters: at most one, unless they are from before ids were compared
+    without case.
+    """
     query = select(accounts.c.user_id).where(accounts.c.folded == fold_id(user_id)).order_by(accounts.c.user_id)
     return list(await db.scalars(query))
 
@@ -58,7 +60,7 @@ async def change_password_hash(db: AsyncConnection, user_id: str, password_hash:
 
 
 async def revoke_sessions(db: AsyncConnection, user_id: str, spared: bytes) -> Generation:
-    """Certificates of this account from before are void now, but for those of the spared key (a thumbprint)."""
+    """Makes the account's earlier certificates void, except those for the spared key (a thumbprint)."""
     number = await db.scalar(
         update(accounts)
         .where(accounts.c.user_id == user_id)

@@ -35,7 +35,7 @@ async def add_record(db: AsyncConnection, record: AuditRecord) -> None:
 
 
 async def list_records(db: AsyncConnection, group_id: str) -> list[AuditRecord]:
-    """The latest of this group, oldest first, since the group was made."""
+    """The latest records of this group, oldest first, since the group was made."""
     made = select(func.max(audit.c.number)).where(audit.c.group_id == group_id, audit.c.action == "group_created")
     rows = await db.execute(
         select(audit)

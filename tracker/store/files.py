@@ -1,10 +1,10 @@
 """The files of each group and their manifests, as SQL.
 
-Invariants. A file is found by its name in any Unicode normal form (names.normal_file_name) and keeps the spelling of
-whoever published it first. A manifest, with its pages, is kept exactly as long as a file refers to it, once however
-many files do. The account of a publisher says how many files there are by it, and how large their manifests are.
+Invariants. A file is found by its name in any Unicode normal form (names.normal_file_name), and keeps the spelling of
+its first publisher. A manifest with its pages is kept once, however many files refer to it, and exactly as long as one
+does. A publisher's account holds the number of its files and the size of their manifests.
 
-Not here: who has a file right now (presence), whether the caller may (permissions).
+Not here: who has a file right now (rules.presence), whether the caller may (rules.permissions).
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from tracker.store.manifest_pages import find_page, settle
 from tracker.store.schema import accounts, files, manifests
 
 _ROOTS_IN_ONE_QUERY = 500
-"""Databases bound the number of values in one statement; with more it is cheaper to read all."""
+"""Databases bound the number of values in one statement. For more roots it is cheaper to read all."""
 
 # Made once: putting these together takes longer than running them, and they are asked for every file.
 _ALIKE = select(files.c.name, files.c.root, files.c.publisher, files.c.digest).where(
@@ -50,7 +50,7 @@ _COUNT_UP = (
 
 
 class KnownFile(NamedTuple):
-    """What conflicts are decided on."""
+    """A file of a group, with what a second publication of its name is judged by."""
 
     name: str
     root: bytes
@@ -66,7 +66,7 @@ class ListedFile(NamedTuple):
 
 
 class StoredManifest(NamedTuple):
-    """`leaves`: the first page of them."""
+    """`leaves` is the first page of them."""
 
     name: str
     size_bytes: int
@@ -77,7 +77,7 @@ class StoredManifest(NamedTuple):
 
 
 class NewFile(NamedTuple):
-    """A file with its manifest. Of `leaves` and `pages` (the digests of the pages of the leaves) one is empty."""
+    """A file with its manifest. One of `leaves` and `pages` (the digests of the pages of the leaves) is empty."""
 
     group_id: str
     name: str
@@ -92,13 +92,14 @@ class NewFile(NamedTuple):
         return -(-self.size_bytes // self.piece_bytes) * LEAF_BYTES
 
     def digest(self) -> bytes:
-        """Names the manifest by what it says: by its leaves, or by the digests of their pages."""
+        """Names the manifest by its content: its leaves, or the digests of their pages."""
         head = self.root + self.size_bytes.to_bytes(8, "big") + self.piece_bytes.to_bytes(8, "big")
         return hashlib.sha256(head + (self.leaves or b"".join(self.pages))).digest()
 
 
 async def list_alike(db: AsyncConnection, group_id: str, name: str) -> list[KnownFile]:
-    """The files of this name: one at most, unless they are from before normal forms were looked at."""
+    """The files of this name in any normal form: at most one, unless they are from before normal forms were compared.
+    """
     rows = await db.execute(_ALIKE, {"of_group": group_id, "normal": normal_file_name(name)})
     return [KnownFile(row.name, row.root, row.publisher, row.digest) for row in rows]
 
@@ -110,7 +111,7 @@ async def find_file(db: AsyncConnection, group_id: str, name: str) -> KnownFile 
 
 
 async def list_files(db: AsyncConnection, group_id: str) -> list[ListedFile]:
-    """By name."""
+    """In the order of their names."""
     rows = await db.execute(
         select(files.c.name, files.c.size_bytes, files.c.root, files.c.publisher)
         .where(files.c.group_id == group_id)
@@ -120,7 +121,7 @@ async def list_files(db: AsyncConnection, group_id: str) -> list[ListedFile]:
 
 
 async def known_roots(db: AsyncConnection, group_id: str, roots: set[bytes]) -> set[bytes]:
-    """Those of `roots` that the group lists; of a long list, all that it lists."""
+    """Those of `roots` that the group lists. If `roots` is long, everything that the group lists."""
     if len(roots) <= _ROOTS_IN_ONE_QUERY:
         return set(await db.scalars(_ROOTS_AMONG, {"of_group": group_id, "roots": list(roots)}))
     return set(await db.scalars(_ROOTS, {"of_group": group_id}))
@@ -142,7 +143,7 @@ async def find_manifest(db: AsyncConnection, group_id: str, name: str) -> Stored
 
 
 async def add_file(db: AsyncConnection, new: NewFile, publisher: str) -> PublishedTotals:
-    """What this account has published now."""
+    """Returns what this account has published now, with this file."""
     digest = new.digest()
     if await insert_if_free(db, manifests, {"digest": digest, "leaves": new.leaves}):
         await settle(db, publisher, digest, new.pages)
@@ -159,7 +160,7 @@ async def remove_file(db: AsyncConnection, group_id: str, name: str) -> None:
 
 
 async def remove_files_of(db: AsyncConnection, group_id: str) -> None:
-    """All files of a group that is about to end."""
+    """Removes all files of a group that is about to end."""
     await _remove(db, files.c.group_id == group_id)
 
 

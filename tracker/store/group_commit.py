@@ -1,11 +1,12 @@
-"""Changes one after the other, and those that wait for their turn in one transaction: the disk is waited for once.
+"""Changes run one after the other, and those that wait share one transaction, so that the disk is waited for once.
 
-A commit waits for the disk much longer than a change takes. So whoever comes while a transaction is begun or committed
-gets its turn in the next one together with all others, each within a savepoint.
+A commit waits for the disk much longer than a change takes. So changes that come while a transaction is begun or
+committed run together in the next one, each within a savepoint.
 
-Invariants. A change sees all that were made before it, and is durable when its block ends. One that raises leaves
-nothing, and holds nobody else up; nor is its error told before what it was decided on is durable. When the database
+Invariants. A change sees all that were made before it, and is durable when its block ends. A change that raises leaves
+nothing behind and delays no other; its error is raised only when what it was decided on is durable. When the database
 itself fails, the whole transaction is undone, and every change in it fails.
+
 Not here: what is changed, and the database's lock between processes (store).
 """
 
@@ -18,11 +19,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _CHANGES_MAX = 64
-"""In one transaction, so that nobody's answer waits for very many others."""
+"""In one transaction, so that no answer waits for very many others."""
 
 
 class _Change:
-    """`turn`: the connection, when it may begin. `over`: its error or None. `committed`: when it is durable."""
+    """`turn` is done with the connection when the change may begin, `over` with its error or None when it has ended,
+    `committed` when it is durable.
+    """
 
     def __init__(self) -> None:
         loop = asyncio.get_running_loop()
@@ -44,7 +47,7 @@ class GroupCommit:
         self._waiting: deque[_Change] = deque()
         self._conductor: asyncio.Task[None] | None = None
         self._present: asyncio.Future[None] | None = None
-        """Done when the transaction is over that is begun now."""
+        """Done when the transaction that is under way is over."""
 
     @asynccontextmanager
     async def change(self) -> AsyncIterator[AsyncConnection]:

@@ -56,11 +56,10 @@ class ListedGroup(NamedTuple):
 async def find_standing(
     db: AsyncConnection, user_id: str, group_id: str | None
 ) -> tuple[Generation | None, Group | None]:
-    """The present generation of the account's sessions, and the group, if one is named, as this account sees it, under
-    the spelling of whoever made it.
+    """Returns the present generation of the account's sessions, and the group that is named, as this account sees it.
 
-    In one statement, unless there is no such group. Both are locked until the change ends, where the database locks
-    rows.
+    The group has the spelling of its maker. This is one statement, unless there is no such group. In a database that
+    locks rows, both stay locked until the change ends.
     """
     alike: Sequence[Row[Any]] = ()
     if group_id is not None:
@@ -92,7 +91,7 @@ async def add_group(db: AsyncConnection, group_id: str, owner: str, is_open: boo
 
 
 async def remove_group(db: AsyncConnection, group_id: str) -> int:
-    """With its members, requests and files. The epoch its end counts as."""
+    """Removes the group with its members, requests and files. Returns the epoch that its end counts as."""
     await db.execute(delete(groups).where(groups.c.group_id == group_id))
     return await _next_epoch(db)
 
@@ -146,7 +145,7 @@ async def remove_member(db: AsyncConnection, group_id: str, user_id: str) -> Non
 
 
 async def list_members(db: AsyncConnection, group_id: str) -> list[str]:
-    """Longest-standing first."""
+    """Those who joined first come first."""
     rows = await db.scalars(
         select(members.c.user_id)
         .where(members.c.group_id == group_id)
@@ -169,12 +168,12 @@ async def add_request(db: AsyncConnection, group_id: str, user_id: str, now_s: f
 
 
 async def count_requests(db: AsyncConnection, user_id: str) -> int:
-    """Of this account, unanswered."""
+    """Of this account, without an answer yet."""
     return await db.scalar(select(func.count()).select_from(requests).where(requests.c.user_id == user_id)) or 0
 
 
 async def find_asker(db: AsyncConnection, group_id: str, user_id: str) -> str | None:
-    """How the account is spelled that asks to join under this id."""
+    """The account that asks to join under this id, as it is spelled."""
     query = (
         select(requests.c.user_id)
         .join(accounts, accounts.c.user_id == requests.c.user_id)
@@ -192,7 +191,7 @@ async def remove_request(db: AsyncConnection, group_id: str, user_id: str) -> bo
 
 
 async def list_requests(db: AsyncConnection, group_id: str) -> list[str]:
-    """In the order they were made."""
+    """In the order in which they were made."""
     rows = await db.scalars(
         select(requests.c.user_id)
         .where(requests.c.group_id == group_id)

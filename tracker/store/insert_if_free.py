@@ -1,8 +1,10 @@
-"""Adds a row unless a key of it is taken, and says which it was.
+"""Adds a row unless one of its keys is taken, and tells which of the two happened.
 
-A failed INSERT raises IntegrityError, which ends a PostgreSQL transaction, and with it every change that shares it
-(group_commit). `ON CONFLICT DO NOTHING` fails nothing: the count of rows tells. SQLite and PostgreSQL both have it, and
-SQLAlchemy only has it by dialect, hence this file.
+An INSERT that fails raises IntegrityError, which ends a PostgreSQL transaction, and with it every change that shares
+the transaction (group_commit). `ON CONFLICT DO NOTHING` does not fail: the row count tells. SQLite and PostgreSQL both
+have it, but SQLAlchemy offers it for each dialect separately, hence this file.
+
+Not for: rows that must be there afterwards; there a taken key is an error.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,8 +1,11 @@
 """Invitations, as SQL: each lets one person make an account, for a while.
 
-Stored as the hash of a code of 128 random bits, which the inviting client made and the tracker sees when it is used;
-so whoever reads the database cannot use any. Invariant: a code makes one account at most (`use_invite` in the
-transaction that makes it).
+An invitation is stored under the hash of a code of 128 random bits, which the inviting client made and the tracker sees
+only when it is used. So a copy of the database gives nobody an invitation.
+
+Invariant: a code makes one account at most, since `use_invite` runs in the transaction that makes it.
+
+Not here: how a code is written (protocol.invite_codes).
 """
 
 from sqlalchemy import delete, func, select
@@ -18,7 +21,7 @@ async def add_invite(db: AsyncConnection, digest: bytes, inviter: str, expires_a
 
 
 async def count_invites(db: AsyncConnection, inviter: str, now_s: float) -> int:
-    """Unused ones of this account; the expired are removed."""
+    """Counts this account's unused invitations. Expired ones are removed."""
     await db.execute(delete(invites).where(invites.c.expires_at_s <= now_s))
     count = await db.scalar(select(func.count()).select_from(invites).where(invites.c.inviter == inviter))
     return int(count or 0)
@@ -30,6 +33,6 @@ async def is_valid(db: AsyncConnection, digest: bytes, now_s: float) -> bool:
 
 
 async def use_invite(db: AsyncConnection, digest: bytes, now_s: float) -> bool:
-    """True if it was there and has not expired; it is gone now."""
+    """True if it was there and had not expired; it is gone now."""
     used = await db.execute(delete(invites).where(invites.c.digest == digest, invites.c.expires_at_s > now_s))
     return used.rowcount > 0

@@ -1,7 +1,8 @@
-"""The secrets all trackers of one store share: the authority, and the first of the keys that sign tickets.
+"""The secrets that all trackers of one store share: the authority, and the first of the keys that sign tickets.
 
-Made once, inside one change of the store: trackers that start together end up with the same ones.
-Invariant: the authority is never replaced, since clients have pinned it. Ticket keys are (ticket_keys).
+They are made once, inside one change of the store, so trackers that start together end up with the same ones.
+
+Invariant: the authority is never replaced, since clients have pinned it. Not here: replacing ticket keys (ticket_keys).
 """
 
 from sqlalchemy import select
@@ -13,7 +14,8 @@ from tracker.store.ticket_keys import add_key, find_signing_key
 
 
 async def load_keyring(store: Store, now_s: float) -> Authority:
-    """The authority in the store; all keys are made if there are none. Raises StoreError if they are damaged."""
+    """Returns the authority of the store. All keys are made if there are none. Raises StoreError if they are damaged.
+    """
     async with store.changing() as db:
         rows = await db.execute(select(meta.c.key, meta.c.value))
         values = {row.key: row.value for row in rows}

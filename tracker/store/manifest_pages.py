@@ -1,11 +1,12 @@
-"""The pages of very large manifests, as SQL: staged one by one by whoever publishes, then settled with their manifest.
+"""The pages of very large manifests, as SQL: staged one by one by the publisher, then settled with their manifest.
 
-A page is named by the SHA-256 of what it says, so it may come twice, in any order, to any tracker, and a publishing
-that was broken off goes on where it was.
+A page is named by its SHA-256, so it may come twice, in any order, to any tracker, and a publication that was broken
+off goes on where it was.
 
-Invariants. Staged pages belong to an account; their number is bounded, per account and over all, by dropping the
-oldest, and they end with time. A settled manifest has every page, each of the length it has to have.
-Not here: how many pages a request must name (service_files), whether they hash to the root (whoever fetches).
+Invariants. Staged pages belong to an account. Their number is bounded, per account and over all, by dropping the
+oldest, and they end with time. A settled manifest has every page, each in its right length.
+
+Not here: how many pages a request must name (service.files), whether they hash to the root (clients that fetch).
 """
 
 import hashlib
@@ -23,7 +24,7 @@ _PAGE = select(pages.c.leaves).where(pages.c.digest == bindparam("of_digest"), p
 
 
 async def stage(db: AsyncConnection, user_id: str, leaves: bytes, now_s: float) -> None:
-    """Keep a page for a manifest that is about to be published; with too many, forget the oldest."""
+    """Keeps a page for a manifest that is about to be published. If there are too many, the oldest is dropped."""
     digest = hashlib.sha256(leaves).digest()
     await db.execute(delete(staged_pages).where(staged.put_at_s < now_s - STAGED_PAGE_LIFE_S))
     await db.execute(delete(staged_pages).where(staged.user_id == user_id, staged.page_digest == digest))
@@ -37,9 +38,9 @@ async def stage(db: AsyncConnection, user_id: str, leaves: bytes, now_s: float) 
 async def list_wanted(
     db: AsyncConnection, user_id: str, digests: Sequence[bytes], leaves_bytes: int, now_s: float
 ) -> list[int]:
-    """Which of the pages, by number, this account has not put, or not in the length they must have in this place.
+    """The numbers of the pages that this account has not put, or not in the length that their place requires.
 
-    The others are needed and count as new. A page whose time is over counts as gone, whether it was removed or not.
+    The other pages count as new again, since they are needed. A page whose time is over counts as gone, removed or not.
     """
     if not digests:
         return []
@@ -53,7 +54,8 @@ async def list_wanted(
 
 
 async def settle(db: AsyncConnection, user_id: str, manifest_digest: bytes, digests: Sequence[bytes]) -> None:
-    """The staged pages, which must all be there, become those of a manifest. One page may stand in several places."""
+    """Turns the staged pages, which must all be there, into those of a manifest. One page may stand in several places.
+    """
     for number, digest in enumerate(digests):
         page = select(literal(manifest_digest), literal(number), staged.leaves).where(
             staged.user_id == user_id, staged.page_digest == digest
@@ -64,7 +66,7 @@ async def settle(db: AsyncConnection, user_id: str, manifest_digest: bytes, dige
 
 
 async def find_page(db: AsyncConnection, manifest_digest: bytes, number: int) -> bytes | None:
-    """None if the manifest has no such page, or only one."""
+    """None if the manifest has no such page, or has only one."""
     found: bytes | None = await db.scalar(_PAGE, {"of_digest": manifest_digest, "of_number": number})
     return found
 

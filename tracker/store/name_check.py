@@ -1,7 +1,10 @@
-"""For the operator: which accounts, groups and files from before the present rules for names clash or would be refused.
+"""For the operator: accounts, groups and files whose names are from before the present rules, and clash or would be
+refused.
 
-They go on, and nothing is changed here; whoever made them can be asked to move. Every name is written in ASCII, with
-the numbers of all other characters, since names that look alike are what this is about.
+They go on, and nothing is changed here; their owners can be asked to rename. Names are written in ASCII, with the
+numbers of all other characters, because names that look alike are what this is about.
+
+Not here: the rules themselves (protocol.names).
 """
 
 from collections.abc import Callable, Iterable
@@ -16,7 +19,7 @@ from tracker.store.schema import accounts, files, groups
 
 
 async def describe_names(db: AsyncConnection) -> str:
-    """A line for each name that clashes and for each that could not be given today."""
+    """One line for each group of names that clash, and for each name that could not be given today."""
     lines = [
         *await _check_ids(db, "account", accounts, accounts.c.user_id),
         *await _check_ids(db, "group", groups, groups.c.group_id),

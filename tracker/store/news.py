@@ -75,7 +75,7 @@ async def write_news(
 
 
 async def read_news(db: AsyncConnection, after: int) -> list[News]:
-    """Everything that is kept with a higher number, in order."""
+    """All news with a higher number that is still kept, in order."""
     rows = await db.execute(select(news).where(news.c.number > after).order_by(news.c.number))
     return [
         News(

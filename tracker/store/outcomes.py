@@ -1,8 +1,11 @@
-"""What became of each change, kept beside the change itself, so that a retry gets the first answer.
+"""The outcome of each change, kept beside the change, so that a retry gets the first answer.
 
-A client that lost its tracker in mid-call asks another one with the same request id. Invariant: the outcome is written
-in the same transaction as the change, so there is never one without the other. Only changes are remembered; a refusal
-changed nothing and may be decided anew. Outcomes belong to an account: nobody else's request id finds them.
+A client that loses its tracker in the middle of a call asks another one with the same request id.
+
+Invariants. The outcome is written in the same transaction as the change, so there is never one without the other. An
+outcome belongs to an account: nobody else's request finds it.
+
+Not here: refusals, which changed nothing and may be decided anew.
 """
 
 import msgspec

@@ -1,6 +1,8 @@
-"""The tables of everything that survives a crash. Plain SQL types only, so that the same code runs on PostgreSQL.
+"""The tables of everything that survives a crash. They use plain SQL types only, so that the same code runs on
+PostgreSQL.
 
-Who is online and who has what is not here: it is soft, in memory, and clients say it again after every connect.
+Not here: who is online and who has what. That is soft state in memory, which clients announce again after every
+connect.
 """
 
 from sqlalchemy import (
@@ -19,7 +21,7 @@ from sqlalchemy import (
 )
 
 REVISION = "0009"
-"""The last step in `store.migrations.versions`, which has to say every change of what stands here."""
+"""The last step in `store.migrations.versions`. Every change of these tables needs a step there."""
 
 metadata = MetaData()
 

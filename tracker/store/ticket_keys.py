@@ -1,11 +1,12 @@
 """The keys that sign tickets, as SQL: published first, signing later, believed until their last ticket has ended.
 
-A key signs from its time on until the next one's. By then every client has heard of it, those that were away for a
-moment included; and the key before it is believed for as long as a ticket can live, then by nobody. So no transfer
-notices that the key was changed. Each tracker asks the store anew for every ticket and every login, which is why all
-of them change over in the same moment.
+A key signs from its time on until the next key's time. By then every client has heard of the next one, even those that
+were away for a moment. The earlier key is believed for as long as a ticket can live, and then by nobody. So no transfer
+is disturbed when the key changes. Each tracker asks the store for the key at every ticket and every login, so all of
+them change in the same moment.
 
-Invariants. There is always one key that signs. No ticket ends after the key that signed it.
+Invariants. There is always one key that signs. No ticket is believed longer than the key that signed it.
+
 Not here: the authority that certificates come from (keyring), which is never changed.
 """
 
@@ -40,7 +41,7 @@ class _Kept(NamedTuple):
 
 
 async def find_signing_key(db: AsyncConnection, now_s: float) -> SigningKey:
-    """Which one signs now. Raises ValueError if there is none that can be read."""
+    """The key that signs now. Raises ValueError if there is none that can be read."""
     kept = await _list_kept(db)
     if not kept:
         raise ValueError("there is no ticket key")
@@ -49,7 +50,7 @@ async def find_signing_key(db: AsyncConnection, now_s: float) -> SigningKey:
 
 
 async def find_trusted_keys(db: AsyncConnection, now_s: float) -> dict[str, TrustedKey]:
-    """By id, what whoever checks tickets has to know: keys that sign, will sign, or whose tickets may still live."""
+    """By id, what those who check tickets have to know: keys that sign, will sign, or whose tickets may still live."""
     return {
         one.signing.kid: TrustedKey(one.signing.private.public_key().public_bytes_raw(), one.ends_at_s)
         for one in await _list_kept(db)
@@ -58,7 +59,7 @@ async def find_trusted_keys(db: AsyncConnection, now_s: float) -> dict[str, Trus
 
 
 async def add_key(db: AsyncConnection, signs_from_s: float, now_s: float) -> str:
-    """Makes a new one, and removes those that have ended; its id."""
+    """Makes a new key and returns its id. Keys that have ended are removed."""
     for one in await _list_kept(db):
         if one.ends_at_s <= now_s:
             await db.execute(delete(ticket_keys).where(ticket_keys.c.number == one.number))

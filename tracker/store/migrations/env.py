@@ -1,4 +1,4 @@
-"""Run by Alembic: how the steps get at the database, which is the connection and transaction of whoever called."""
+"""Run by Alembic: gives the steps the connection and transaction of the caller."""
 
 from alembic import context
 

@@ -1,12 +1,14 @@
 """Brings a tracker's database to the tables of this program, one numbered step after the other (Alembic).
 
-To change `schema`: add a file to `versions` that says what changes, and raise `schema.REVISION` to its number; a test
+To change `schema`, add a file to `versions` that says what changes, and raise `schema.REVISION` to its number; a test
 compares the tables that the steps make with those of `schema`. A step runs once in every database there is, so it is
-never edited after it was released.
+never edited after a release.
 
-Invariants. All steps and the new number are one transaction: a tracker killed in the middle finds the old database. A
-database of a later version, or of none that is known, is reported and not touched. Before the first step of an existing
-SQLite database it is copied; a server's own backups are its operator's.
+Invariants. All steps and the new number are one transaction, so a tracker that is killed in the middle finds the old
+database. A database of a later version, or of no known one, is reported and not touched. An existing database is copied
+before its first step.
+
+Not here: the tables (schema), copying a database file (sqlite.database_file).
 """
 
 from collections.abc import Callable
@@ -17,7 +19,7 @@ from sqlalchemy import Connection, inspect, select, text
 from tracker.store import schema
 
 FIRST_REVISION = "0001"
-"""What databases have that were made before steps were counted."""
+"""The version of databases that were made before steps were counted."""
 
 
 class WrongVersion(Exception):
@@ -25,7 +27,7 @@ class WrongVersion(Exception):
 
 
 def bring_up_to_date(connection: Connection, copy_first: Callable[[str], None]) -> None:
-    """In the caller's transaction. `copy_first(name)` keeps the old state before anything changes. Raises
+    """Runs in the caller's transaction. `copy_first(name)` keeps the old state before anything changes. Raises
     WrongVersion, SQLAlchemyError.
     """
     found = _find_revision(connection)
@@ -42,7 +44,7 @@ def bring_up_to_date(connection: Connection, copy_first: Callable[[str], None]) 
 
 
 def _find_revision(connection: Connection) -> str | None:
-    """None: there is nothing in it yet."""
+    """None if the database is empty."""
     tables = inspect(connection).get_table_names()
     if not tables:
         return None

@@ -1,7 +1,7 @@
-"""The tracker's SQLite database as a file: looked at before it is trusted, copied while it is used, put back.
+"""The tracker's SQLite database as a file: checked before it is trusted, copied while it is used, restored.
 
-Invariants. A file that is damaged, or not a tracker's, is reported and stays as it is. A copy is whole and durable
-under its name, or it is not there. A database is only replaced while no tracker uses it, and what it replaces is kept.
+Invariants. A file that is damaged, or not a tracker's, is reported and stays as it is. A copy appears under its name
+only when it is whole and durable. A database is replaced only while no tracker uses it, and what it replaces is kept.
 
 Not here: what is in it (schema, migrations), how it is used (store).
 """
@@ -18,16 +18,16 @@ from tracker.store.store import StoreError
 DATABASE_NAME = "tracker.db"
 _LOCK_NAME = "in-use.lock"
 _TRACKERS_TABLES = {"meta", "counters", "accounts"}
-"""In every version."""
+"""These are in every version."""
 
 _STEP = 1_000_000
-"""After a restore no epoch, and no generation of an account's sessions, may repeat one that was given since the copy
-was made: there are tickets and certificates of those.
+"""Added to epochs and generations by a restore. None that was given since the copy was made may be given again: there
+are tickets and certificates of those.
 """
 
 
 def check_database(path: Path) -> None:
-    """Reads all of it once (about 1 s a GB). An empty file is fine. Raises StoreError; writes nothing."""
+    """Reads the whole file once (about 1 s a GB) and writes nothing. An empty file is fine. Raises StoreError."""
     try:
         with closing(_open_to_read(path)) as connection:
             tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
@@ -49,12 +49,14 @@ def _damaged(path: Path, how: str) -> str:
 
 
 def use_folder(state_dir: Path) -> int:
-    """A lock shared by the trackers that use it, held while the descriptor is open. Raises StoreError, OSError."""
+    """Takes the lock that all trackers of the folder share, held while the descriptor is open. Raises StoreError,
+    OSError.
+    """
     return _lock(state_dir, fcntl.LOCK_SH, f"the database in {state_dir} is being restored right now; try again soon")
 
 
 def copy_database(source: Path, target: Path) -> None:
-    """The committed state of a database that may be in use; replaces `target`. Raises OSError, sqlite3.Error."""
+    """Copies the committed state of a database that may be in use; replaces `target`. Raises OSError, sqlite3.Error."""
     temporary = target.with_name(target.name + ".new")
     # Private before anything secret is in it.
     os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600))
@@ -71,7 +73,7 @@ def copy_database(source: Path, target: Path) -> None:
 
 
 def back_up(state_dir: Path, target: Path) -> str:
-    """Copies the database, also while trackers run; what it holds, in words. Raises StoreError."""
+    """Copies the database, also while trackers run. Returns what the copy holds, in words. Raises StoreError."""
     source = state_dir / DATABASE_NAME
     if not source.exists():
         raise StoreError(f"there is no database {source}; give its folder with --state")
@@ -86,10 +88,11 @@ def back_up(state_dir: Path, target: Path) -> str:
 
 
 def restore(backup: Path, state_dir: Path) -> str:
-    """Puts a copy in the place of the database, which is kept beside it; what it holds, in words. Raises StoreError.
+    """Puts a copy in the place of the database, which is kept beside it. Returns what it holds, in words. Raises
+    StoreError.
 
-    Accounts, groups and files are those of the copy: who was removed since is back, who came since is gone. Everybody
-    has to log in again.
+    Accounts, groups and files are those of the copy: members who were removed since are back, and those who joined
+    since are not in it. Everybody has to log in again.
     """
     if not backup.is_file():
         raise StoreError(f"there is no copy {backup}")
@@ -118,7 +121,7 @@ def restore(backup: Path, state_dir: Path) -> str:
 
 
 def _end_sessions(connection: sqlite3.Connection) -> None:
-    """As far as the version of the copy knows about them."""
+    """As far as the copy's version knows of sessions."""
     known = {name for (_, name, *_) in connection.execute("PRAGMA table_info(accounts)")}
     if "generation" in known:
         connection.execute("UPDATE accounts SET generation = generation + ?", (_STEP,))
@@ -127,7 +130,9 @@ def _end_sessions(connection: sqlite3.Connection) -> None:
 
 
 def _keep_aside(database: Path) -> None:
-    """A second name for what is there, first; then its log goes, which must not be applied to another database."""
+    """Gives the old database a second name first. Then its log is removed, which must not be applied to another
+    database.
+    """
     kept = database.with_name(f"{database.name}.replaced-{time.strftime('%Y%m%d-%H%M%S')}")
     for ending in ("", "-wal"):
         with suppress(FileNotFoundError):
@@ -146,7 +151,7 @@ def _count(path: Path) -> str:
 
 
 def _open_to_read(path: Path) -> sqlite3.Connection:
-    """Without even finishing what a killed tracker left undone."""
+    """Does not even finish what a killed tracker left undone."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10.0)
 
 

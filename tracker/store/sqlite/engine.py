@@ -1,12 +1,12 @@
 """SQLite without a thread between question and answer, behind the few methods of an AsyncEngine that are used here.
 
 A statement of the tracker reads or writes a few rows of a local file, which takes tens of microseconds. Drivers that
-hand each of its steps to another thread and back spend many times that on the way. So statements run where they are
-asked, on the event loop; what may take long, which is waiting for the write lock and the sync of a commit, is a
-thread's.
+pass each statement to another thread and back spend many times that on the way. So statements run on the event loop.
+Only what may take long runs in a thread: waiting for the write lock, and the sync of a commit.
 
 Invariants. A read never waits: writers do not block it (WAL), and there are as many connections as are asked for. The
-thread has the connection to itself while it works on it, also when the task that waits for it is cancelled.
+thread has a connection to itself while it works on it, even if the task that waits for it is cancelled.
+
 Not for: databases that answer over a network.
 """
 
@@ -33,7 +33,7 @@ Answer = TypeVar("Answer")
 
 
 class SqliteConnection:
-    """One connection; methods as in AsyncConnection."""
+    """One connection, with the methods of an AsyncConnection."""
 
     def __init__(self, connection: Connection, thread: ThreadPoolExecutor) -> None:
         self._connection = connection
@@ -57,7 +57,7 @@ class SqliteConnection:
 
     @asynccontextmanager
     async def begin(self) -> AsyncIterator[None]:
-        """A transaction; with the option `takes_write_lock`, one that may wait for others and whose end is durable."""
+        """A transaction. With the option `takes_write_lock` it may wait for others, and is durable when it ends."""
         if not self._connection.get_execution_options().get("takes_write_lock"):
             with self._connection.begin():
                 yield
@@ -81,7 +81,7 @@ class SqliteConnection:
             yield
 
     async def _in_thread(self, work: Callable[[], Answer]) -> Answer:
-        """Not left before it is done."""
+        """Waits until the work is done, even when it is cancelled."""
         running = asyncio.get_running_loop().run_in_executor(self._thread, work)
         try:
             return await asyncio.shield(running)
@@ -91,7 +91,7 @@ class SqliteConnection:
 
 
 class SqliteEngine:
-    """One database; methods as in AsyncEngine."""
+    """One database, with the methods of an AsyncEngine."""
 
     def __init__(self, sync_engine: Engine, thread: ThreadPoolExecutor) -> None:
         self.sync_engine = sync_engine
@@ -112,8 +112,8 @@ class SqliteEngine:
         return self.sync_engine.url
 
     def data_version(self) -> int | None:
-        """Another number after every commit; None if that cannot be told. Asked of the driver itself on a connection
-        that is kept for it, which takes some microseconds.
+        """Another number after every commit; None if that cannot be told. The driver itself is asked, on a connection
+        kept for it, which takes some microseconds.
         """
         try:
             if self._watching is None:

@@ -40,7 +40,7 @@ class SqliteStore(SqlStore):
 
 
 async def open_store(state_dir: Path) -> SqliteStore:
-    """The store in `state_dir`, made if there is none. Raises StoreError."""
+    """The store in `state_dir`, which is made if there is none. Raises StoreError."""
     path = state_dir / DATABASE_NAME
     try:
         async with _one_at_a_time(state_dir):
@@ -79,7 +79,7 @@ async def _migrate(store: SqliteStore, path: Path) -> None:
 
 
 def _keep_copy(path: Path, name: str) -> None:
-    """The committed state, beside the database. It is the latest, since the caller holds the write lock."""
+    """Keeps the committed state beside the database. It is the latest, since the caller holds the write lock."""
     copy_database(path, path.with_name(f"{path.name}.{name}"))
 
 
@@ -107,7 +107,7 @@ def _set_up_connections(engine: SqliteEngine) -> None:
 
 @asynccontextmanager
 async def _one_at_a_time(state_dir: Path) -> AsyncIterator[None]:
-    """Two trackers that start together: the switch to WAL does not wait for a lock, so the starts do."""
+    """For trackers that start together: switching to WAL does not wait for a lock, so the starts have to."""
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     folder = os.open(state_dir, os.O_RDONLY)
     try:

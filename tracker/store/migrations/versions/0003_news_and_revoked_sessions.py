@@ -1,4 +1,4 @@
-"""What changes tell is kept for the other trackers; accounts count how often their sessions were revoked."""
+"""News of changes is kept for the other trackers; accounts count how often their sessions were revoked."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""The key that signs tickets can be followed by another one."""
+"""The key that signs tickets can be replaced by another one."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""What an account has published is counted, and what it owns and asks for is found quickly."""
+"""What an account has published is counted; what it owns and asks for has indexes."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -1,4 +1,4 @@
-"""Ids are compared without case, file names without their normal form; what clashes already goes on, kept apart."""
+"""Ids are compared without case, file names without their normal form. Names that clash already go on, kept apart."""
 
 import unicodedata
 

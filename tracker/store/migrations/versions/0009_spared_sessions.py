@@ -1,4 +1,4 @@
-"""Which session revoked the others is known for good, so that it goes on though the answer to that was lost."""
+"""The account remembers which session revoked the others, so that it goes on even if the answer was lost."""
 
 import sqlalchemy as sa
 from alembic import op

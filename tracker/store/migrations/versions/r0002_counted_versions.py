@@ -1,4 +1,4 @@
-"""The version is counted by Alembic from now on; programs from before that refuse the database instead of guessing."""
+"""The version is counted by Alembic from now on. Older programs refuse the database instead of guessing."""
 
 from alembic import op
 
