@@ -90,24 +90,37 @@ def test_every_field_and_state_of_a_download_and_of_a_share_is_explained() -> No
     assert set(peer_book._CAUSES) <= set(re.findall(r"`(\w+)`", API))
 
 
-def test_every_code_of_an_error_or_a_notice_is_listed() -> None:
-    section = API.split("### Codes\n")[1].split("\n## ")[0]
-    listed = set(re.findall(r"`(\w+)`", section))
-    assert set(get_args(ErrorCode)) <= listed
-    assert set(codes_in_the_engine()) <= listed
+def test_every_code_of_an_error_and_of_a_notice_is_listed() -> None:
+    errors = set(re.findall(r"`(\w+)`", API.split("| codes of errors | about |")[1].split("\n\n")[0]))
+    notices = set(re.findall(r"`(\w+)`", API.split("| codes of notices | about |")[1].split("\n\n")[0]))
+    assert set(get_args(ErrorCode)) | set(codes_of_errors()) <= errors
+    assert set(codes_of_notices()) | {f"share_{state}" for state in ("missing", "unreadable")} == notices
 
 
-def codes_in_the_engine() -> Iterator[str]:
-    """The second word of an error that is made, and the code of each type of notice, where it is written out there."""
-    errors = {"LocalError", "StorageError", "ShoalError", "TrackerUnavailable", "RemoteProtocolError"}
+def nodes_of_the_engine() -> Iterator[ast.AST]:
     for file in (REPOSITORY / "engine").rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            words: list[ast.expr] = []
-            if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in errors:
-                words = [*node.args[1:2], *(each.value for each in node.keywords if each.arg == "code")]
-            elif isinstance(node, ast.ClassDef) and "Notice" in map(ast.unparse, node.bases):
-                words = [each.value for each in node.body if isinstance(each, ast.Assign)]
-            yield from (word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str))
+        yield from ast.walk(ast.parse(file.read_text()))
+
+
+def codes_of_errors() -> Iterator[str]:
+    """The second word of an error that is made, where it is written out there."""
+    errors = {"LocalError", "StorageError", "ShoalError", "TrackerUnavailable", "RemoteProtocolError"}
+    for node in nodes_of_the_engine():
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in errors:
+            yield from words_in(*node.args[1:2], *(each.value for each in node.keywords if each.arg == "code"))
+
+
+def codes_of_notices() -> Iterator[str]:
+    """The code of each type of notice, and of what the shell itself remarks."""
+    for node in nodes_of_the_engine():
+        if isinstance(node, ast.ClassDef) and "Notice" in map(ast.unparse, node.bases):
+            yield from words_in(*(each.value for each in node.body if isinstance(each, ast.Assign)))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "Remark":
+            yield from words_in(*node.args[:1])
+
+
+def words_in(*values: ast.expr) -> Iterator[str]:
+    yield from (each.value for each in values if isinstance(each, ast.Constant) and isinstance(each.value, str))
 
 
 def test_the_map_names_every_room() -> None:
