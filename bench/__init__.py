@@ -1,1 +1,1 @@
-"""Measurements anybody can repeat, and the demonstration: `python -m bench` lists them."""
+"""Measurements that can be repeated on any machine, and the demonstration: `python -m bench` lists them."""

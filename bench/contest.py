@@ -1,15 +1,15 @@
-"""Several ways to move the same file, in turn: A B C A B C …, after one round of warm-up.
+"""Several programs move the same file in turn, A B C A B C …, after one round of warm-up.
 
-Before every fetch the destination's memory is warmed (measure.warm_memory), afterwards the output is deleted; in the
-warm-up round it is compared with the source byte by byte, and peak memory is watched. Contestants stay started but
-idle while others run. What is compared are neighbours: the ratio of two contestants in one round, and its median over
+Before every fetch the destination's memory is warmed (measure.warm_memory), afterwards the output is deleted. In the
+warm-up round the copy is compared with the source byte by byte, and peak memory is watched. Contestants stay started
+but idle while others run. Neighbours are compared: the ratio of two contestants in one round, and its median over the
 rounds.
 
-There are two times. The first ends when the program says that the file is there, which only Shoal says after a sync.
-The second goes on until the file is on the disk: to the first is added an fsync of the copy, of every contestant alike,
-right after its fetch (what a rival's farewell takes in between is not counted, and the kernel may use it to write).
+Every fetch has two times. The first ends when the program says that the file is there; Shoal has synced it by then, the
+others have not. The second ends when the file is on the disk: an fsync of the copy right after the fetch is added, for
+every contestant alike. What a program takes to end in between is not counted, though the kernel may write meanwhile.
 
-Not for: absolute figures of a loaded machine; only the ratios bear some load.
+Not for: absolute figures of a busy machine; there only the ratios mean something.
 """
 
 import filecmp
@@ -38,7 +38,7 @@ TWO_TIMES = (
 
 
 class Missing(Exception):
-    """This contestant cannot run here; says what is missing."""
+    """This contestant cannot run here; the message says what is missing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ class Contestant(Protocol):
     has_output: bool
 
     def start(self, source: Path, folder: Path) -> None:
-        """Make everything ready to fetch `source`; the folder is for own use. Raises Missing."""
+        """Make everything ready to fetch `source`; the folder is this contestant's own. Raises Missing."""
 
     def fetch(self, target: Path, is_watched: bool) -> Transfer:
-        """From the wish for the file to the whole file in the folder `target`, under the source's name."""
+        """Fetch the file whole into the folder `target`, under the source's name."""
 
     def close(self) -> None:
         """End every process."""
@@ -115,7 +115,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Outcome:
-    """`entries` by name, in the order they ran; `missing`: who could not, and why."""
+    """`entries` by name, in the order they ran; `missing`: which contestants could not run, and why."""
 
     entries: dict[str, Entry] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
@@ -137,7 +137,7 @@ class Outcome:
         return [entry.row() for entry in self.entries.values()]
 
     def notes(self) -> list[str]:
-        """How each was set up, and who is missing."""
+        """How each contestant was set up, and which are missing."""
         said = [f"{entry.name}: {entry.settings}" for entry in self.entries.values() if entry.settings]
         return said + [f"{name}: not here ({reason})" for name, reason in self.missing.items()]
 
@@ -146,7 +146,7 @@ class Outcome:
 
 
 def run_contest(contestants: Sequence[Contestant], source: Path, folder: Path, rounds: int) -> Outcome:
-    """Everybody fetches `source` in turn. A contestant that is missing something is left out and said to be."""
+    """Every contestant fetches `source` in turn. One that cannot run is left out and named in `missing`."""
     outcome, size_bytes = Outcome(), source.stat().st_size
     with ExitStack() as stack:
         running: list[Contestant] = []

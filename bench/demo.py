@@ -1,7 +1,6 @@
-"""The main job, shown: a tracker and four clients on this machine; three share a file, the fourth fetches it from all
-three.
+"""The demonstration: a tracker and four clients on this machine; three share a file, the fourth fetches it.
 
-Runs the same programs with the same commands as a user would; the fourth client's own screen is what is seen.
+It runs the same programs with the same commands as a user would; the screen shown is that of the fourth client.
 """
 
 import filecmp

@@ -1,8 +1,8 @@
-"""All of them in at most ~10 minutes; writes bench/RESULTS.md, RESULTS.json, throughput.svg and the README's figures.
+"""All runs of a plan in turn; writes bench/RESULTS.md, RESULTS.json, throughput.svg and the figures of the README.
 
-Options go to nobody: what each run is called with stands in the plan and in the results. `--long`: those that take an
-hour together instead; the results of the others stay as they are. `--quick` is for trying the suite out: tiny sizes,
-figures without meaning, written to a folder of temporary files.
+The options of each run are in the plan (bench.plan) and in the results. The plain plan takes about ten minutes.
+`--long` does the runs that take an hour together; the results of the others stay as they are. `--quick` tries all runs
+out with tiny sizes: its figures mean nothing, and are written to a temporary folder.
 """
 
 import argparse
@@ -33,7 +33,7 @@ def run(arguments: Sequence[str]) -> int:
         print(f"\n{name} {' '.join(words)}", file=sys.stderr, flush=True)
         try:
             sections.append(runs.measure(name, words))
-        except Exception as error:  # the other figures are worth having, and this one is said to be missing
+        except Exception as error:  # the other figures are worth having, and this run is named as broken
             called = " ".join((name, *words))
             broken[called] = f"{type(error).__name__}: {error}"
             print(broken[called], file=sys.stderr, flush=True)

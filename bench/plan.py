@@ -1,5 +1,4 @@
-"""Which measurements there are, in the order in which results list them, and which `make bench` runs, with what
-options.
+"""The names of all runs in the order of the results, and which of them `python -m bench all` does with which options.
 
 Not here: running one (runs), running them all (everything).
 """

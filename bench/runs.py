@@ -1,7 +1,7 @@
-"""Finds a run by its name, reads its options, measures, prints.
+"""Finds a run by its name, reads its options, measures, and prints the result.
 
 A run is a module (bench.plan says which) with `add_arguments(parser)` and `measure(options) -> Section`; the first line
-of its docstring is its summary. `demo` and `all` do their own printing and have `run` instead.
+of its docstring is its summary. `demo` and `all` print by themselves and have `run` instead.
 """
 
 import argparse

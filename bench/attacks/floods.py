@@ -1,9 +1,9 @@
-"""Under floods: what is left of an honest download's rate, and how long an honest login takes.
+"""What floods leave of an honest download's rate, and how long they make an honest login take.
 
-A tracker, a seeder and a leecher as real processes, and one attacker (tests.testkit.floods.attacker) at a time, on
-loopback: it comes from other addresses, and at a bounded rate. In turn each round: quiet, under the flood, and beside a
-bystander that takes as much CPU as the attacker took, since all share the machine. The goal is for the flood against
-quiet; what the bystander costs says how much of a loss is the attacker's own work and none of the victims'.
+A tracker, a seeder and a leecher run as real processes on loopback, with one attacker (tests.testkit.floods.attacker)
+at a time, which comes from other addresses and at a bounded rate. Each round is measured three times: quiet, under the
+flood, and beside a bystander that takes as much CPU as the attacker took, since all share the machine. The goal holds
+for the flood against quiet; the bystander shows how much of a loss is the attacker's own use of the CPU.
 """
 
 import argparse

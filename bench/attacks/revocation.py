@@ -1,9 +1,9 @@
-"""From `remove_member` to the last byte the removed member was served, by peers of the same and of another tracker.
+"""From `remove_member` to the last byte that a removed member was served, by peers of this and of another tracker.
 
 The removed member is a program that never stops asking: it keeps four requests in flight on a link made before, and
-counts bytes until the peer has closed the channel and answered every one of them. Then it tries to open the file again
-with its old ticket, which has to be refused. A third peer's tracker is frozen (SIGSTOP): there the ticket's life, made
-short for this, is the only bound.
+counts bytes until the peer has closed the channel and answered every request. Then it tries to open the file again with
+its old ticket, which has to be refused. At last the tracker of one peer is frozen (SIGSTOP): that peer cannot hear of
+the removal, and the life of the ticket, made short for this, is the only bound.
 """
 
 import argparse
@@ -101,7 +101,7 @@ class _Town:
         return self._remove_from(user_id, is_heard=True)
 
     def remove_unheard(self) -> float:
-        """The same with the far peer's tracker frozen; counted from the removal, the ticket being fresh."""
+        """The same with the far peer's tracker frozen; counted from the removal, when the ticket is new."""
         frozen = self._trackers[1].process
         frozen.send_signal(signal.SIGSTOP)
         try:

@@ -1,6 +1,6 @@
-"""A download that a leecher has in the background, so that it can be asked how far it is.
+"""A download that a leecher has in the background, so that it can be asked meanwhile how much has come.
 
-Not for: faults; they happen beside it.
+Not for: the faults that happen during it.
 """
 
 import time

@@ -1,7 +1,7 @@
-"""Faults at random from a seed, and single ones with a clock: what was survived, what was lost, how long it took.
+"""Processes killed at random, and single faults with a clock: what was survived, what was lost, how long it took.
 
-`--kills 500` is a full run (about a quarter of an hour). A seed brings the same kills about again, as far as the timing
-of processes can be. Power cuts are in tests/faults, on a disk that forgets what was not synced.
+`--kills 500` is a full run (about a quarter of an hour). A seed repeats the same kills, as far as the timing of
+processes can be repeated. Not here: power cuts; they are in tests/faults, on a disk that forgets what was not synced.
 """
 
 import argparse

@@ -34,8 +34,8 @@ def measure(folder: Path, options: argparse.Namespace, seed: int, section: Secti
 def _fill_disk(folder: Path, size_bytes: int, pause_s: float) -> dict[str, Any]:
     """A download onto a disk that is full after a third of it, and has room again a while later. Raises OSError.
 
-    What is fetched again is counted from what was good on the disk when it began to wait: pieces that were written
-    just before the news of them came are found there, and are credited to nobody.
+    Bytes fetched again are counted from what was good on the disk when the download began to wait. A piece that was
+    written just before its report arrived is among them: the client finds it there, and credits it to no peer.
     """
     room_bytes = 80 * MIB
     with limited_disk(folder, size_bytes + room_bytes + 48 * MIB) as disk:

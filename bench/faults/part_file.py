@@ -1,6 +1,6 @@
-"""What the part file of an unfinished download holds: how much came, and how much of that is as it should be.
+"""What the part file of an unfinished download holds: how many bytes came, and how many of them are right.
 
-It is read from outside, beside the client or after it was killed. Not for: what the client itself believes of it.
+It is read from outside, while the client runs or after it was killed. Not for: what the client itself knows of it.
 """
 
 import os

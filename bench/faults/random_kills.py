@@ -114,7 +114,7 @@ class SwarmUnderKills:
     # ------------------------------------------------------------ the course
 
     def run(self, kills: int) -> Survey:
-        """Until so many were killed, and then to the end of the transfer."""
+        """Until that many processes were killed, and then to the end of the transfer."""
         survey = self.survey
         while survey.kills.total() < kills:
             self._begin(self._sources[survey.transfers % _FILES])
@@ -181,7 +181,7 @@ class SwarmUnderKills:
         return None
 
     def _start_anew(self) -> None:
-        """After a transfer that did not end: it was counted, the others shall not suffer from it."""
+        """After a transfer that did not end: it was counted, and must not disturb the next ones."""
         self._clients[LEECHER].kill()
         shutil.rmtree(self._folder / LEECHER)
         for path in self._target.iterdir():
@@ -242,7 +242,7 @@ class SwarmUnderKills:
     # ------------------------------------------------------------ the end
 
     def close(self) -> None:
-        """Ends all in good order; processes and temporary files that stay are found."""
+        """Ends all programs in good order; processes and temporary files left behind are noted in the survey."""
         for client in self._clients.values():
             if client.process.returncode is None:
                 client.stop()

@@ -53,8 +53,8 @@ class _Resumed:
         self._swarm.close()
 
     def measure(self, with_signal: int, share: float) -> dict[str, float]:
-        """Ends the leecher when so much has arrived. Seconds from the login to its answer and to the first new byte,
-        and bytes that were read again.
+        """Ends the leecher when this share of the file has arrived, and starts it again. Seconds from the login to its
+        answer and to the first new byte, and the bytes that were read again.
         """
         swarm = self._swarm
         if not shown(swarm.leecher):

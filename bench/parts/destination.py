@@ -1,8 +1,8 @@
-"""Ways to fill the file a download goes into: by pwrite or through a map, preallocated or sparse.
+"""Ways to fill the file that a download goes into: by pwrite or through a map, preallocated or sparse.
 
-In one process, blocks of 256 KiB from a buffer that stays in the cache, interleaved; wall time and CPU until the last
-block is stored, without any sync. Preallocating is part of the time. Shoal's way is "pwrite, preallocated".
-Not for: the speed of the disk; all of this ends in the page cache.
+One process stores blocks of 256 KiB from a buffer that stays in the cache, in one way after the other; measured are
+wall time and CPU until the last block is stored, preallocation included and without a sync. Shoal does "pwrite,
+preallocated". Not for: the speed of the disk; all of this ends in the page cache.
 """
 
 import argparse

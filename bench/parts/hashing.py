@@ -1,8 +1,8 @@
-"""Sharing a file: how fast the pool hashes it, against BLAKE3 of the same file on one core times the cores.
+"""Sharing a file: how fast the worker pool hashes it, against BLAKE3 of the same file on one core times the cores.
 
-Interleaved: one core, in this process, over a map of the file (the quickest plain way; warm cache); the pool, through
-`Coordinator.hash_file`; then `upload_file` of a client, told the file anew (its time stamp is moved, so that the cache
-of hashes does not know it), and `upload_file` again, which has to recall it. Not for: cold disks.
+In turn: one core, in this process, over a map of the file (the quickest plain way, with a warm cache); the pool,
+through `Coordinator.hash_file`; `upload_file` of a client that does not know the file (its time stamp was moved, so the
+cache of hashes is of no use); and `upload_file` again, which has to find it in the cache. Not for: cold disks.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _STEP_BYTES = MIB
 
 
 class _NoDirectory:
-    """A coordinator that only hashes asks nobody."""
+    """The directory of a coordinator that only hashes: it knows no peers."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

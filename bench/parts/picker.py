@@ -1,10 +1,10 @@
-"""The picker with a million pieces and a thousand peers: one pick, one HAVE, one peer's arrival; memory.
+"""The piece picker with a million pieces and a thousand peers: one pick, one HAVE, one peer's arrival; memory.
 
-Uses engine.swarm directly, as the scheduler does: a pick is `rarest(peer, 8)` and reserving what it found, for a random
-peer; before the next one the oldest of eight requests in flight ends (one piece is had, the others are free again;
-not timed). Mixture: a few complete peers, the rest between nothing and everything. A HAVE is a random new piece of a
-random incomplete peer. Picks are counted in CPU time of this thread, because a busy machine's other programs would
-otherwise be counted with the slowest of them; HAVEs and arrivals in wall time. Not for: whole swarms.
+It calls engine.swarm directly, as the scheduler does. A pick is `rarest(peer, 8)` and the reservation of what it found,
+for a random peer; before the next one the oldest of eight requests in flight ends, which is not timed: one of its
+pieces is there then, the others are free again. A few peers are complete, the rest have between nothing and all. A HAVE
+is a random new piece of a random incomplete peer. Picks are counted in CPU time of this thread, because other programs
+of a busy machine would otherwise count in the slowest of them; HAVEs and arrivals in wall time. Not for: whole swarms.
 """
 
 import argparse

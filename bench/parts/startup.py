@@ -1,7 +1,7 @@
-"""From starting `cli.py` on a terminal (a pseudo-terminal) to the prompt, and to the answer of the first command.
+"""From starting `cli.py` on a terminal (a pseudo-terminal) to the prompt, and to the answer to the first command.
 
-The first run is a warm-up. The prompt is there before the client has started; `list_files` without a login is answered
-as soon as it has. Not for: the first start after boot, when nothing is in the page cache.
+The first run is a warm-up. The prompt is shown before the client has started; `list_files` without a login is answered
+once it has started. Not for: the first start after boot, when nothing is in the page cache.
 """
 
 import argparse

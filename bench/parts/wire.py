@@ -1,6 +1,6 @@
-"""How many messages a second the codec encodes and decodes, one process, one message at a time.
+"""How many messages a second the codec encodes and decodes, in one process, one message at a time.
 
-Not for: links; there the socket costs more.
+Not for: the rate of a link, which its socket decides.
 """
 
 import argparse
@@ -53,7 +53,7 @@ def _encoding(message: Message) -> Callable[[], object]:
 
 
 def _decoding(encoded: bytes) -> Callable[[], object]:
-    """As a link does it: the socket fills the decoder's buffer, the decoder gives messages."""
+    """As a link does it: the socket fills the decoder's buffer, and the decoder returns messages."""
     decoder = Decoder()
 
     def decode() -> None:

@@ -1,8 +1,8 @@
-"""Three pictures of swarms, as SVG text: how each leecher comes along, alone and beside another program's, and how near
-the slowest comes to the bound.
+"""Three pictures of swarms, as SVG text: the progress of each leecher, the same beside another program's, and how near
+the slowest leecher comes to the bound.
 
-Needs matplotlib, which is in the bench extra: raises ModuleNotFoundError without. Not for: throughput of one file
-(plot).
+They need matplotlib, which is in the bench extra; without it ModuleNotFoundError is raised. Not for: the throughput of
+one file (plot).
 """
 
 import io
@@ -32,7 +32,7 @@ def completion(leechers: Sequence[tuple[Sequence[float], float]], title: str) ->
 
 
 def side_by_side(sides: Mapping[str, Sequence[Sequence[tuple[float, int]]]], bound_s: float, title: str) -> str:
-    """Who, ours first → for each of its leechers (seconds, bytes)."""
+    """`sides`: a program's name, Shoal first, to (seconds, bytes) of each of its leechers."""
     figure, axes = _axes()
     for (who, leechers), color in zip(sides.items(), (_OURS, _GOAL), strict=False):
         for number, points in enumerate(leechers):

@@ -1,6 +1,6 @@
-"""The README's figures: the lines between two marks, rewritten from what was measured and from nothing else.
+"""The README's figures: the lines between two marks, written from the results alone.
 
-Not for: judging; a goal that is missed stands there with its goal.
+A goal that is missed stands there as well. Not for: judging the figures.
 """
 
 import statistics

@@ -1,6 +1,6 @@
-"""One picture: throughput of Shoal and of the others, as bars, from the runs `compare` and `ceiling`.
+"""One picture: the throughput of Shoal and of other programs, as bars, from the runs `compare` and `ceiling`.
 
-Not for: anything with more than one question.
+Not for: swarms (curves).
 """
 
 import statistics
@@ -53,7 +53,7 @@ def draw(sections: Sequence[Section], path: Path) -> Path | None:
 
 
 def _entries(sections: Sequence[Section]) -> list[dict[str, Any]]:
-    """Everybody once, from the first run that had him."""
+    """Every contestant once, from the first run that has it."""
     by_name: dict[str, dict[str, Any]] = {}
     for section in sections:
         if section.name in ("compare", "ceiling"):

@@ -1,6 +1,6 @@
-"""Figures with goals and verdicts, tables, and what a run hands back: Markdown for people, JSON for programs.
+"""The result of a run: figures with goals and verdicts, and tables; as Markdown for people, as JSON for programs.
 
-Not for: measuring anything.
+Not for: measuring.
 """
 
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What was measured last: RESULTS.json keeps every run's latest section; RESULTS.md and the README are made from it.
+"""The latest results: RESULTS.json keeps the latest section of every run; RESULTS.md and the README are made from it.
 
 Invariant: the Markdown says nothing that is not in the JSON. Not for: measuring, judging.
 """
@@ -51,7 +51,7 @@ def record(folder: Path, new: Sequence[Section]) -> list[Section]:
 
 
 def _not_replaced(old: Sequence[Section], new: Sequence[Section]) -> list[Section]:
-    """A run that was made with the very same command before takes that one's place, else that of all of its name."""
+    """The old sections that stay: a new one replaces that of the very same command, or else all of its run."""
     commands = {each.command for each in old} & {each.command for each in new}
     others = {each.name for each in new if each.command not in commands}
     return [each for each in old if each.command not in commands and each.name not in others]

@@ -1,6 +1,6 @@
-"""Running a rival's command to its end, measured: wall time, CPU of it and all it waited for, peak memory.
+"""Runs a rival's command to its end and measures it: wall time, CPU of it and its children, peak memory.
 
-Not for: rivals that stay (libtorrent), which measure themselves.
+Not for: rivals that stay started (libtorrent), which measure themselves.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""Servers of rivals: started until they listen, ended with all their children.
+"""Servers of rivals: started, waited for until they listen, and ended with all their children.
 
 Not for: servers that need more than a command line and a port.
 """

@@ -1,6 +1,6 @@
-"""Requests to a rival's own interface on loopback, and waiting for what it does by itself.
+"""Requests to a rival's own HTTP interface on loopback, and waiting until the rival has done something.
 
-Not for: proxies, other machines, or anything whose answer is large.
+Not for: proxies, other machines, or large answers.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""A torrent file (BEP 3), and a tracker (BEP 23) that names the ports it was told: what BitTorrent rivals need.
+"""A torrent file (BEP 3), and a tracker (BEP 23) that names the ports it is given: what BitTorrent rivals need.
 
-Not for: anything else; there is no web seed, no second file, no private flag.
+Not for: web seeds, several files, private torrents.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""Shoal and libtorrent as swarms on the hosts of a `Network`: the tracker's host is 0, the origin's 1, leechers follow.
+"""Shoal and libtorrent as swarms on the hosts of a `Network`: host 0 has the tracker, 1 the origin, the rest leechers.
 
-Everybody stays started between runs; what a run left at the leechers is removed before the next. Not here: what is
-measured (bench.swarms.shaped_links), the course of a run (bench.swarms.course).
+All programs stay started between courses; what a course left at the leechers is removed before the next. Not here:
+what is measured (bench.swarms.shaped_links), what happens in one course (bench.swarms.course).
 """
 
 import shutil
@@ -64,7 +64,7 @@ class ShoalSwarm:
         _do([self.origin], {"do": "share", "path": str(self._source)})
 
     def run(self, needed: Sequence[Program] = (), look: Callable[[Course], None] = lambda course: None) -> Course:
-        """All fetch, and forget it again."""
+        """All leechers fetch the file, and then remove it."""
         course = self.fetch(self.leechers, needed, look)
         self.forget([each for each in self.leechers if each.host in course.seconds])
         return course
@@ -85,7 +85,7 @@ class ShoalSwarm:
         wait_for("done_at_s", [leecher])
 
     def forget(self, leechers: Sequence[Program]) -> None:
-        """All of it is removed, and the origin quiet for so long that it does not count what it sent any more."""
+        """Removes the file at these leechers, and waits until the origin no longer counts what it sent."""
         for each in leechers:
             path = self._folder / str(each.host) / self._source.name
             each.send({"do": "forget", "name": self._source.name, "path": str(path)})
@@ -97,7 +97,7 @@ class ShoalSwarm:
 
 
 class TorrentSwarm:
-    """libtorrent in plaintext; everybody is told of everybody."""
+    """libtorrent in plaintext; every session is told of all others."""
 
     name = "libtorrent"
 

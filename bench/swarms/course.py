@@ -1,4 +1,4 @@
-"""The course of one swarm run: programs on their hosts, what they say while they fetch, and what follows from it.
+"""One course of a swarm: the programs on their hosts, the news they print while they fetch, and the times in it.
 
 Not here: scenarios and goals (bench.swarms.shaped_links), what the programs do (member, rivals.libtorrent_member).
 """
@@ -72,7 +72,7 @@ class Program:
         self._process.wait()
 
     def close(self) -> None:
-        """In good order if it can."""
+        """In good order if the program still can."""
         assert self._process.stdin is not None
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.close()
@@ -83,7 +83,7 @@ class Program:
 
 
 def wait_for(word: str, programs: Sequence[Program]) -> None:
-    """Until each of them has said it; what else they say is dropped. Raises TimeoutError."""
+    """Until each program has printed it; other news is dropped. Raises TimeoutError."""
     missing, deadline_s = set(programs), time.monotonic() + RUN_TIMEOUT_S
     with _selector(programs) as selector:
         while missing:
@@ -97,7 +97,7 @@ def wait_for(word: str, programs: Sequence[Program]) -> None:
 @dataclass(slots=True)
 class Course:
     """Times in seconds since the start. `curves`: by host, (time, bytes); `uploaded`: of the origin's link. Of the
-    machine's cores `cpu_share` was taken by the swarm, `busy_share` by everybody.
+    machine's cores `cpu_share` was taken by the swarm, `busy_share` by all programs.
     """
 
     size_bytes: int

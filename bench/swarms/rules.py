@@ -1,7 +1,7 @@
-"""Each rule of scheduling switched off in virtual time: what it is worth.
+"""What each rule of scheduling is worth: swarms in virtual time, with one rule switched off at a time.
 
-A row is a rule switched off (tests/testkit/simulation/switched_off), in three swarms: equal links; links of 250 to 2000
-Mbit/s; equal links, and one that falls silent when the first has 99 %. Not for: goals (simulate has them).
+A row is a rule switched off (tests/testkit/simulation/switched_off) in three swarms: equal links; links of 250 to 2000
+Mbit/s; equal links, of which one falls silent when the first leecher has 99 %. Not for: goals (simulate has them).
 """
 
 import argparse

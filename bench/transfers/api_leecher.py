@@ -1,8 +1,8 @@
-"""A leecher that fetches through engine.Client what it is told to, and says how long it took and what it cost.
+"""A leecher that uses the Python API (engine.Client): it fetches what it is told to, and says what that cost.
 
-`ApiLeecher` is the measuring side; the other is `python -m bench.transfers.api_leecher`: the first line of its input
-says who it is, each further one what to fetch, and is answered by a line. For many small files, and for settings that
-the program does not offer. Not for: measuring what users run (bench.transfers.shoal).
+`ApiLeecher` is the measuring side; the leecher is `python -m bench.transfers.api_leecher`. The first line of its input
+names its account and settings, each further line files to fetch, which one line answers. It is for many small files,
+and for settings that the program does not offer. Not for: measuring what users run (bench.transfers.shoal).
 """
 
 import asyncio

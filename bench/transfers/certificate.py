@@ -1,6 +1,6 @@
 """A throw-away certificate for loopback, for TLS rivals and ceilings.
 
-Elliptic, P-256: the handshake is not what is measured. Not for: anything that has to be trusted.
+Its key is on P-256, since the handshake is not what is measured. Not for: anything that has to be trusted.
 """
 
 import datetime

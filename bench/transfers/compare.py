@@ -1,7 +1,7 @@
-"""The same file through Shoal and through every rival found installed, interleaved.
+"""The same file through Shoal and through every rival that is installed, in turn.
 
-Rivals run with their best documented settings (the notes below the table, and bench/rivals). One that is missing is
-named as missing. Not for: features; this is throughput and its cost only.
+Rivals run with their best documented settings (the notes below the table, and bench/rivals). One that is not installed
+is named as missing. Not for: features; this is throughput and its cost only.
 """
 
 import argparse

@@ -1,10 +1,10 @@
-"""One seeder at the far end of a long path: how much of the path the download fills.
+"""One seeder at the far end of a long path: how much of the path a download fills.
 
-The path is a process that forwards TCP with a rate, a round trip and a queue (tests.testkit.long_path). Whole
-downloads, from the command to the result: manifest, handshakes, the opening of the window and the final sync are in the
-time. Beside it, in turn, one plain TCP stream of as many bytes over the same path. By default the window matters: the
-pieces that are in flight in any case would fill less than half of the path. Not for: loss and congestion control, of
-which this path knows nothing.
+The path is a process that forwards TCP with a rate, a round trip and a queue (tests.testkit.long_path). Whole downloads
+are timed, from the command to the result: manifest, handshakes, the opening of the window and the final sync. In turn
+with them one plain TCP stream takes as many bytes over the same path. By default the window matters: the pieces that
+are in flight in any case would fill less than half of the path. Not for: loss and congestion control, which this path
+does not have.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def measure(options: argparse.Namespace) -> Section:
 
 
 class _Plain:
-    """A contestant: as many bytes as the file has, to nowhere."""
+    """A contestant: a plain stream of as many bytes as the file has, which are not kept."""
 
     name = _PLAIN
     settings = "over the same path, no file, no sync"

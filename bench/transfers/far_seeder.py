@@ -1,7 +1,8 @@
-"""A seeder that is reached through another port than the one it listens on, as behind a port forward; orders as JSON.
+"""A seeder that others reach at another port than the one it listens on, as behind a port forward.
 
-The program that bench.transfers.distance puts at the far end of a long path: logs in, shares a file in some groups,
-says `ready` and serves until its input ends. Not for: anything else; a client cannot be told another port than its own.
+The run `distance` puts it at the far end of a long path. It logs in, shares a file in some groups, prints `ready` and
+serves until its input ends; its order is a line of JSON. It exists because the program `shoal` announces the port that
+it listens on.
 """
 
 import asyncio

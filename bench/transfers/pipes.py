@@ -1,4 +1,4 @@
-"""The plainest ways to move bytes from two processes to two others over loopback: what Shoal's rate is held against.
+"""The plainest ways to move bytes from two processes to two others over loopback: Shoal's rate is compared with these.
 
 `sendfile`: os.sendfile → recv_into a 256 KiB buffer → pwrite into a preallocated file. No hash, no protocol.
 `sendfile-hash`: the same with BLAKE3 over each block and an fsync at the end: the plainest verified, durable copy.

@@ -1,11 +1,11 @@
-"""Shoal as a contestant: a tracker, seeders and a leecher, each a process of its own running the program users run.
+"""Shoal as a contestant: a tracker, seeders and a leecher, each a process that runs the program users run.
 
 One swarm serves several contestants that differ in the data channel and the number of seeders; each has its own group.
 A fetch is `download_file` from command to result: manifest, tickets, new links with handshakes, every piece verified,
 synced to the disk, named and announced. Rivals do not sync; for that there is a second time (bench.contest). The
-leecher logs out and in again after each, so no link survives to the next.
+leecher logs out and in again after each fetch, so that no link lasts until the next.
 
-Not for: measuring below `Client`; for that see bench.transfers.ceiling and the tests of engine.transfer.
+Not for: measuring below `Client`; for that see bench.transfers.ceiling and the tests of engine.worker.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""S seeders → 1 leecher through the program itself, whole downloads; and one seeder → one leecher beside it.
+"""Several seeders → one leecher through the program itself, whole downloads; and one seeder → one leecher beside it.
 
-Not for: comparing with others (compare) or with what is possible (ceiling).
+Not for: comparing with other programs (compare) or with what is possible (ceiling).
 """
 
 import argparse

@@ -1,7 +1,6 @@
-"""A thousand small files in one group: shared one after the other and through a pipe, fetched through the API; files a
-second.
+"""A thousand small files in one group: files a second when shared one by one, through a pipe, and fetched by the API.
 
-The leecher is an engine.Client in a process of its own (`bench.transfers.api_leecher`), which has a bounded number of
+The leecher is an engine.Client in a process of its own (bench.transfers.api_leecher), which has a bounded number of
 downloads under way at a time; the seeder is the program (`cli.py --json`, its defaults). Every file is verified,
 synced, named and announced. Not for: large files.
 """
@@ -75,7 +74,7 @@ def measure(options: argparse.Namespace) -> Section:
 
 
 def _share_piped(seeder: ShellProcess, folder: Path, count: int, size_bytes: int) -> float:
-    """Seconds for so many other files, each command written before the last ones are answered."""
+    """Seconds for that many other files, each command written before the ones before it are answered."""
     folder.mkdir()
     paths = [write_random(folder / f"piped{number:05}.bin", size_bytes) for number in range(count)]
     started_s = time.monotonic()

@@ -1,4 +1,4 @@
-"""Small things many tests need: bounded hypothesis settings, geometries and bitfields by their pieces, PEM, files."""
+"""Small things that many tests need: bounded hypothesis settings, geometries, bitfields, PEM, files."""
 
 import base64
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ MIB = 1 << 20
 
 
 def bounded(max_examples: int) -> hypothesis.settings:
-    """So many examples, however slow the machine is today."""
+    """Settings with this many examples, and without a deadline that a slow machine would miss."""
     return hypothesis.settings(max_examples=max_examples, deadline=None)
 
 

@@ -92,7 +92,7 @@ class FakePool:
 
 
 class FakeDirectory:
-    """Knows the peers it was told of; keeps the notices."""
+    """Knows the peers that a test gave it; keeps the notices."""
 
     def __init__(self, member: Member) -> None:
         self.member = member

@@ -2,13 +2,12 @@
 
 `python -m tests.testkit.long_path RATE ROUND_TRIP PORT …` prints a port for each PORT it forwards to, and ends with its
 input. All connections share one path, whose two directions are alike: bytes wait their turn at the rate, then travel
-for half the round trip. The queue before it holds one bandwidth-delay product, as a router's should; when it is full,
-nothing is read from the senders until there is room, so nothing is ever lost.
+for half the round trip. The queue before the path holds one bandwidth-delay product, as a router's should; while it is
+full, nothing is read from the senders, so nothing is ever lost.
 
-Invariant: a byte leaves no earlier than its turn and half a round trip after it was read, and in order; at most two
-bandwidth-delay products of a direction are held, and no more than that for one receiver who does not read.
-Not for: loss, and what congestion control makes of it; both ends' kernels see a short path. Opening a connection is not
-delayed either.
+Invariant: a byte leaves in order, no earlier than its turn and half a round trip after it was read; of each direction
+at most two bandwidth-delay products are held, and no more than that for one receiver that does not read.
+Not for: loss and congestion control; the kernels of both ends see a short path. Opening a connection is not delayed.
 """
 
 import asyncio

@@ -1,9 +1,9 @@
 """What every measurement needs: CPU and private memory of process trees, medians of ratios, the machine in words.
 
-CPU is that of a whole process tree, user and system, before against after. Peak memory is the largest sum of USS (what
-would be freed if the tree ended) seen while looking every 50 ms; looking costs time, so it is done in a warm-up run.
+CPU is that of a whole process tree, user and system, after minus before. Peak memory is the largest sum of USS (what
+would be freed if the tree ended) among looks every 50 ms; looking costs time, so it is done in a warm-up run.
 
-Not for: profiles (py-spy, perf), nor for code of microseconds, where a loop around `perf_counter` is enough.
+Not for: profiles (py-spy, perf), or code of microseconds, where a loop around `perf_counter` is enough.
 """
 
 import contextlib

@@ -28,7 +28,7 @@ _PORT_FIRST, _PORTS = 20_000, 12_000
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports nobody listens on right now, below those that the system gives to whoever dials meanwhile."""
+    """Ports on which nothing listens now, below those that the system gives to outgoing connections."""
     ports: set[int] = set()
     while len(ports) < count:
         port = _PORT_FIRST + secrets.randbelow(_PORTS)
@@ -127,7 +127,7 @@ class ShellProcess:
                 return line
 
     def wait_notice(self, code: str, timeout_s: float = _ANSWER_TIMEOUT_S) -> dict[str, Any]:
-        """The first notice of this kind, heard already or still to come."""
+        """The first notice of this kind, whether it has come already or not."""
         deadline_s = time.monotonic() + timeout_s
         while True:
             for notice in self.notices:
@@ -167,7 +167,7 @@ class ShellProcess:
         return self._finish()
 
     def kill(self) -> None:
-        """No farewell: kill -9."""
+        """kill -9, without a chance to end in good order."""
         self.stop(signal.SIGKILL)
 
     def stop(self, with_signal: int = signal.SIGTERM) -> int:
@@ -202,7 +202,7 @@ class ShellProcess:
 
 
 def workers_of(pid: int) -> list[psutil.Process]:
-    """Of a client: the children of its fork server, which is a child of it."""
+    """The workers of the client with this process id: children of its fork server, which is its child."""
     try:
         return [worker for server in psutil.Process(pid).children() for worker in server.children()]
     except psutil.Error:

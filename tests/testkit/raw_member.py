@@ -1,7 +1,7 @@
-"""A member without a client: an account whose every word to trackers and peers is chosen by the program.
+"""A member without a client: the test or bench that uses it chooses every message it sends to trackers and peers.
 
-For measuring and testing what no client of ours would do: it keeps asking when it should stop, asks for what it may
-not have, sends what makes no sense. It does no more by itself than TLS and framing. Blocking sockets, one thread.
+It does what no client of Shoal would do: it goes on asking when it should stop, asks for what it may not have, sends
+what makes no sense. By itself it does TLS and framing only. It has blocking sockets and one thread.
 """
 
 import secrets
@@ -23,7 +23,7 @@ _TIMEOUT_S = 20.0
 
 
 class RawTracker:
-    """One connection to a tracker, past its welcome. It trusts whoever answers."""
+    """One connection to a tracker, past its welcome. It trusts any tracker that answers."""
 
     def __init__(self, address: TrackerAddress, source: str = "127.0.0.1") -> None:
         """`source`: the local address to come from; any of 127/8 will do on Linux. Raises OSError."""
@@ -147,7 +147,7 @@ class RawLink:
             self._decoder.received(count)
 
     def is_ended_by_peer(self) -> bool:
-        """Whether it says goodbye or hangs up before it runs out of things to say."""
+        """Whether the peer says goodbye or hangs up before it falls silent."""
         try:
             while not isinstance(self.receive(), Bye):
                 pass

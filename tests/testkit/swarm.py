@@ -1,6 +1,6 @@
-"""A tracker, seeders and a leecher, each a process of its own running the program that users run, in one folder.
+"""A tracker, seeders and a leecher in one folder, each a process that runs the program users run.
 
-The leecher logs out and in again between transfers, so that no link survives to the next. Not for: several hosts
+The leecher logs out and in again between transfers, so that no link lasts until the next. Not for: several hosts
 (namespaces), or peers that break the protocol (raw_member).
 """
 

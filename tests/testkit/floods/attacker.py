@@ -1,9 +1,8 @@
-"""One attacker, a process of its own: `python -m tests.testkit.floods.attacker KIND TRACKER_PORT PEER_PORT PORT SHARE
-SECONDS`.
+"""One attacker in a process of its own, which floods a tracker or a peer.
 
-Says "ready" when the flood stands, and ends by itself, or as soon as its input does. It comes from other addresses
-than the honest ones (127.0.1.x), as somebody elsewhere would, and its rates are bounded, so that it floods its victims
-and not the machine that they share.
+`python -m tests.testkit.floods.attacker KIND TRACKER_PORT PEER_PORT PORT SHARE SECONDS` prints "ready" when the flood
+has begun, and ends after SECONDS or when its input ends. It comes from other addresses (127.0.1.x) than honest clients,
+as an attacker elsewhere would. Its rates are bounded, so that it floods its victims and not the machine they share.
 """
 
 import contextlib
@@ -151,7 +150,7 @@ def unread(target: Target) -> None:
 
 
 def bystander(target: Target) -> None:
-    """nobody's enemy, who takes as much of a core as the attacker did"""
+    """no attacker: takes as much of a core as the attacker did"""
     target.ready()
     until_s = time.monotonic() + target.seconds
     while time.monotonic() < until_s:

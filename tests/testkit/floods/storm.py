@@ -1,7 +1,7 @@
-"""Connections by the thousand, at a bounded rate, in one thread: what each says, and whether it goes away again.
+"""Thousands of connections at a bounded rate, from one thread: what each sends, and whether it closes again.
 
-The attacker of most floods: cheap for whoever runs it, since it does no TLS of its own. A handshake is begun with a
-ClientHello that was made once.
+Most floods are made of these: they cost the attacker little, since it does no TLS of its own. A handshake is begun with
+a ClientHello that was made once.
 """
 
 import errno

@@ -1,7 +1,7 @@
-"""The honest ones whom a flood is to disturb: a tracker, a seeder, a leecher, and one attacker at a time.
+"""The honest programs that a flood is to disturb: a tracker, a seeder and a leecher; and one attacker at a time.
 
-The attacker (attacker) comes from other addresses of this machine and at a bounded rate. Not for: judging what a flood
-leaves of a download (bench.attacks.floods), or whether it does harm (tests.hostile.test_floods).
+The attacker (attacker) comes from other addresses of this machine and at a bounded rate. Not for: measuring what a
+flood leaves of a download (bench.attacks.floods), testing whether it does harm (tests.hostile.test_floods).
 """
 
 import contextlib
@@ -38,7 +38,7 @@ class Sample(NamedTuple):
 
 
 class Town:
-    """The honest ones, and what is done to them."""
+    """The honest programs, and the attacker that disturbs them."""
 
     def __init__(self, folder: Path, size_bytes: int, stack: ExitStack) -> None:
         self._folder = folder
@@ -79,7 +79,7 @@ class Town:
 
     @contextlib.contextmanager
     def attacker(self, kind: str, at: str, share: float = 0.0) -> Iterator[int]:
-        """Its process id; the flood stands. `share` of a core is for a bystander."""
+        """Its process id, once the flood has begun. `share` of a core is for a bystander."""
         ports = {"tracker": self._tracker.port, "peer": self._swarm.seeder_ports[0]}
         words = [kind, *ports.values(), ports[at], share, _SECONDS_MAX]
         process = subprocess.Popen(

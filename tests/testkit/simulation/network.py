@@ -1,8 +1,9 @@
 """Nodes with an uplink and a downlink in virtual time, and bytes that cross from one to the other in chunks.
 
 An uplink sends one chunk after the other, in turn for every transfer that may go on; a downlink receives in the order
-of arrival. A transfer has a few chunks on the way at most, as TCP would: so a busy receiver holds nobody else up at the
-sender, and both ends share fairly without anything being computed for the whole network. Cost: two events a chunk.
+of arrival. A transfer has a few chunks on the way at most, as TCP would: a busy receiver therefore delays no other
+transfer of the sender, and both ends share fairly without a computation over the whole network. A chunk costs two
+events.
 
 Not here: who sends what to whom (swarm).
 """

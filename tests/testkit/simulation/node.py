@@ -1,4 +1,4 @@
-"""What a simulated client and its links consist of. Not here: what they do (swarm)."""
+"""The state of a simulated client and of its links. Not here: what they do (swarm)."""
 
 from collections import deque
 from dataclasses import dataclass, field

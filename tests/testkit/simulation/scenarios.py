@@ -1,12 +1,12 @@
-"""Swarms worth looking at: who is there with which link, what happens to them, and how long each might have taken.
+"""Simulated swarms: which peers with which links, what happens to them, and how long each leecher has to take at least.
 
 One file of pieces of 1 MiB over links of 1 Gbit/s and 0.4 ms there and back, unless said otherwise: a local network.
-Every leecher's bound is the least time in which it could be done, whoever decides:
+Every leecher's bound is the least time in which it could have the file under any scheduling:
 
 - equal links: size / rate · (1 + log2(N + 1) / pieces), since a piece must be whole before it is passed on;
 - unequal links: the longest of its own downlink, the origin's uplink, and all uplinks together for all leechers.
 
-Same seed, same course. Not here: what should be reached (bench.swarms.simulate, test_swarm).
+The same seed gives the same course. Not here: what should be reached (bench.swarms.simulate, test_swarm).
 """
 
 import math

@@ -1,7 +1,8 @@
-"""The engine's rules of scheduling, each switched off, to see in a swarm what it is worth.
+"""The engine's rules of scheduling, each switched off, to see in a swarm what the rule is worth.
 
-What `Settings` can say is said there; the rest are substitutes for a part of the scheduler, made here, so that the
-engine carries no switch that nobody would ever use. Not here: the swarms they are tried in (scenarios).
+What `Settings` can switch off is switched off there; the rest are substitutes for a part of the scheduler. They are
+made here, so that the engine carries no switch that only a bench would use. Not here: the swarms they are tried in
+(scenarios).
 """
 
 from collections.abc import Sequence
