@@ -1,7 +1,7 @@
 """The command `shoal`: checks how it was called, then hands over to the shell.
 
 Its exit code: 0 well, 1 if the client did not start, a command failed or its output could not be written, 2 if it was
-called in a wrong way, 141 if whoever read its output has gone.
+called in a wrong way, 141 if the reader of its output has gone.
 
 Invariant: importing this file imports next to nothing. Worker processes import the main file again when they start,
 and `--help` should be quick; so everything else is imported by the function that needs it.

@@ -1,15 +1,17 @@
-"""What a logged-in user has: one object to call, and behind it the session, the shares and the downloads.
+"""What a logged-in user has. A program calls one object, the client; behind it are the session, the shares, the
+downloads.
 
-    client         the public async API: calls the parts in order   arguments  what is checked before
-    events         what happens by itself                  subscribers  who is told
-    session        standing with the trackers: login, requests, tickets, announcements
-    shares         complete files that are shared          uploads    a file of this disk → its hashes
-    downloads      files that are being fetched            manifests  a file's hashes to and from the tracker
-    event_router   what trackers and coordinator say unasked → whom it concerns
-    housekeeping   what is done now and then               clock_check  is this machine's clock right?
-    state_folder   where all of it is kept
+    client         the public async API: calls the parts in order
+    arguments      what is checked before anything is asked      known_files  a typed name → a file known here
+    session        the session with the trackers                 manifests    a file's hashes to and from the tracker
+    sharing        files that are shared                         fetching     files that are downloaded
+    announcer      tells the trackers what is served             housekeeping  what is done once a second
+    event_router   what trackers report → the part concerned     transfer_directory  what the coordinator asks
+    events         what happens by itself, as types              subscribers  who hears it
+    chores         work that no command waits for                clock_check  is this machine's clock right?
+    state_folder   where a client keeps what it remembers        tracker_list  the file with the trackers
 
-Only this room speaks to the tracker. Not here: which piece to fetch from whom, bytes.
+Only this room speaks to the tracker. Not here: which piece is fetched from which peer, bytes.
 """
 
 from engine.client.client import Client

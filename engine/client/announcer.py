@@ -1,11 +1,11 @@
-"""What the trackers are told this client has: read off what it serves in the very moment it is said.
+"""Tells the trackers what this client has. It reads that off what is served and fetched at the moment of telling.
 
-One content may be shared under several names and fetched under others at the same time, but the trackers know swarms
-(group, root) only. So nobody who ends a share or a download says what is over: it asks for the swarm to be announced
-anew, and the swarm is withdrawn only when nothing of it is served here any more.
+Trackers know swarms, (group, root). One swarm may be shared under several names and fetched under others at the same
+time. So a share or a download that ends does not say that the swarm is over: it asks for the swarm to be announced
+again, and the swarm is withdrawn only when nothing of it is served here any more.
 
-Invariant: this is the one place where a `protocol.Share` is made.
-Not for: when to announce (shares, downloads), how it travels (session).
+Invariant: this is the only file that makes a `protocol.Share`.
+Not for: when to announce (shares, downloads), how an announcement travels (session).
 """
 
 from engine.client.session import TrackerSession
@@ -22,7 +22,7 @@ class Announcer:
         self._host, self._port = host, port
 
     async def announce_all(self) -> list[requests.Share]:
-        """Tell every tracker that is there all that is served; returns the shares that one of them does not take."""
+        """Tell every tracker that is there all that is served; returns the shares that one of them does not accept."""
         return await self._session.announce_all(self.snapshot())
 
     def snapshot(self) -> requests.Announce:
@@ -32,7 +32,8 @@ class Announcer:
         return requests.Announce(self._host, self._port, shares)
 
     async def renew(self, group_id: str, root: bytes) -> list[requests.Share]:
-        """Say how it is with this swarm now; returns the shares that a tracker does not take (see session.announce)."""
+        """Announce this swarm as it is now. Returns the shares that a tracker does not accept (see session.announce).
+        """
         holding = self._copies.holding(group_id, root)
         share = requests.Share(group_id, root, *(holding or (False, False)))
         return await self._session.announce(share, is_removed=holding is None)

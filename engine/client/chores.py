@@ -1,7 +1,7 @@
-"""Work that the client begins by itself and that no command waits for.
+"""Work that the client begins by itself and that no command waits for, such as announcing a file that moved.
 
-Invariant: an expected failure of such work is told to the subscribers, any other is left to the event loop to report;
-when `close` returns none of it runs any more.
+Invariants: the subscribers hear of an expected failure of such work, and the event loop reports any other. When `close`
+returns, no such work is running.
 Not for: work that has a result, or an owner that ends it (downloads, shares).
 """
 

@@ -1,4 +1,4 @@
-"""The client: accounts and groups through the trackers, files through the coordinator. The public API of the engine.
+"""The public API of the engine: accounts and groups through the trackers, files through the coordinator.
 
     client = await Client.start("127.0.0.1", 7001, Path("tracker_info.txt"))
     client.subscribe(print)
@@ -6,9 +6,9 @@
     await client.download_file("lab", "weights.bin", Path("/data"))
     status = await client.wait_download("lab", "weights.bin")
 
-It wires the parts and sequences them; what to fetch from whom is decided in `swarm`, who may do what by the tracker.
-Every expected failure is a ShoalError with a code and a sentence. A program that uses it needs the usual
-`if __name__ == "__main__":`, since the pool's processes import its main module.
+The client makes the parts and calls them in order. It does not decide: `swarm` decides what is fetched from which peer,
+the tracker who may do what. Every expected failure is a ShoalError with a code and a sentence. A program that uses the
+client needs `if __name__ == "__main__":`, since the worker processes import its main module.
 """
 
 import asyncio
@@ -66,7 +66,7 @@ _RECHECK_PATIENCE_S = 1.0
 
 
 class Client:
-    """One user's client. Made by `start`; all methods belong to the loop it was started on."""
+    """One user's client. `start` makes it. Call all methods on the event loop on which it was started."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class Client:
         *,
         settings: Settings | None = None,
     ) -> "Client":
-        """Listening at host:port (0: any free port), with a running pool, logged out. Raises ShoalError."""
+        """A client that listens at host:port (0: any free port) and has its workers, logged out. Raises ShoalError."""
         addresses = read_tracker_info(tracker_info)
         descriptor_limit.raise_to_hard_limit()
         state = StateFolder(state_folder or default_folder(host, port))
@@ -179,7 +179,9 @@ class Client:
         return InviteReport(invite_codes.invite_text(code), invited.expires_at_s)
 
     async def login(self, user_id: str, password: str) -> LoginReport:
-        """Serving begins, and what this account shared and fetched here before goes on. In any capital letters."""
+        """Serving begins, and earlier shares and downloads of this account go on. The id may be typed in any capital
+        letters.
+        """
         if self.user_id is not None:
             raise LocalError(f"{self.user_id} is logged in; log out first", "logged_in")
         identity = await self._session.login(checked.user_id(user_id), checked.password(password))
@@ -201,7 +203,7 @@ class Client:
         await self._session.logout()
 
     async def change_password(self, old_password: str, new_password: str) -> None:
-        """Every other session of the account ends with it."""
+        """Every other session of the account ends."""
         self._require_login()
         request = requests.ChangePassword(checked.password(old_password), checked.password(new_password))
         await self._session.revoke_others(request)
@@ -224,7 +226,7 @@ class Client:
         await self._change(requests.JoinGroup(checked.group_id(group_id)))
 
     async def leave_group(self, group_id: str) -> LeaveReport:
-        """What is shared in it and fetched from it here stops."""
+        """Shares and downloads of the group end here."""
         self._require_login()
         group_id = await self._files.group(checked.group_id(group_id))
         left = await self._session.call(requests.LeaveGroup(group_id), results.Left)
@@ -233,7 +235,7 @@ class Client:
         return LeaveReport(group_id, left.new_owner, left.is_removed)
 
     async def list_requests(self, group_id: str) -> list[str]:
-        """Who asks to be let in; for the group's owner."""
+        """The accounts that ask to join. For the group's owner."""
         self._require_login()
         request = requests.ListRequests(checked.group_id(group_id))
         return (await self._session.call(request, results.Requests)).user_ids
@@ -247,17 +249,17 @@ class Client:
         await self._change(requests.RejectRequest(checked.group_id(group_id), checked.user_id(user_id)))
 
     async def remove_member(self, group_id: str, user_id: str) -> None:
-        """For the group's owner: every peer that hears it stops serving that account at once."""
+        """For the group's owner. Peers stop serving that account as soon as a tracker tells them."""
         self._require_login()
         await self._change(requests.RemoveMember(checked.group_id(group_id), checked.user_id(user_id)))
 
     async def transfer_ownership(self, group_id: str, user_id: str) -> None:
-        """To another member; this account stays one."""
+        """Another member becomes the owner; this account stays a member."""
         self._require_login()
         await self._change(requests.TransferOwnership(checked.group_id(group_id), checked.user_id(user_id)))
 
     async def audit(self, group_id: str) -> list[AuditEntry]:
-        """What was done to the group's membership, by whom and from where; oldest first. For its owner."""
+        """Who joined, left or was removed, by whose doing and from which address; oldest first. For the owner."""
         self._require_login()
         return (await self._session.call(requests.FetchAudit(checked.group_id(group_id)), results.Audit)).entries
 
@@ -274,7 +276,7 @@ class Client:
     async def upload_file(
         self, path: Path, group_id: str, on_progress: Callable[[int, int], None] | None = None
     ) -> UploadReport:
-        """Share a file of this disk. The whole pool hashes it, once: the hashes are kept while it is unchanged.
+        """Share a file of this disk. All workers hash it, once: the hashes are kept while the file is unchanged.
 
         `on_progress(hashed, total)` in bytes.
         """
@@ -282,7 +284,7 @@ class Client:
         started_s = time.monotonic()
         path = Path(os.path.abspath(path))
         uploads.name_of(path)
-        # Not a member? Better said before the file is read.
+        # A refusal (not a member) should come before the file is read.
         group_id = await self._files.group(checked.group_id(group_id))
         reading = uploads.Reading(on_progress)
         file, manifest = await uploads.describe(path, group_id, self._coordinator, self._ledger, reading.progressed)
@@ -299,13 +301,13 @@ class Client:
         )  # fmt: skip
 
     def show_shares(self) -> list[ShareStatus]:
-        """All that this account shares from here, also what is not served at the moment."""
+        """Everything that this account shares from here, also files that are not served at the moment."""
         self._require_login()
         return self._shares.statuses()
 
     async def stop_share(self, group_id: str, file_name: str) -> StopReport:
-        """For good: it does not resume at the next login. The file itself stays where it is. Its publisher and the
-        group's owner also free a name with it that this client does not share.
+        """End a share for good; the file itself stays. The publisher and the group's owner can also free a name that
+        this client does not share.
         """
         self._require_login()
         key = self._files.find(checked.group_id(group_id), checked.file_name(file_name))
@@ -321,10 +323,10 @@ class Client:
         destination: Path | str,
         on_progress: Callable[[int, int], None] | None = None,
     ) -> DownloadStatus:
-        """Begin to fetch a file into a folder or to a path, or go on where it was left; returns at once.
+        """Begin to fetch a file into a folder or to a path, or continue an earlier download. Returns its first status.
 
-        A target that exists is refused, unless it already is this file: then it is verified and shared; that takes as
-        long as reading it, and `on_progress(read, total)` hears of it.
+        A target that exists is refused, unless it is this file: then it is verified and shared, and `on_progress(read,
+        total)` is called while it is read.
         """
         self._require_login()
         key = (await self._files.group(checked.group_id(group_id)), checked.file_name(file_name))
@@ -334,16 +336,16 @@ class Client:
         )
 
     async def wait_download(self, group_id: str, file_name: str) -> DownloadStatus:
-        """Until it is complete, failed, cancelled or paused by a logout."""
+        """Returns when the download is complete, failed, cancelled, or paused by a logout."""
         return await self._downloads.wait(self._files.find(group_id, file_name))
 
     def show_downloads(self) -> list[DownloadStatus]:
-        """All of this session, in the order they were begun."""
+        """All downloads of this session, in the order in which they were begun."""
         self._require_login()
         return self._downloads.statuses()
 
     async def cancel_download(self, group_id: str, file_name: str) -> None:
-        """Stop it and remove what was fetched."""
+        """Stop a download and remove what was fetched."""
         self._require_login()
         await self._downloads.cancel(self._files.find(group_id, file_name))
 

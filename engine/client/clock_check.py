@@ -1,8 +1,10 @@
-"""Whether this machine's clock agrees with the trackers', in a sentence when that changes. Pure.
+"""Finds out whether this machine's clock agrees with the trackers', and words it when that changes. Pure.
 
-Certificates and tickets begin and end by the tracker's clock and are judged by everybody's own (a peer's word on the
-time would be a way to use an old ticket). So a clock that is wrong shows as members who do not find each other, which
-nobody would guess; nothing is corrected here, it is only said.
+Certificates and tickets begin and end by the tracker's clock, and each member judges them by its own (to believe a
+peer's clock would let an old ticket pass). With a wrong clock members do not find each other, and nothing on the screen
+explains it. So the client says it.
+
+Not for: correcting a clock.
 """
 
 _WRONG_FROM_S = 30.0
@@ -16,7 +18,7 @@ class ClockCheck:
         self._wrong: set[int] = set()
 
     def heard(self, tracker_index: int, ahead_s: float) -> str | None:
-        """What to say of it; None if that was said, or there is nothing to say."""
+        """A sentence for the user, if the clocks began or ceased to differ; otherwise None."""
         is_wrong = abs(ahead_s) >= _WRONG_FROM_S
         if is_wrong == (tracker_index in self._wrong):
             return None

@@ -1,9 +1,9 @@
-"""What the trackers say unasked, and whom in this client it concerns.
+"""Receives what the trackers report without being asked, and calls the part of this client that it concerns.
 
-It exists because the session with the trackers is made before the parts that act on what they say. It decides nothing:
-it calls the part that acts, and tells the subscribers what a user should know.
+The session is made before the parts that act on such reports, so the router is handed to it first and connected later.
+It decides nothing. What a user should know it tells the subscribers.
 
-Not here: what the coordinator asks (transfer_directory), what the events are called (events).
+Not here: what the coordinator asks (transfer_directory).
 """
 
 from collections.abc import Callable

@@ -1,9 +1,10 @@
-"""Everything that happens in a client by itself, and that its subscribers are told: one frozen type for each.
+"""Everything that happens in a client by itself: one frozen type for each kind of event.
 
-Each has a stable `code` for programs, and `str()` is a sentence for people. What a user should read is a Notice; the
-other events are for programs that show how a download goes on.
+Each event has a stable `code` for programs, and `str()` is a sentence for people. A Notice is an event that a user
+should read; the others are for programs that show how a download goes on.
 
-Not here: who is told (subscribers), what can go wrong with a command (engine.errors).
+Not here: who hears them (subscribers), the failures of commands (engine.errors), the events of transfers
+(engine.coordinator.events).
 """
 
 from engine.client.spellings import shown_id
@@ -69,7 +70,7 @@ class DownloadResumed(Notice, frozen=True):
 
 
 class DownloadFailed(Notice, frozen=True):
-    """A download that nobody waits for ended without the file."""
+    """A download ended without the file, and no caller waits for it."""
 
     name: str
     reason: str
@@ -80,7 +81,8 @@ class DownloadFailed(Notice, frozen=True):
 
 
 class DownloadHalted(Notice, frozen=True):
-    """A download that nobody waits for stopped, since the account is not a member any more. What has come is kept."""
+    """A download stopped because the account is not a member any more, and no caller waits for it. What came is kept.
+    """
 
     name: str
     reason: str
@@ -91,7 +93,7 @@ class DownloadHalted(Notice, frozen=True):
 
 
 class PartGone(Notice, frozen=True):
-    """The part file of a begun download was not there when its user began it anew."""
+    """A download was begun anew because its part file was gone."""
 
     part: str
     name: str
@@ -116,7 +118,7 @@ class PartLeft(Notice, frozen=True):
 
 
 class ShareRereading(Notice, frozen=True):
-    """Reading a shared file again takes long enough to be said."""
+    """A shared file is being read again, and that takes more than a moment."""
 
     path: str
     group_id: str
@@ -192,7 +194,7 @@ class ShareWrong(Notice, frozen=True):
 
 
 class ShareDropped(Notice, frozen=True):
-    """A share ended without its user's doing."""
+    """A share ended although its user did not end it."""
 
     share: DroppedShare
     code = "share_dropped"
@@ -202,7 +204,7 @@ class ShareDropped(Notice, frozen=True):
 
 
 class ShareWithdrawn(Notice, frozen=True):
-    """A tracker heard late that a share was stopped, and took the file off the group's list."""
+    """A share was stopped while no tracker answered; now a tracker took the file off the group's list."""
 
     name: str
     group_id: str
@@ -294,7 +296,7 @@ class ClockDiffers(Notice, frozen=True):
 
 
 class OutOfReach(Notice, frozen=True):
-    """Members are sent to this client and get nothing from it. So many members told the tracker."""
+    """Members that were sent to this client got nothing from it. `members`: how many told the tracker so."""
 
     place: str
     members: int
@@ -323,7 +325,7 @@ class AddressUnlikely(Notice, frozen=True):
 
 
 class WorkFailed(Notice, frozen=True):
-    """Something that the client does by itself did not succeed. Its code and sentence are those of the error."""
+    """Work that the client began by itself failed. Code and sentence are those of the error."""
 
     error: ShoalError
 

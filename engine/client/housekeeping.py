@@ -1,9 +1,8 @@
-"""What a client does every second while it runs: the ledger is made durable, shared files are looked at (more than a
-hundred of them more seldom).
+"""What a client does once a second while it runs: it syncs the ledger and looks at the shared files.
 
-A file that is being served is compared with its marks around every slice (worker.local_file). One that nobody asks
-for, or whose name was taken away, is noticed here, so that the group's list does not promise what is not there; and one
-that was away is found again.
+A file that is being sent is compared with its marks around every slice (worker.local_file). A file that nobody fetches
+is looked at here only, so that the group's list does not promise a file that is gone. A file that was away is found
+again here too. With more than a hundred shares the looks are rarer.
 """
 
 import asyncio
@@ -43,7 +42,7 @@ class Housekeeping:
             await asyncio.sleep(_EVERY_S)
 
     async def _sync(self) -> None:
-        """A failure is said once, not every second. Where nothing was written, no thread is woken."""
+        """A failure is told once, not every second. If nothing was written, no thread is woken."""
         if not self._ledger.needs_sync:
             return
         try:

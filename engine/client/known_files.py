@@ -1,11 +1,11 @@
-"""Which file is meant by what was typed: one place for all commands.
+"""Finds the file that a user means by what was typed: one place for all commands.
 
-A user types a group and a name, in any spelling that stands for them (spellings). What is shared and fetched is a
-content of a group, (group, root); a name only leads to it, and two names may lead to the same one. So commands find
-the name as it is known here, and its owner (shares, downloads) knows the content.
+A user types a group and a name, in any spelling that stands for them (spellings). What is shared and fetched is the
+content of a group, (group, root). A name leads to it, and two names may lead to the same content. Commands find the
+name as it is known here; the shares and the downloads know the content.
 
-Invariant: what is shared or fetched here is found without a tracker.
-Not for: what the tracker lists under a name that is unknown here (manifests).
+Invariant: a file that is shared or fetched here is found without a tracker.
+Not for: what a tracker lists under other names (manifests).
 """
 
 from engine.client.fetching.downloads import Downloads

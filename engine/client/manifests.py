@@ -1,7 +1,8 @@
-"""A file's manifest on its way to and from the tracker, page by page when it is very large.
+"""A file's manifest on its way to and from the tracker, in pages if it is very large: a file of 1 TB has 2 MiB of
+hashes.
 
-1 TB has 65536 pieces of 16 MiB and 2 MiB of leaves. Invariant: how long every page has to be is known before the first
-one is asked for, and nothing is a Manifest before all of it hashed to its root.
+Invariant: the length of every page is known before the first page is asked for, and nothing is a Manifest before all of
+it matched its root.
 """
 
 import hashlib
@@ -19,7 +20,7 @@ from tracker.protocol.names import BadName, check_file_name
 from tracker.protocol.types import PAGE_BYTES
 
 _ROUNDS_MAX = 3
-"""A tracker forgets pages of an account that puts very many; then they are put again, so often."""
+"""A tracker forgets pages of an account that puts very many. Then they are put again, so many times at most."""
 
 
 async def publish(session: TrackerSession, group_id: str, name: str, manifest: Manifest) -> manifests.Published:
@@ -45,8 +46,8 @@ async def publish(session: TrackerSession, group_id: str, name: str, manifest: M
 
 
 async def fetch(session: TrackerSession, group_id: str, name: str) -> tuple[Manifest, list[PeerAddress], str]:
-    """Checked against its root before anything is asked of anyone; who has the file; and its name as its publisher
-    spelled it. Raises BadManifest, and as `publish`.
+    """The manifest, checked against its root; the peers that have the file; and its name as its publisher spelled it.
+    Raises BadManifest, and like `publish`.
     """
     answer, peers = await session.fetch_manifest(group_id, name)
     spelling = _checked_spelling(name, answer.name)
@@ -62,7 +63,7 @@ async def fetch(session: TrackerSession, group_id: str, name: str) -> tuple[Mani
 
 
 def _checked_spelling(name: str, spelling: str) -> str:
-    """A tracker does not choose what a file is called here, but for the normal form of its name."""
+    """A tracker may choose the normal form of a file's name here, and nothing else of it."""
     if not is_same_name(name, spelling):
         raise TrackerUnavailable("the tracker answered about a file of another name; it is at fault")
     try:

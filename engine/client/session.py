@@ -1,9 +1,10 @@
-"""This client's standing with the trackers: who is logged in, what they are asked, and what they say unasked.
+"""The session of this client with its trackers: login and logout, requests, tickets, announcements.
 
-Wraps the tracker client: its errors become the engine's, tickets are kept and renewed before they end, and the
-authority is pinned. The first one seen is kept, unless tracker_info.txt names a fingerprint; a change is refused.
+It wraps the tracker client. Errors of that become errors of the engine; tickets are kept, and renewed before they end;
+announcements that come up together travel together. It also pins the authority: the first one that is seen is kept,
+unless tracker_info.txt names a fingerprint, and another one is refused later.
 
-Not here: what is shared and fetched (shares, client), bytes.
+Not here: what is shared and fetched (shares, downloads), bytes.
 """
 
 import asyncio
@@ -41,7 +42,7 @@ Answer = TypeVar("Answer", bound=results.Result)
 
 
 class TrackerSession:
-    """Usable before any tracker answers: it connects when it is first needed, and again whenever it has to."""
+    """It connects at the first request, and again when a connection is lost."""
 
     def __init__(
         self,
@@ -78,7 +79,7 @@ class TrackerSession:
     # ------------------------------------------------------------ in and out
 
     async def login(self, user_id: str, password: str) -> orders.Configure:
-        """With a fresh key. Returns what the workers have to be; raises ShoalError."""
+        """Log in with a fresh key. Returns the identity for the workers. Raises ShoalError."""
         client = await self._connected()
         key = Ed25519PrivateKey.generate()
         with _translated(self._pin):
@@ -94,7 +95,7 @@ class TrackerSession:
             await self._client.logout()
 
     def configuration(self, identity: Identity) -> orders.Configure:
-        """The workers' view of an identity."""
+        """An identity in the form that workers take."""
         key_pem = identity.private_key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         keys: dict[str, tuple[bytes, float]] = {**identity.ticket_keys}
         return orders.Configure(identity.certificate_pem, key_pem, self._authority_pem, keys)
@@ -117,13 +118,13 @@ class TrackerSession:
             await client.revoke_others(request)
 
     async def fetch_manifest(self, group_id: str, name: str) -> tuple[manifests.Manifest, list[PeerAddress]]:
-        """As the tracker has it, unchecked, and the first peers."""
+        """The manifest as the tracker sent it, unchecked, and the first peers."""
         request = manifests.FetchManifest(group_id, name, self._peers_wanted)
         answer = await self.call(request, manifests.Manifest)
         return answer, self._others(answer.peers)
 
     async def find_peers(self, group_id: str, root: bytes, report: PeerReport) -> list[PeerAddress]:
-        """`report`: what came of those that were named before."""
+        """`report`: which of the peers named before served, and which failed."""
         failed, served = list(report.failed), list(report.served)
         request = requests.FindPeers(group_id, root, self._peers_wanted, failed, served)
         answer = await self.call(request, results.Peers)
@@ -133,7 +134,7 @@ class TrackerSession:
         return [peer_address(peer) for peer in peers if peer.thumbprint != self._own_thumbprint]
 
     async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
-        """One that has at least half of its life left."""
+        """A ticket with at least half of its life left. `is_stale`: a peer refused the one that is kept."""
         kept, now_s = self._tickets.get(self._spellings.get(group_id, group_id)), time.time()
         if kept is not None and not is_stale:
             life_s = kept.expires_at_s - self._ticket_taken_at_s[kept.group_id]
@@ -147,7 +148,7 @@ class TrackerSession:
         return GroupTicket(fresh.ticket, fresh.is_open)
 
     async def spelling_of(self, group_id: str) -> str:
-        """As whoever made the group spelled it. It comes with a ticket, which most of what is done in a group needs."""
+        """The id of the group as its maker spelled it. The tracker sends it with a ticket."""
         await self.ticket_for(group_id)
         return self._spellings[group_id]
 
@@ -159,14 +160,16 @@ class TrackerSession:
     # ------------------------------------------------------------ announcing
 
     async def announce_all(self, snapshot: requests.Announce) -> list[requests.Share]:
-        """Tell every tracker that is there; returns the shares one of them does not take. Others hear it once back."""
+        """Tell every connected tracker; the others are told when they are back. Returns the shares that one does not
+        accept.
+        """
         return await self._announce(snapshot)
 
     async def announce(self, share: requests.Share, *, is_removed: bool = False) -> list[requests.Share]:
-        """The same for one share that came or went.
+        """The same for one share that began or ended.
 
-        Changes that come up while an announcement is on its way go together in the next one, so that a thousand small
-        files cost a few dozen. The shares that are not taken are returned to one of those who wait.
+        Changes that come up while an announcement is on its way travel together in the next one, so a thousand small
+        files cost a few dozen announcements. One of the callers gets the shares that are not accepted.
         """
         self._changes[share.group_id, share.root] = (share, is_removed)
         async with self._announcing:
@@ -193,7 +196,7 @@ class TrackerSession:
         return self._client
 
     async def _trusted_authority(self) -> bytes:
-        """The pinned one; else the first one seen, if tracker_info.txt does not name another."""
+        """The pinned authority, or else the first one seen, if it is the one that tracker_info.txt names."""
         named = {address.fingerprint for address in self._addresses if address.fingerprint}
         if len(named) > 1:
             raise LocalError("tracker_info.txt names several fingerprints; its trackers share one", "bad_trackers")
@@ -216,7 +219,7 @@ class TrackerSession:
         return pem
 
     def _keep_pin(self, pem: bytes) -> None:
-        """Whole or not at all: half a certificate would shut this client out."""
+        """The file is replaced as a whole: half a certificate would shut this client out."""
         new = self._pin.with_name(f"{_PIN_NAME}.new")
         with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
             file.write(pem)

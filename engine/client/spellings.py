@@ -1,7 +1,7 @@
-"""Which group and which file of this client are meant by what was typed, and how ids are shown. Pure.
+"""Which spellings stand for the same group or file, and how ids are shown. Pure.
 
 A group's id may be typed in any capital letters and a file's name in any Unicode normal form. The client keeps both as
-whoever made them spelled them: what peers compare letter by letter, such as a ticket, has that spelling.
+their makers spelled them, because peers compare ids in tickets letter by letter.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,8 @@ Key = tuple[str, str]
 
 
 def find_key(asked: Key, keys: Iterable[Key]) -> Key:
-    """The one of `keys` that is meant: the very same, or else the only one there is. `asked` itself, if none is."""
+    """The one of `keys` that `asked` stands for: the same, or else the only one alike. `asked` itself if there is none.
+    """
     known = set(keys)
     if asked in known:
         return asked

@@ -1,4 +1,4 @@
-"""The folder where one client keeps what it remembers: private, and used by one client at a time."""
+"""The folder in which one client keeps what it remembers. It is private, and one client at a time uses it."""
 
 import fcntl
 import os
@@ -10,7 +10,7 @@ from engine.errors import LocalError
 
 
 def default_folder(host: str, port: int) -> Path:
-    """Clients on one machine are told apart by where they serve. Raises LocalError where there is no home."""
+    """One folder for each address that clients of this user serve on. Raises LocalError if there is no home folder."""
     try:
         folder = platformdirs.user_state_path("shoal")
     except RuntimeError:
@@ -21,7 +21,7 @@ def default_folder(host: str, port: int) -> Path:
 
 
 class StateFolder:
-    """Held while the object is open."""
+    """Locked until `close`."""
 
     def __init__(self, path: Path) -> None:
         """Raises LocalError if the folder cannot be used, or another client uses it."""

@@ -1,8 +1,8 @@
-"""Who is told what happens in a client.
+"""Who hears the events of a client.
 
-Invariant: each event reaches every subscriber, in the order in which they subscribed, whatever the others do with it. A
-subscriber that raises is reported to the event loop, as a bug in a task would be, and cannot break the client.
-Not for: what happens (events).
+Invariants: each event reaches every subscriber, in the order in which they subscribed. A subscriber that raises cannot
+break the client: the event loop reports it, like a bug in a task.
+Not for: what the events are (events).
 """
 
 import asyncio

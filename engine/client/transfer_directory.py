@@ -1,9 +1,9 @@
-"""What the coordinator asks and tells the client: the Directory of transfers, on top of a session with the trackers.
+"""Answers what the coordinator asks, and takes what it reports: the Directory of transfers.
 
-It stands between the two because the coordinator is made first, and the session and the shares after it. Each method
-names the part that answers, and adds nothing to the answer.
+The coordinator is made before the session and the shares that can answer, so this object is handed to it first and
+connected later. Each method calls the part that answers and adds nothing.
 
-Not here: what the trackers say unasked (event_router).
+Not here: what the trackers report (event_router).
 """
 
 from collections.abc import Callable

@@ -1,8 +1,9 @@
-"""The command shell: a line typed by a person or a program → one call of the client → an answer for either.
+"""The command shell: a person or a program types a line, the shell makes one call of the client and prints the answer.
 
-    app       picks the way of driving and owns the exit code
-    terminal  a prompt for people                             piped    one command a line from anywhere else
-    runner    a line → its command → what came of it          actions  command → its action: one call of the client
-    answers   reports in words, tables and JSON
-    commands  the table of commands                           lines    quoting                  (both pure)
+    app       chooses between prompt and pipe, and owns the exit code
+    terminal  a prompt for people                                 piped    one command a line from anywhere else
+    runner    runs the command of a line, prints its answer       actions  the table of actions; account_, group_, file_
+    following a download until its end                            ahead    small uploads, several at once
+    answers   reports as sentences, tables and JSON               reading  lines from a descriptor, passwords
+    commands  the table of commands (pure)                        lines    quoting and comments (pure)
 """

@@ -67,7 +67,7 @@ async def create_invite(context: Context, hours: str = "168") -> Result:
 
 async def _new_password(context: Context, question: str) -> str:
     password = await context.ask_password(question)
-    # A slip here could never be noticed, nor mended: there is nobody who could reset it.
+    # Asked twice, because no one can reset a password that was mistyped.
     if await context.ask_password("the same again: ") != password:
         raise LocalError("the two passwords differ; nothing was done, try again", code="password_differs")
     return password

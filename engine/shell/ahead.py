@@ -1,11 +1,10 @@
 """Uploads of small files, begun while those before them are still waiting for the tracker.
 
-One after the other, a small file waits for two answers of the tracker and a write to its disk before the next is looked
-at. Begun together, their announcements travel together and the tracker writes several of them at once.
+Done one after the other, each small file waits for two answers of the tracker and for a write to the tracker's disk.
+Begun together, their announcements travel together, and the tracker writes several of them at once.
 
-Invariants. Answers are said in the order of the commands, each as soon as it is there and those before it were said.
-Whatever is not the upload of a small file begins when all before it were answered, and so does an upload of a name that
-another one under way has in the same group.
+Invariants: answers are printed in the order of the commands, each as soon as possible. Any other command begins when
+all commands before it were answered; so does an upload whose name in its group is that of an upload under way.
 Not for: large files, which keep the whole pool busy one at a time (and whose progress is shown).
 """
 
@@ -34,7 +33,7 @@ class Ahead:
         self._under_way: set[tuple[str, str]] = set()
 
     async def begin(self, upload: Invocation) -> None:
-        """Waits only if there are many, or one of the same name."""
+        """Begin an upload. Waits only if many are under way, or one of the same name."""
         key = _key_of(upload)
         while self._reports and (len(self._reports) >= _AT_ONCE_MAX or key in self._under_way):
             await self._first_reported()
@@ -45,12 +44,12 @@ class Ahead:
         self._reports.append(asyncio.create_task(self._runner.report(upload.command.name, _after(before, work))))
 
     async def finish(self) -> None:
-        """Until all were answered."""
+        """Returns when all were answered."""
         while self._reports:
             await self._first_reported()
 
     async def close(self) -> bool:
-        """Gives up what was not answered yet; whether there was any."""
+        """Cancel the uploads that were not answered yet. Returns whether there was one."""
         left = [report for report in self._reports if not report.done()]
         for report in left:
             report.cancel()
@@ -64,7 +63,7 @@ class Ahead:
 
 
 def small_upload(line: str) -> Invocation | None:
-    """The command of this line, if it is one that may be begun early."""
+    """The command of this line, if it uploads a small file."""
     try:
         words, comment = read_line(line)
         if words[:1] != ["upload_file"] or comment:

@@ -77,7 +77,7 @@ async def _run_piped(
             runner = Runner(Context(client, output, ask_on_terminal), incidents)
             await run_lines(runner, lines_of(0))
     except asyncio.CancelledError:
-        pass  # by a signal: what it interrupted was said, and leaving is what it asked for
+        pass  # by a signal: the interrupted command was answered, and the signal asks to leave
     except ShoalError as error:
         has_failed = True
         output.error(None, error)

@@ -1,7 +1,7 @@
 """The table of commands: what each is called, which words it takes, and its help. Pure.
 
-A table and not a class per command, because everything that differs between them before they run is data: help,
-completion, the check of the number of words and the shell's history all read it here.
+It is a table because everything that differs between commands before they run is data. Help, completion, the check of
+the number of words, and the history read it.
 
 Invariant: an Invocation has as many arguments as its command takes.
 Not for: what a command does (actions, under the same names).
@@ -62,8 +62,8 @@ _ALL = (
         ("<user_id>", "[<passwd>]"),
         "start a session; earlier shares and downloads go on",
         "What this account shared from this client is shared again after a quick check. A file that changed meanwhile "
-        "is not, and that is said; one that is not there is served when it is back (see show_shares). A password that "
-        "is left out is asked for without echo.",
+        "is not shared any more, and the answer says so. A file that is not there is served when it is back (see "
+        "show_shares). A password that is left out is asked for without echo.",
     ),
     Command(
         "logout",
@@ -148,7 +148,7 @@ _ALL = (
         "share a file in a group",
         "The file stays where it is and is served from there. If the group has the same content under this name, you "
         "become another sharer. Other content under this name is refused, unless you published the old one, or own the "
-        "group, and nobody else online has that: then yours takes its place.",
+        "group, and nobody else online has the old one: then yours takes its place.",
         is_long=True,
     ),
     Command(
@@ -216,8 +216,8 @@ _ALIASES = {"quit": "exit"}
 def parse(words: list[str], comment: str = "") -> Invocation:
     """The command that a line asks for; raises LocalError (codes "unknown_command", "usage").
 
-    `comment`: what stands behind the words. `#word` may have been meant as one more, a password even: it is refused
-    where the command could have taken it, and never shown.
+    `comment`: what follows the words. `#word` may be a word that should have been quoted, even a password. It is
+    refused where the command takes another word, and it is never shown.
     """
     name, *arguments = _without_prefix(words)
     command = find_command(name)

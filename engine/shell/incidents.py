@@ -1,10 +1,9 @@
-"""Where the traceback of a bug goes: into a file in the state folder, never to the user.
+"""Writes the traceback of a bug into a file of the state folder. The user reads one line that names the file.
 
-A person can do nothing with a traceback; whoever mends the bug needs all of it. So the user reads one line, which
-names the file.
+A user can do nothing with a traceback, and a developer needs all of it.
 
-Invariant: recording never raises, and a new file is readable by its owner alone.
-Not for: expected failures, which are ShoalErrors and explain themselves.
+Invariant: recording never raises, and only the owner can read the file.
+Not for: expected failures, which are ShoalErrors with sentences of their own.
 """
 
 import os
@@ -20,13 +19,13 @@ from engine.errors import ShoalError
 
 
 class IncidentLog:
-    """`folder` is where the next incident is written: the state folder, once there is one; else the temporary one."""
+    """`folder`: the state folder, once it is known; before that, the folder for temporary files is used."""
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder if folder and os.path.isdir(folder) else None
 
     def record(self, bug: BaseException) -> ShoalError:
-        """Keeps the traceback and returns what the user is told instead."""
+        """Writes the traceback, and returns the error for the user."""
         entry = f"--- {datetime.now(UTC).isoformat()}\n{''.join(traceback.format_exception(bug))}"
         try:
             path = (self.folder or Path(tempfile.gettempdir())) / "shoal-errors.log"
@@ -37,7 +36,7 @@ class IncidentLog:
         return ShoalError(f"internal: {type(bug).__name__}: {bug}. This is a bug in Shoal; {where}", code="internal")
 
     def watch(self, loop: AbstractEventLoop, say: Callable[[ShoalError], None]) -> None:
-        """From now on a bug in a task that nobody awaits is recorded and said, instead of printed by asyncio."""
+        """From now on a bug in a background task is recorded and passed to `say`, instead of printed by asyncio."""
 
         def report(_: AbstractEventLoop, context: dict[str, Any]) -> None:
             say(self.record(context.get("exception") or RuntimeError(context["message"])))

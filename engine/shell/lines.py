@@ -1,7 +1,7 @@
 """One line of input → its words, with the quoting and the `#` comments of a POSIX shell. Pure.
 
-Not the standard library's shlex, because that ends a word at a `#` in its middle: `upload_file take#2.wav` would lose
-its tail. Variables, wildcards and pipes are left out on purpose: a name is taken as it stands.
+The standard library's shlex is not used, because it ends a word at a `#` in its middle: `upload_file take#2.wav` would
+lose its tail. There are no variables, wildcards and pipes: a name is taken as it is written.
 
 Invariant: `split_words(shlex.join(words)) == words` for any words without a NUL.
 Not for: knowing what the words mean (commands).
@@ -53,7 +53,7 @@ def read_line(line: str) -> Line:
 
 
 def is_plain_comment(comment: str) -> bool:
-    """False for `#word`, which may have been meant as one."""
+    """False for `#word`: its writer may have wanted a word."""
     return comment.lstrip("#")[:1].strip() == ""
 
 

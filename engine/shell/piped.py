@@ -1,7 +1,7 @@
 """Driven by a script or another program: one command a line, one after the other, to the end of the input.
 
-Invariant: an error ends its command, not the run. What commands say and do is as if each began when the one before it
-was answered (ahead).
+Invariant: an error ends its command, not the run. The commands have the same effects and answers as if each began after
+the answer of the one before it (see ahead).
 Not for: people at a terminal (prompt), leaving the client (app).
 """
 

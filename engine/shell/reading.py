@@ -1,9 +1,9 @@
 """Lines from a descriptor and passwords from the terminal, while the event loop goes on.
 
-Read from the descriptor and not through sys.stdin or getpass: a thread that is blocked in them would hold up the exit
-after a signal, and non-blocking mode would change the terminal for everybody else who has it open.
+The descriptor is read directly, not through sys.stdin or getpass. A thread that is blocked in those would delay the
+exit after a signal, and non-blocking mode would change the terminal for every program that has it open.
 
-Invariant: the event loop never waits for a person, and a terminal gets its echo back however the question ends.
+Invariant: the event loop never waits for a person, and the terminal echoes again however the question ends.
 Not for: the line editor of the prompt (prompt).
 """
 

@@ -1,7 +1,7 @@
-"""A line → its command → what came of it, said on the output. The same for the prompt and for piped input.
+"""Runs the command of a line and prints its answer, in the same way for the prompt and for piped input.
 
-Invariant: whatever a command does, one answer is said for it and no exception but a cancellation passes on; a bug
-inside becomes one line, and its traceback goes to the incident log.
+Invariant: each command gets exactly one answer, and no exception but a cancellation leaves here. A bug becomes one
+line, and its traceback goes to the incident log.
 Not for: where lines come from (prompt, piped), what commands do (actions).
 """
 
@@ -26,7 +26,7 @@ class Runner:
         """Some command was refused or failed."""
 
     def read(self, line: str) -> Invocation | None:
-        """None if there is nothing to do: a blank line, a comment, or a mistake, which was said."""
+        """The command of a line. None for a blank line, a comment, or a mistake, which is answered here."""
         words: list[str] = []
         try:
             words, comment = read_line(line)
@@ -46,7 +46,7 @@ class Runner:
         return await self.report(name, ACTIONS[name](self.context, *invocation.arguments, **invocation.options))
 
     async def report(self, command: str, work: Awaitable[Result]) -> bool:
-        """Says what comes of the work; true if it succeeded."""
+        """Print the outcome of the work. Returns whether it succeeded."""
         try:
             result = await work
         except ShoalError as error:

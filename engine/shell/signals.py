@@ -1,6 +1,6 @@
-"""Signals that end a task instead of the process, so that leaving by a signal is as clean as leaving by `exit`.
+"""Signals cancel a task instead of ending the process, so that leaving by a signal is as clean as leaving by `exit`.
 
-Invariant: outside the `with` block signals do what they always do: a second Ctrl-C while the client closes ends it.
+Invariant: outside the `with` block signals have their usual effect, so a second Ctrl-C ends a client that is closing.
 Not for: what the cancelled task does about it.
 """
 
@@ -18,7 +18,7 @@ STOPPING = (Signals.SIGINT, Signals.SIGTERM, Signals.SIGHUP)
 def while_signals_cancel(
     task: "asyncio.Task[Any] | None", numbers: Sequence[Signals]
 ) -> Iterator[Callable[[], None]]:
-    """Gives what does the same without a signal."""
+    """Yields a function that does the same as a signal."""
     if task is None:
         raise RuntimeError("there is no task to cancel")
 

@@ -1,11 +1,11 @@
 """The downloads of the account that is logged in: begun, resumed at login, followed to their end, announced.
 
-A download is in the ledger from its first moment until it is complete or cancelled, so it survives logout, exit, the
-loss of a membership and worse. A complete one is handed to the shares before the ledger forgets it as a download, so
-that it is in one of the two at any moment. One that does not run now is held (held_downloads).
+A download is in the ledger from its first moment until it is complete or cancelled, so it survives a logout, a crash
+and the loss of a membership. A complete download becomes a share before the ledger forgets it, so the ledger knows the
+file at any moment. A download that does not run now is held (held_downloads).
 
-Invariant: a part file that had been made and is gone is never made anew by itself: its disk may be away, and what is
-below its mount point is another one.
+Invariant: a part file that was made and is gone is not made again without the user. Its disk may be unmounted, and a
+new part file would land on the disk below.
 Not here: the course of a download (coordinator.download.download_run).
 """
 
@@ -50,7 +50,7 @@ from engine.storage.stamp import Stamp
 
 
 class Downloads:
-    """By (group, name), in the order they were begun; the latest of each."""
+    """By (group, name), in the order in which they were begun; the latest of each name."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Downloads:
     # ------------------------------------------------------------ what was begun before
 
     async def resume(self, user_id: str) -> list[tuple[str, ShoalError]]:
-        """Go on with what this account was fetching here. Returns the names of those that cannot go on, and why."""
+        """Continue what this account was fetching here. Returns the names that cannot continue, and why."""
         self._user_id = user_id
         held: list[tuple[str, ShoalError]] = []
         for begun in self._ledger.downloads_of(user_id):
@@ -90,7 +90,7 @@ class Downloads:
         return held
 
     async def _resume(self, begun: StartedDownload) -> None:
-        """Raises ShoalError if it cannot go on where it was."""
+        """Raises ShoalError if it cannot continue where it was."""
         require_place(begun)
         try:
             await self.begin(begun.key, Path(begun.target), is_resumed=True)
@@ -100,7 +100,7 @@ class Downloads:
             raise
 
     async def let_in(self, group_id: str | None = None) -> None:
-        """The account may be a member again, of this group or of any: what waits for that goes on."""
+        """The account may be a member again, of this group or (None) of any: downloads that wait for that go on."""
         for begun in self._ledger.downloads_of(self._user_id):
             if group_id in (None, begun.group_id) and self._is_shut_out(begun.key):
                 try:
@@ -127,8 +127,8 @@ class Downloads:
         respell: Callable[[str], Path] | None = None,
         is_resumed: bool = False,
     ) -> DownloadStatus:
-        """Fetch a file to `target`, or take what is there if it is this file (`on_progress`: of reading that). Returns
-        its first status. The same wish twice is one: the second follows the first.
+        """Fetch a file to `target`. If this file is there already, it is verified (`on_progress`: while it is read) and
+        shared. A download to the same place that runs already is followed. Returns the first status.
 
         `respell`: the target, if the group has the file under another normal form of its name; then that is its name.
         """
@@ -144,7 +144,7 @@ class Downloads:
         if is_resumed and before is not None and before.root != manifest.root:
             raise LocalError(f"{key[0]} has another file under the name {key[1]} now; {ENDS}", "other_content")
         if await self._shares.look_now(manifest.root):
-            # Before anybody is asked: to whoever is said to have the file the trackers name nobody who has it.
+            # A tracker that takes this client for a sharer names it no sharers, so the peers are asked for again.
             peers = []
         if os.path.lexists(target) and not self._is_running_to(key, target):
             return await self._take_existing(key, target, manifest, on_progress)
@@ -185,11 +185,11 @@ class Downloads:
         peers: list[PeerAddress],
         before: StartedDownload | None,
     ) -> Download:
-        """`before`: what the ledger knew of it; that ends or goes on with this. Raises StorageError."""
+        """`before`: the earlier download in the ledger, which this one continues or replaces. Raises StorageError."""
         part = file_names.part_path(target, manifest.root)
         had_part = os.path.lexists(part)
         begun = StartedDownload(*key, str(target), manifest.root, manifest.geometry, had_part)
-        # Before anything of it is on the disk: a client that is killed in between must not leave that behind unknown.
+        # Into the ledger first: a client that is killed now must not leave a part file that it does not know.
         self._ledger.add_download(self._user_id, begun)
         try:
             download, fetching = self._coordinator.fetch(*key, target, manifest, peers)
@@ -216,7 +216,7 @@ class Downloads:
     async def _take_existing(
         self, key: Key, target: Path, manifest: Manifest, on_progress: uploads.OnProgress | None
     ) -> DownloadStatus:
-        """Something is where the file should go: share it if it is the file. Raises LocalError otherwise."""
+        """Something is at the target: share it if it is the file. Raises LocalError otherwise."""
         stamp = await uploads.is_this_file(target, manifest, self._coordinator, on_progress)
         if stamp is None:
             raise LocalError(
@@ -235,7 +235,7 @@ class Downloads:
     # ------------------------------------------------------------ following and ending
 
     async def wait(self, key: Key) -> DownloadStatus:
-        """Until it is complete, failed, cancelled or paused."""
+        """Returns when it is complete, failed, cancelled or paused."""
         held = self._held.status(key)
         if held is not None:
             return held
@@ -249,13 +249,13 @@ class Downloads:
         return status_of(download)
 
     async def settle(self, key: Key) -> None:
-        """A download that says it is complete becomes a share in the next moment: wait for that."""
+        """A complete download becomes a share a moment later: wait for that."""
         task = self._tasks.get(key)
         if task is not None and not self.is_downloading(key):
             await asyncio.wait({task})
 
     async def cancel(self, key: Key) -> None:
-        """End it, whatever its state; remove what was fetched, and say so."""
+        """End it, whatever its state, remove what was fetched, and announce that."""
         held = self._held.find(key)
         if held is not None:
             return self._give_up(held)
@@ -266,7 +266,7 @@ class Downloads:
         await self._announce(download)
 
     async def leave_group(self, group_id: str) -> None:
-        """By the user's own wish: what was begun of it is given up."""
+        """The user leaves the group: its downloads are given up."""
         for begun in self._ledger.downloads_of(self._user_id):
             if begun.group_id == group_id:
                 if begun.key in self._downloads:
@@ -275,7 +275,7 @@ class Downloads:
                     self._give_up(begun)
 
     async def put_out(self, group_id: str) -> None:
-        """Not a member any more: what was begun of it stays as it is, and goes on when the account is let in again."""
+        """The account is not a member any more: what came is kept, and goes on when the account is let in again."""
         for begun in self._ledger.downloads_of(self._user_id):
             if begun.group_id == group_id:
                 error = shut_out(begun)
@@ -287,7 +287,7 @@ class Downloads:
                     self._tell(DownloadHalted(begun.name, str(error)))
 
     async def suspend(self) -> None:
-        """The coordinator paused them all; the ledger keeps them for the next login."""
+        """After the coordinator stopped: forget them here. The ledger keeps them for the next login."""
         await self._held.clear()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._downloads.clear()
@@ -338,7 +338,7 @@ class Downloads:
         self._ledger.drop_download(self._user_id, *begun.key)
 
     def _remove_part(self, begun: StartedDownload) -> None:
-        """What was fetched of it, if that can be reached; otherwise the user has to know."""
+        """Remove what was fetched. If that fails, the user is told where it is."""
         try:
             saved = Journal(file_names.journal_path(begun.part), begun.root, begun.geometry).load()
             part_file.remove(begun.part, is_expected=begun.has_part, saved=saved)
@@ -346,11 +346,11 @@ class Downloads:
             self._tell(PartLeft(begun.name, str(error)))
 
     async def _follow(self, key: Key, download: Download, task: DownloadTask) -> None:
-        """When it is complete, it is a share like any other."""
+        """Wait for its end; a complete file becomes a share."""
         try:
             stamp = await task
             await self._conclude(key, download, stamp)
-        except asyncio.CancelledError:  # paused or cancelled; what did that keeps the ledger
+        except asyncio.CancelledError:  # paused or cancelled, by a caller that updates the ledger
             if key in self._unwanted and download.state == "paused":
                 download.end("cancelled")
         except ShoalError as error:

@@ -1,11 +1,11 @@
-"""Begun downloads that do not run now: why, what is kept of them, and which of them are tried again by themselves.
+"""Begun downloads that do not run now: the reason of each, and which of them are tried again.
 
-Three kinds, by what would mend them. "paused": waiting may (no tracker answers, the disk is full), so it is tried
-again. "failed": the account is not a member; it goes on once it is let in again. "stuck": its place on this disk is not
-what it was, or the group has the file no more; a disk that comes back is noticed, everything else is up to the user.
+There are three kinds. A "paused" download is tried again now and then (no tracker answered, or the disk was full). A
+"failed" one waits until the account is let into the group again. A "stuck" one needs its user, since its place on the
+disk is not what it was, or the group has the file no more; only a disk that comes back is noticed here.
 
-Invariant: each download that the ledger knows of the account is either under way (downloads) or here, so a command
-shows it and ends it.
+Invariant: each download that the ledger has of the account either runs (downloads) or is here, so the user can see and
+end it.
 Not for: what makes a download go on, and what is removed when it ends (downloads).
 """
 
@@ -27,7 +27,7 @@ from engine.storage.ledger import StartedDownload
 
 NOT_MEMBER = "not_member"
 _AWAY = frozenset({"no_folder", "part_gone"})
-"""Codes of what a disk that is mounted again mends."""
+"""Codes of errors that end when a disk is mounted again."""
 _UP_TO_THE_USER = frozenset(
     {"target_exists", "downloading", "already_here", "bad_manifest", "other_content", "no_such_file", "no_such_group"}
 )
@@ -52,7 +52,7 @@ class HeldDownloads:
         self._held: dict[Key, _Held] = {}
 
     def keep(self, begun: StartedDownload, error: ShoalError) -> None:
-        """It does not run, because of that."""
+        """Hold this download; `error` says why it does not run."""
         self.drop(begun.key)
         held = self._held[begun.key] = _Held(begun, error, _verified_bytes(begun))
         if error.code != NOT_MEMBER and error.code not in _UP_TO_THE_USER:
@@ -67,7 +67,7 @@ class HeldDownloads:
         return {key: held.begun.root for key, held in self._held.items()}
 
     def drop(self, key: Key) -> None:
-        """It runs, or is over."""
+        """It runs again, or is over."""
         held = self._held.pop(key, None)
         if held is not None and held.attempt is not None and held.attempt is not asyncio.current_task():
             held.attempt.cancel()
@@ -93,7 +93,7 @@ class HeldDownloads:
         await asyncio.gather(*attempts, return_exceptions=True)
 
     async def _try_again(self, held: _Held) -> None:
-        """Until it goes on, or is held for another reason; never in step with other clients."""
+        """Until it goes on, or is held for another reason. At random times, so that clients do not try in step."""
         delay_s, name = _TRY_AGAIN_S, held.begun.name
         while True:
             await asyncio.sleep(delay_s * random.uniform(0.5, 1.5))
@@ -110,7 +110,7 @@ class HeldDownloads:
 
 
 def state_for(error: ShoalError) -> DownloadState:
-    """What a download is that does not run because of this."""
+    """The state of a download that does not run because of this error."""
     if error.code == NOT_MEMBER:
         return "failed"
     return "stuck" if error.code in _AWAY or error.code in _UP_TO_THE_USER else "paused"
@@ -125,7 +125,7 @@ def _status(held: _Held) -> DownloadStatus:
 
 
 def _verified_bytes(begun: StartedDownload) -> int:
-    """What its journal tells, if that can be read."""
+    """As its journal has it, if the journal can be read."""
     saved = Journal(file_names.journal_path(begun.part), begun.root, begun.geometry).load()
     if saved is None or not os.path.exists(begun.part):
         return 0

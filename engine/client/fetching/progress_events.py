@@ -1,7 +1,8 @@
-"""How the downloads go on, told to the subscribers of the client: a few times a second while one moves.
+"""Tells the subscribers how the downloads go on: a few times a second while one moves, and at once when its state
+changes.
 
-A download reports every piece; what is told is its status then, and not more often than somebody can follow. Another
-state is told at once. Nothing here runs while nothing happens.
+A download calls `on_change` for every sign of progress, far more often than a screen can show; the events are paced
+here. Nothing runs here while no download moves.
 
 Invariant: of each download the last event is a DownloadEnded, and none comes after that.
 Not here: what the status is (coordinator.download.status).
@@ -33,12 +34,12 @@ class ProgressEvents:
         self._told: dict[int, _Told] = {}
 
     def watch(self, download: Download) -> None:
-        """A download begins."""
+        """From now on the progress of this download is told."""
         self._told[download.wanted.file_id] = _Told(download.state)
         download.progress.on_change = lambda: self._changed(download)
 
     def ended(self, download: Download) -> None:
-        """It does not run any more."""
+        """The download does not run any more: tell its end, and nothing after that."""
         download.progress.on_change = lambda: None
         told = self._told.pop(download.wanted.file_id, None)
         if told is not None and told.due is not None:

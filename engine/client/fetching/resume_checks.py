@@ -1,4 +1,4 @@
-"""Whether a download that was begun before can go on where it was, and what its user is told if not.
+"""Checks whether a begun download can continue where it was; the errors tell the user what to do.
 
 Invariant: nothing on the disk is changed here.
 Not for: what becomes of a download that cannot go on (held_downloads).
@@ -35,7 +35,7 @@ def require_folder(begun: StartedDownload, target: Path) -> None:
 
 
 def require_place(begun: StartedDownload) -> None:
-    """Raises StorageError if what was begun is not where it was."""
+    """Raises StorageError if the folder or the part file is not where it was."""
     target = Path(begun.target)
     if not os.path.isdir(target.parent):
         raise StorageError(

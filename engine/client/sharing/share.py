@@ -1,6 +1,6 @@
-"""One shared file as this client knows it: where it is, in which state, and when it is looked at next. A record.
+"""One shared file as this client knows it: where it is, in which state it is, and when it is looked at next.
 
-Not here: what moves it from one state to the next (shares).
+Only this class changes its fields. Not here: when it goes from one state to the next (shares).
 """
 
 import asyncio
@@ -18,7 +18,9 @@ _REST_MAX_S = 60.0
 
 @dataclass(slots=True, eq=False)
 class Share:
-    """`file_id`: while it is served. `descriptor`: of the file as it was served, while it is read again."""
+    """`file_id`: its number while it is served. `descriptor`: of the file as it was served, while it is read again.
+    `is_doubted`: its marks prove nothing, so it has to be read. `is_said`: the user knows that it is being read.
+    """
 
     file: SharedFile
     state: ShareState = "missing"
@@ -84,11 +86,11 @@ class Share:
         return ShareStatus(*self.key, self.file.path, size_bytes, self.state, self.reason, self.checked_bytes)
 
     def forget_delay(self) -> None:
-        """It was well for so long that what befalls it now is something new."""
+        """If it was served for a minute, the next look comes soon again."""
         if time.monotonic() - self.served_at_s > _LOOK_AGAIN_MAX_S:
             self.delay_s = 0.0
 
     def look_later(self) -> None:
-        """A second after it went, then more and more seldom."""
+        """The next look is a second after it was lost, then more and more rarely."""
         self.delay_s = min(2 * self.delay_s, _LOOK_AGAIN_MAX_S) if self.delay_s else _LOOK_AGAIN_S
         self.look_at_s = time.monotonic() + self.delay_s

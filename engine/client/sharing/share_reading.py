@@ -1,10 +1,11 @@
-"""Whether a shared file whose marks moved, or that was away, still is what was shared: it is read and its hash decides.
+"""Finds out whether a shared file that was touched or away is still the file that was shared: its hash decides.
 
-The file is looked for under its path and, if that leads to nothing or to something else, under the name that it was
-given meanwhile (the descriptor that served it knows). A file that somebody is writing is waited for: only one that was
-left alone for a while and is different was changed.
+The file is looked for at its path. If another file or none is there, it is looked for under its new name, which the
+descriptor that served it tells. While a program writes the file, the verdict waits: only a file that was left alone for
+a while and differs counts as changed.
 
-Invariant: "served" is said of a file whose marks were the same before and after all of it was read and matched.
+Invariant: the verdict is "served" only if the marks were the same before and after all of the file was read and
+matched.
 Not here: what follows from the verdict (shares), who reads (coordinator.hash_jobs).
 """
 
@@ -27,10 +28,10 @@ from engine.storage.stamp import Stamp
 from engine.swarm.geometry import Geometry
 
 SETTLE_S = 3.0
-"""A file whose marks stood still for so long is not being written."""
+"""A file whose marks did not change for so long is not being written."""
 _LOOK_S = 0.5
 _GONE = frozenset({"gone", "not_a_file"})
-"""Codes of what cannot be mended by a permission or a disk: there is no such file."""
+"""Codes that mean that there is no such file. Other errors may end with a permission or a disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,7 @@ class Verdict:
 
 
 class ShareReading:
-    """Of all shares of a client; a few files are read at a time."""
+    """For all shares of a client; two files are read at a time."""
 
     def __init__(self, coordinator: Coordinator) -> None:
         self._coordinator = coordinator
@@ -118,14 +119,14 @@ class ShareReading:
 
 
 class _Stillness:
-    """Since when the marks of a file are the same."""
+    """How long the marks of a file have been the same."""
 
     def __init__(self) -> None:
         self._stamp: Stamp | None = None
         self._since_s = 0.0
 
     def is_quiet(self, stamp: Stamp) -> bool:
-        """Two clocks, since one may be set and the other did not run while this client did not."""
+        """By two clocks: one can be set, and the other does not count the time before this client ran."""
         now_s = time.monotonic()
         if stamp != self._stamp:
             self._stamp, self._since_s = stamp, now_s

@@ -1,17 +1,16 @@
 """The complete files this client shares: begun, resumed at login, followed through what happens to them, ended.
 
-Each is in three places, kept in step here: the ledger (so that it resumes), the coordinator (so that it is served)
-and the trackers (so that others come). Its life, of which this is the one owner:
+Each share is in three places, and this file keeps them in step: in the ledger (so that it resumes), in the coordinator
+(so that it is served) and at the trackers (so that others find it). The states of a share:
 
     state        served  announced  looked at                         and then
-    served       yes     yes        its marks, now and then (upkeep)  re-reading, if they moved or a piece is wrong
+    served       yes     yes        its marks, now and then           re-reading, if they moved or a piece is wrong
     re-reading   no      if served  read by the pool at once          served, missing, unreadable; changed: it ends
     missing      no      no         its path, after 1 to 60 seconds   re-reading, if something is there again
     unreadable   no      no         likewise                          re-reading, if it can be opened again
 
-Invariant: nothing is served between the moment in which a mark was seen to move and the one in which all of the file
-was read and matched. A share ends in three ways only: its user says so, the file was read and is another, the tracker
-does not know it any more.
+Invariants: after a mark was seen to change, nothing of the file is served until all of it was read and matched. A share
+ends in three ways only: its user ends it, the file was read and is another one, or the tracker does not know it.
 Not here: how a file is read and judged (share_reading), what is being fetched (downloads).
 """
 
@@ -54,7 +53,7 @@ from tracker.protocol import requests
 _UNKNOWN = "the group does not list it any more, or you are not a member"
 _MOVED_MARKS = "its marks changed"
 _LONG_S = 1.0
-"""Reading a file again is said if it takes longer."""
+"""The user is told that a file is read again if that takes longer."""
 
 
 class Shares:
@@ -84,7 +83,7 @@ class Shares:
     # ------------------------------------------------------------ a session begins and ends
 
     def resume(self, user_id: str) -> None:
-        """Serve what this account shared here before and is as it was; see to the rest. Not announced yet."""
+        """Serve what this account shared here and did not change; read the rest again. Announces nothing."""
         self._user_id = user_id
         self._dropped_at_login = []
         for file in self._ledger.shares_of(user_id):
@@ -92,7 +91,9 @@ class Shares:
             self._serve_or_look_closer(share, file)
 
     async def settle(self, patience_s: float) -> list[DroppedShare]:
-        """Wait so long for what is read again since the login; returns what ended. What takes longer is said later."""
+        """Wait so long for the files that are read again since the login. Returns the shares that ended; later ones are
+        told.
+        """
         reading = {share.task for share in self._shares.values() if share.task is not None}
         if reading:
             await asyncio.wait(reading, timeout=patience_s)
@@ -102,7 +103,7 @@ class Shares:
         return dropped
 
     def suspend(self) -> None:
-        """Logged out: the coordinator has stopped serving, the ledger keeps all for the next login."""
+        """After the coordinator stopped: forget them here. The ledger keeps them for the next login."""
         for share in self._shares.values():
             self._let_go(share, "logged out")
         self._shares.clear()
@@ -111,7 +112,7 @@ class Shares:
     # ------------------------------------------------------------ begun and ended
 
     async def add(self, file: SharedFile, file_id: int | None = None) -> None:
-        """Share a file and say so; `file_id` if the coordinator serves it already. Raises StorageError."""
+        """Share a file and announce it. `file_id`: if the coordinator serves it already. Raises StorageError."""
         number = self._coordinator.serving.begin(file) if file_id is None else file_id
         before = self._shares.pop((file.group_id, file.name), None)
         if before is not None:
@@ -123,7 +124,7 @@ class Shares:
         await self._renew(share)
 
     async def remove(self, group_id: str, name: str, reason: str) -> SharedFile | None:
-        """Stop sharing, for good, and say so, wherever the file is; None if it was not shared."""
+        """End a share for good and announce that, wherever the file is. None if it was not shared."""
         share = self._end((group_id, name), reason)
         if share is None:
             return None
@@ -131,12 +132,12 @@ class Shares:
         return share.file
 
     def forget_group(self, group_id: str, reason: str) -> None:
-        """Not a member any more: the tracker knows, the shares go."""
+        """This account is not a member any more: end the shares. The tracker knows it."""
         for key in [key for key in self._shares if key[0] == group_id]:
             self._end(key, reason)
 
     def drop_unknown(self, unknown: list[requests.Share]) -> list[DroppedShare]:
-        """The tracker does not take these, so they are served no more."""
+        """A tracker does not accept these shares: end them."""
         dropped: list[DroppedShare] = []
         for gone in unknown:
             for share in self._with_content((gone.group_id, gone.root)):
@@ -145,14 +146,14 @@ class Shares:
         return dropped
 
     def drop_and_tell(self, unknown: list[requests.Share]) -> None:
-        """The same, when no command is there to answer."""
+        """The same, and the subscribers are told."""
         for share in self.drop_unknown(unknown):
             self._tell(ShareDropped(share))
 
     # ------------------------------------------------------------ asked
 
     def path_of(self, group_id: str, name: str) -> Path | None:
-        """Where this client has the file, if it still is what was shared."""
+        """Where the file is, if its marks are those of the shared file."""
         share = self._shares.get((group_id, name))
         if share is None or share.state != "served":
             return None
@@ -195,7 +196,7 @@ class Shares:
         return bool(reading)
 
     async def look(self) -> None:
-        """Compare the marks of what is served, and see whether what was away is back. To be called now and then."""
+        """Compare the marks of the served files, and look for those that were away. Call it now and then."""
         now_s = time.monotonic()
         await self._look_at(
             [each for each in self._shares.values() if each.state != "rereading" and each.look_at_s <= now_s]
@@ -215,7 +216,7 @@ class Shares:
                 share.look_later()
 
     def broken(self, file_id: int, error_number: int, reason: str) -> None:
-        """A worker could not read this number as it should be."""
+        """A worker could not read this file, or its marks changed (ESTALE)."""
         share = next((each for each in self._shares.values() if each.file_id == file_id), None)
         if share is None:
             return
@@ -261,7 +262,7 @@ class Shares:
             self._ledger.add_share(self._user_id, file)
 
     def _doubt(self, share: Share, reason: str) -> None:
-        """It may not be what was shared any more: not one more byte of it before it was read."""
+        """It may have been changed: serve nothing of it before it was read."""
         assert share.file_id is not None
         said = f"its sharer reads it again: {reason}"
         share.suspend(self._coordinator.serving.suspend(share.file_id, REREADING, said))
@@ -311,7 +312,7 @@ class Shares:
         await self._renew(share)
 
     async def _drop(self, share: Share, reason: str) -> None:
-        """Read, and another file: for good."""
+        """It was read and is another file: end the share."""
         self._ledger.forget(Path(share.file.path))
         self._end(share.key, reason)
         dropped = DroppedShare(*share.key, share.file.path, reason)
@@ -322,7 +323,7 @@ class Shares:
         await self._renew(share)
 
     def _lose(self, share: Share, verdict: Verdict) -> None:
-        """It is away: known, but neither served nor announced until it is back."""
+        """It is away. It stays known, but is neither served nor announced until it is back."""
         assert verdict.state in ("missing", "unreadable")
         was_served = share.file_id is not None or share.descriptor is not None
         self._let_go(share, f"its sharer cannot read it: {verdict.reason}")
@@ -340,7 +341,7 @@ class Shares:
         return share
 
     def _let_go(self, share: Share, reason: str) -> None:
-        """Neither serve nor read it any more."""
+        """Stop serving and reading it."""
         was_served_as = share.let_go()
         if was_served_as is not None:
             self._coordinator.serving.end(was_served_as, reason)
@@ -348,7 +349,7 @@ class Shares:
             self._coordinator.serving.release(*share.content)
 
     async def _renew(self, share: Share) -> None:
-        """Tell the trackers what is here of this content now."""
+        """Announce this content as it is now."""
         self.drop_unknown(await self._announcer.renew(*share.content))
 
     def _with_content(self, content: tuple[str, bytes]) -> list[Share]:

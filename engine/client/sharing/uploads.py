@@ -1,7 +1,8 @@
-"""Turning a file on this disk into something a group can have: opened, hashed by the pool or recalled, described.
+"""Makes the description of a file on this disk that a group can list: the file is opened and hashed by the workers, or
+its hashes are known from before.
 
-Invariant: the marks of the file are the same before and after it was hashed, so the manifest is of one state of it; and
-the file ends where its size says (those of /proc say 0 and go on).
+Invariants: the marks of the file are the same before and after it was hashed, so the manifest is of one state of it.
+The file ends where its size says (files of /proc have size 0 and do not end there).
 """
 
 import os
@@ -32,7 +33,7 @@ _KINDS = {
 
 
 def name_of(path: Path) -> str:
-    """What the file will be called in the group; raises LocalError."""
+    """The name of the file in the group. Raises LocalError."""
     try:
         str(path).encode()
         return check_new_file_name(path.name)
@@ -43,7 +44,7 @@ def name_of(path: Path) -> str:
 
 
 class Reading:
-    """How much of a file was read; nothing if its hashes were known."""
+    """Counts how much of a file was read: nothing, if its hashes were known."""
 
     def __init__(self, on_progress: OnProgress | None) -> None:
         self._on_progress = on_progress
@@ -76,8 +77,8 @@ async def describe(
 async def is_this_file(
     path: Path, manifest: Manifest, coordinator: Coordinator, on_progress: OnProgress | None
 ) -> Stamp | None:
-    """The marks of the file at `path` if its content is this, otherwise None. Raises StorageError (target_exists) if
-    that cannot be told.
+    """The marks of the file at `path` if its content is this manifest's, otherwise None. Raises StorageError
+    (target_exists) if it cannot be read.
     """
     advice, kind = "move it away or choose another destination", None
     with suppress(OSError):  # gone meanwhile: said below

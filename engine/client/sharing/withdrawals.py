@@ -1,8 +1,8 @@
 """Ending a share: serving stops at once, then the trackers are asked whether the name leaves the group's list.
 
-What no tracker has answered is kept in the ledger as a withdrawal to be said, and said as soon as one answers, also
-after a restart; it names the content, so that it never ends what was published under the name meanwhile. Sharing the
-same file again takes it back.
+A request that no tracker answered is kept in the ledger as a withdrawal and sent when a tracker answers, also after a
+restart. It names the content, so it never withdraws another content that got the name meanwhile. Sharing the file again
+cancels it.
 
 Invariant: when a share is gone from the ledger, the tracker knows it or a withdrawal is in the ledger.
 Not here: who may withdraw a name, and when (the tracker), what is served (shares).
@@ -60,14 +60,14 @@ class Withdrawals:
 
     @contextlib.asynccontextmanager
     async def held_back(self, key: Key) -> AsyncIterator[None]:
-        """While a file is published and shared under this name: what was to be withdrawn is not, until that is done."""
+        """While a file is published under this name, no kept withdrawal of the name is sent."""
         pending = [(each.group_id, each.name) for each in self._ledger.withdrawals_of(self._user_id)]
         async with self._saying if find_key(key, pending) in pending else contextlib.nullcontext():
             yield
 
     async def say(self, begins_in_s: float = 0.0) -> None:
-        """All that could not be said yet, until it is. To be called whenever a session with a tracker begins, and when
-        a tracker answers again.
+        """Send the kept withdrawals until all are answered. Call it when a session with a tracker begins, and when a
+        tracker answers again.
         """
         self._woken.set()
         if self._is_running:
@@ -85,7 +85,7 @@ class Withdrawals:
             self._is_running = False
 
     async def close(self) -> None:
-        """What is left is said in the next session."""
+        """The next session sends what is left."""
         if self._later is not None:
             self._later.cancel()
             await asyncio.gather(self._later, return_exceptions=True)
@@ -98,7 +98,7 @@ class Withdrawals:
         return user_id
 
     async def _withdraw(self, key: Key, withdrawal: Withdrawal) -> StopReport:
-        """Of what was shared here until now."""
+        """Withdraw the name of a share that just ended."""
         me = self._user_id
         if withdrawal not in self._ledger.withdrawals_of(me):
             return StopReport(*key, is_removed=False)  # shared again meanwhile
@@ -114,7 +114,7 @@ class Withdrawals:
         return StopReport(*key, answer.is_removed, still_shared_by=others, is_shared_elsewhere=me in holders)
 
     async def _free(self, key: Key) -> StopReport:
-        """For its publisher and the group's owner, wherever they are."""
+        """Withdraw a name that this client does not share. For its publisher and the group's owner."""
         answer = await self._session.call(requests.Withdraw(*key), results.Withdrawn)
         group_id, name = key
         if answer.may_withdraw:
@@ -136,7 +136,7 @@ class Withdrawals:
         return StopReport(*key, is_removed=True, was_shared=False)
 
     async def _say_each(self) -> bool:
-        """Whether all of them are said."""
+        """Whether all of them were answered."""
         user_id = self._user_id
         for each in self._ledger.withdrawals_of(user_id):
             async with self._saying:
@@ -162,7 +162,7 @@ class Withdrawals:
         return True
 
     async def _wait(self, delay_s: float) -> float:
-        """So long, or until there is news of a tracker; returns how long next time."""
+        """For so long, or until a tracker is back. Returns the next delay."""
         try:
             async with asyncio.timeout(delay_s):
                 await self._woken.wait()

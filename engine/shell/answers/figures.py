@@ -1,8 +1,8 @@
 """Numbers as people read them: sizes, rates, durations, shares of a whole. Pure.
 
-Binary units throughout, because pieces, windows and the kernel's own numbers are powers of two.
+Units are binary, because pieces, windows and the kernel's numbers are powers of two.
 
-Invariant: 100 % is said of a whole only, never of a rounded rest.
+Invariant: 100 % means all of it; it is never a rounded figure.
 Not for: programs, which get plain numbers (output).
 """
 
@@ -26,7 +26,7 @@ def rate(bytes_per_s: float) -> str:
 
 
 def work(size_bytes: int, seconds: float) -> str:
-    """How much in which time, and how fast that is (of nothing there is no rate)."""
+    """How much in which time, and how fast. Zero bytes have no rate."""
     amount = f"{size(size_bytes)} in {duration(seconds)}"
     return f"{amount}, {rate(size_bytes / max(seconds, 1e-3))}" if size_bytes else amount
 

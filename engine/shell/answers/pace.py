@@ -1,6 +1,6 @@
-"""How often progress is worth saying: after some time, or after some per cent.
+"""Decides how often progress is shown: after some time, or after some per cent.
 
-Invariant: the first call for a piece of work only starts its clock, so what is over at once says nothing.
+Invariant: the first call for a piece of work only starts its clock, so work that is over at once shows no progress.
 Not for: how progress looks (output).
 """
 
@@ -19,7 +19,7 @@ class Pace:
         self._last: dict[Hashable, tuple[float, int]] = {}
 
     def is_due(self, key: Hashable, done: int, whole: int) -> bool:
-        """True if this moment should be said; the next one is then counted from here."""
+        """Whether progress should be shown now. If so, the time to the next one begins now."""
         now_s, percent = self._now_s(), figures.percent(done, whole)
         last_s, last_percent = self._last.setdefault(key, (now_s, percent))
         is_step = self._every_percent is not None and percent - last_percent >= self._every_percent

@@ -1,10 +1,10 @@
 """Names and messages made fit for a terminal, and columns of them. Pure.
 
-A file name comes from another person, and a terminal obeys what it is sent: an escape sequence in a name could rewrite
-the screen, a bidirectional override could hide the real ending of a name, a letter of another script pass for a
-Latin one, and a filler for nothing at all.
+A file name comes from another person, and a terminal obeys what it is sent. An escape sequence in a name could rewrite
+the screen, a bidirectional override could hide the real ending of a name, a letter of another script could look like a
+Latin one, and a filler is not seen at all.
 
-Invariant: nothing that passed `printable` has a character in it that a terminal acts on, or a line end.
+Invariant: text that passed `printable` has no line end and no character that a terminal acts on.
 Not for: JSON, which has its own escapes (output).
 """
 

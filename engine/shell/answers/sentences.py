@@ -154,7 +154,7 @@ def downloaded(status: DownloadStatus) -> str:
 
 
 def _fetched(status: DownloadStatus) -> str:
-    """Of what was fetched in this run only, and in the time in which it could move."""
+    """How much was fetched in this run, and how fast while bytes could move."""
     work = figures.work(status.fetched_bytes, status.seconds)
     if status.reused_bytes == status.size_bytes > 0:
         work = f"{figures.size(status.size_bytes)}, all of it from this disk"
@@ -224,7 +224,7 @@ def one_command(command: Command) -> str:
 
 
 def _checking(status: DownloadStatus) -> str:
-    """Of a download that goes on: what is on the disk already is read again, as far as it was not recorded."""
+    """A download that continues reads what is on the disk, as far as its journal does not have it."""
     if not status.check_bytes:
         return "checking"
     done = figures.percent(status.checked_bytes, status.check_bytes)

@@ -1,11 +1,11 @@
-"""A text stream onto a terminal that may have a prompt: what is said appears above the prompt, or at once without one.
+"""A text stream to a terminal that may show a prompt: text appears above the prompt, or at once if there is none.
 
-prompt_toolkit's own way, patch_stdout, writes from a thread of its own: what was said just before a prompt appeared
-could be written right into it, and the prompt was not to be seen until a key was hit. Everything here is said by the
-event loop, and so is the prompt; so a stream of the same thread knows whether there is one.
+prompt_toolkit's patch_stdout writes from a thread of its own. Text that was written just before a prompt appeared could
+land in the middle of it, and the prompt was not visible until a key was hit. Here the event loop writes the text and
+draws the prompt, so the stream knows whether there is a prompt.
 
-Invariant: text appears whole and in the order it was said, and a prompt is drawn anew below it.
-Not for: the prompt and its live line (prompt), threads.
+Invariant: text appears whole and in the order in which it was written, and a prompt is drawn again below it.
+Not for: the prompt (prompt), its live line (prompt_output), threads.
 """
 
 import asyncio

@@ -1,9 +1,10 @@
 """What the word being typed could become: commands, groups, files, users who ask to join, paths.
 
-Names are asked of the client when they are wanted, not kept up to date all the time: a prompt that nobody types at
-makes no traffic. An answer is used for a few seconds; one that is late is there for the next press of the key.
+The client is asked for names when Tab is pressed, so an idle prompt makes no traffic. An answer is used for a few
+seconds; an answer that comes late is used at the next press of the key.
 
-Invariant: completing never fails and never waits long, whatever the trackers do; what it offers can be typed as it is.
+Invariant: completing never fails and never waits long, whatever the trackers do. Each offer can be typed as it is
+shown.
 Not for: showing the offers (prompt).
 """
 

@@ -1,7 +1,7 @@
-"""Which part of a typed line may be remembered. Pure.
+"""Which part of a typed line may be kept in the history. Pure.
 
-A password may be typed behind `login`, and it may be typed behind a misspelt `lgoin`. So a line is remembered only if
-its command is known, and the commands that take a password only up to that.
+A password may follow `login`, and it may follow a misspelt `lgoin`. So a line is kept only if its command is known, and
+of commands that take a password only the words before it.
 
 Invariant: no word that could be a password is ever returned.
 Not for: where the history is kept (prompt).
@@ -17,7 +17,7 @@ _PREFIX = "requests"
 
 
 def without_passwords(text: str) -> str:
-    """The part of what was typed (several lines if pasted) that may be kept; "" for nothing."""
+    """The part of the typed text (several lines if it was pasted) that may be kept; may be ""."""
     return "\n".join(filter(None, map(_kept, text.split("\n"))))
 
 

@@ -39,7 +39,7 @@ _BLINK_S = 0.5
 
 
 class _LineGivenUp(Exception):
-    """Ctrl-C. Not KeyboardInterrupt, which would leave the event loop instead of reaching whoever awaits the line."""
+    """Ctrl-C. A KeyboardInterrupt would leave the event loop instead of reaching the caller that awaits the line."""
 
 
 async def run_prompt(starting: Awaitable["Client"], incidents: IncidentLog) -> int:
