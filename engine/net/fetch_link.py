@@ -85,6 +85,7 @@ class FetchLink(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport | None = None
         self._end_cause: Cause = "hung_up"
         self._end_reason = "closed by the peer"
+        self._is_ended = False
         self._heard_at_s = time.monotonic()
 
     # ------------------------------------------------------------ what the worker orders
@@ -152,8 +153,8 @@ class FetchLink(asyncio.BufferedProtocol):
         return is_owed and time.monotonic() - self._heard_at_s > timeout_s
 
     def end(self, reason: str, cause: Cause = "ended_here") -> None:
-        """Close at once; `link_down` follows."""
-        self._end_reason, self._end_cause = reason, cause
+        """Close at once, or as soon as it is connected; `link_down` follows."""
+        self._end_reason, self._end_cause, self._is_ended = reason, cause, True
         if self._transport is not None:
             self._transport.abort()
 
@@ -162,6 +163,9 @@ class FetchLink(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport, self._heard_at_s = transport, time.monotonic()
+        if self._is_ended:  # while it was dialled
+            transport.abort()
+            return
         if self._prover is not None:
             self._send(Hello(PROTOCOL_VERSION, Role.FETCHER, self._prover.nonce))
             return

@@ -357,3 +357,14 @@ def test_a_server_with_another_key_than_the_tracker_named_is_not_talked_to_but_n
     assert transport.take() == []
     link.connection_lost(None)
     assert listener.news == [("down", "other_peer")]
+
+
+def test_a_link_that_is_ended_while_it_is_dialled_does_not_come_up() -> None:
+    listener, transport = FakeListener(), FakeTransport(BOB)
+    identity = Identity(ANN.identity.certificate_pem, ANN.identity.key_pem, ANN.identity.authority_pem)
+    link = FetchLink(listener, identity, BOB.thumbprint, BLOCK, is_open=False)
+    link.end("idle")
+    link.connection_made(transport)
+    assert (transport.is_aborted, transport.take()) == (True, [])
+    link.connection_lost(None)
+    assert listener.news == [("down", "ended_here")]
