@@ -104,6 +104,7 @@ class LedgerFile:
         except FileNotFoundError:
             pass
         except OSError as error:
+            self._is_unsynced = True  # nothing of it is certain, so the next call tries again
             raise explained(error, "write", log) from error
 
     def _bring_up_to_date(self) -> None:

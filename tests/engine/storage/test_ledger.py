@@ -276,3 +276,18 @@ def test_what_was_synced_is_said_so_only_once(ledger: Ledger) -> None:
     ledger.sync()
     assert not ledger.needs_sync
     ledger.sync()
+
+
+def test_a_sync_that_failed_is_tried_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.add_share("ann", share())
+
+    def fail(descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(os, "fdatasync", fail)
+        with pytest.raises(StorageError):
+            ledger.sync()
+    assert ledger.needs_sync
+    ledger.sync()
+    assert not ledger.needs_sync
