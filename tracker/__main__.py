@@ -113,7 +113,8 @@ def _read_address(path: Path, tracker_no: int) -> TrackerAddress:
     except BadTrackerInfo as error:
         raise CannotStart(f"{path}: {error}") from error
     if tracker_no > len(addresses):
-        raise CannotStart(f"{path} has {len(addresses)} trackers, there is no tracker {tracker_no}")
+        count = f"{len(addresses)} trackers" if len(addresses) > 1 else "one tracker"
+        raise CannotStart(f"{path} has {count}, there is no tracker {tracker_no}")
     return addresses[tracker_no - 1]
 
 

@@ -137,6 +137,10 @@ def _text_of(data: bytes) -> str:
 def _parse_words(words: list[str]) -> TrackerAddress:
     if place := _PLACE.fullmatch(words[0]):
         words = [place[1], place[2], *words[1:]]
+    if words[0].startswith(":") and words[0].count(":") == 1:
+        raise ValueError(f"{words[0]!r} has no IP address before its port")
+    if "://" in words[0]:
+        raise ValueError(f"{words[0]!r} is a URL; leave out what stands before the address, with its ://")
     if len(words) == 1:
         raise ValueError(f"{words[0]!r} has no port after it")
     if len(words) > 3:

@@ -35,7 +35,9 @@ async def create_group(context: RequestContext, request: CreateGroup) -> Done:
     group_id = check_new_id("group id", request.group_id)
     quotas.check_owner(context.user_id, await groups.count_groups_owned(context.db, context.user_id), is_asking=True)
     if not await groups.add_group(context.db, group_id, context.user_id, request.is_open, context.now_s):
-        raise Refusal("group_taken", f"there is a group {group_id} already; capital letters make no difference")
+        _, known = await groups.find_standing(context.db, context.user_id, group_id)
+        taken = known.group_id if known is not None else group_id
+        raise Refusal("group_taken", f"there is a group {taken} already; capital letters make no difference")
     context.note("group_created", group_id)
     return Done()
 

@@ -39,6 +39,8 @@ def test_comments_and_blank_lines_are_skipped() -> None:
         ("127.0.0.1 9000 sha256:12", "not a fingerprint"),
         (f"127.0.0.1 9000 {FINGERPRINT} more", "one word too many"),
         ("10.0.0.1 1", "already on line 1"),
+        (":9000", "':9000' has no IP address before its port"),
+        ("tcp://127.0.0.1:9000", "is a URL; leave out what stands before the address"),
     ],
 )
 def test_an_error_names_its_line_and_the_right_shape(line: str, complaint: str) -> None:

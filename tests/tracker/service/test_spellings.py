@@ -113,6 +113,9 @@ async def test_no_second_group_differs_in_capital_letters_only(office: "Office")
     assert await ann.ask(requests.CreateGroup("Lab")) == Done()
     for group_id in ("Lab", "lab", "LAB"):
         assert await ann.code(requests.CreateGroup(group_id)) == "group_taken"
+        taken = await ann.ask(requests.CreateGroup(group_id))
+        assert isinstance(taken, results.Refused)
+        assert taken.message.startswith("there is a group Lab already")
     assert await ann.ask(requests.LeaveGroup("lab")) == results.Left(None, True)
     assert await ann.ask(requests.CreateGroup("lab")) == Done(), "the name is free again"
 
