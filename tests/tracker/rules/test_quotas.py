@@ -10,12 +10,6 @@ from tests.tracker.conftest import Person, another_tracker
 from tracker.protocol import manifests, requests, results
 from tracker.protocol.results import Done
 from tracker.rules import quotas
-from tracker.rules.token_buckets import TokenBuckets
-from tracker.settings import (
-    REQUEST_WAIT_MAX_S,
-    REQUESTS_AT_ONCE_PER_ACCOUNT,
-    REQUESTS_PER_S_PER_ACCOUNT,
-)
 from tracker.store import schema
 
 if TYPE_CHECKING:
@@ -163,25 +157,3 @@ async def test_strangers_of_one_address_ask_so_often_whatever_they_ask(office: "
         pass
     assert await stranger.code(requests.ListGroups()) == "throttled"
     assert await other.code(requests.ListGroups()) == "not_logged_in"
-
-
-def test_no_more_gets_through_than_the_burst_and_the_rate() -> None:
-    buckets = TokenBuckets(REQUESTS_PER_S_PER_ACCOUNT, REQUESTS_AT_ONCE_PER_ACCOUNT, 10, REQUEST_WAIT_MAX_S)
-    taken = 0
-    for step in range(200_000):
-        wait_s = buckets.take("ann", step / 10_000)
-        if wait_s is not None:
-            assert 0 <= wait_s <= REQUEST_WAIT_MAX_S
-            taken += 1
-    most = REQUESTS_AT_ONCE_PER_ACCOUNT + (20 + REQUEST_WAIT_MAX_S) * REQUESTS_PER_S_PER_ACCOUNT
-    assert most - 2 <= taken <= most
-
-
-def test_a_clock_that_goes_back_takes_nothing_away_and_the_keys_are_bounded() -> None:
-    buckets = TokenBuckets(1, 2, keys_max=3)
-    assert buckets.take("ann", 1000.0) == 0
-    assert buckets.take("ann", 0.0) == 0
-    assert buckets.take("ann", 0.0) is None
-    for number in range(100):
-        assert buckets.take(str(number), 0.0) == 0
-    assert len(buckets._left) == 3
