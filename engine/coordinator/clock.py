@@ -61,6 +61,6 @@ class Clock:
             self._pump()
 
     def _pause_s(self) -> float | None:
-        if any(fetching.scheduler.link_count for fetching in self._fetching()):
+        if any(fetching.has_links for fetching in self._fetching()):
             return self._tick_s
         return _IDLE_TICK_S if self._runs or any(True for _ in self._links) else None

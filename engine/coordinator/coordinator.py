@@ -82,10 +82,6 @@ class Coordinator:
         await self.stop()
         await self._pool.close()
 
-    def worker_pids(self) -> list[int]:
-        """Process ids of the pool."""
-        return self._pool.pids()
-
     # ------------------------------------------------------------ who we are
 
     def configure(self, identity: orders.Configure) -> None:

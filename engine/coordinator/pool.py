@@ -107,10 +107,6 @@ class Pool:
         """Those that take orders now."""
         return [worker_number for worker_number, worker in enumerate(self._workers) if worker is not None]
 
-    def pids(self) -> list[int]:
-        """Process ids of the living workers."""
-        return [worker.process.pid for worker in self._workers if worker is not None and worker.process.pid]
-
     def send(self, worker_number: int, order: orders.AnyOrder, descriptors: Sequence[int] = ()) -> None:
         """To one worker; an order to one that just died is lost, and its death is reported."""
         worker = self._workers[worker_number]

@@ -64,10 +64,6 @@ class Availability:
         """How many connected peers have every piece."""
         return self._everyone
 
-    def count_of(self, piece: int) -> int:
-        """How many connected peers have this piece."""
-        return self._counts[piece] + self._everyone
-
     def add_peer(self, pieces: Bitfield) -> None:
         if pieces.is_complete:
             self._everyone += 1

@@ -1,15 +1,14 @@
-"""One download's decisions: whom to ask for which pieces now, and what to take back.
+"""One download's decisions: which pieces to ask of which link now, and what to take back.
 
-The caller reports what happened (a link opened, a piece came, a link died), calls `next_actions`, carries the answers
-out and reports again. The same code runs in the client and in a simulator, because time and randomness are
-arguments and nothing here does I/O.
+The caller reports what happened (a link opened, a piece came, a link died), calls `next_actions`, carries the actions
+out and reports again. Time and randomness are arguments, so that a simulator runs the same code as the client.
 
 Rules, in the order they apply (docs/scheduling.md has the reasons, docs/performance.md the measurements):
-1. The sum in flight is bounded and spread: every link gets one request, more only if there are fewer links than the
-   bound and all have something to offer; a request that waits in a server's queue keeps its candidates from others.
+1. The sum in flight is bounded and spread: every link gets one request, and more only if there are fewer links than the
+   bound and all have something to offer.
 2. A link beyond that only while it has less in flight than twice its rate × round trip; none while it puts us off.
 3. A request names a few of the rarest free pieces, no piece twice over all links, fewer near the end. To a complete
-   peer it names more of them, as long as some piece is had by nobody else.
+   peer it names more of them, as long as some piece is had by no other peer.
 4. Incomplete peers are asked before complete ones when they have all that is missing.
 5. Endgame: a link that finds nothing free takes over what another would finish much later (endgame).
 
@@ -28,7 +27,7 @@ from engine.swarm.endgame import Endgame, How, Takeover
 from engine.swarm.geometry import Geometry
 from engine.swarm.leases import Leases, LinkId, Request, RequestId
 from engine.swarm.picker import Picker
-from engine.swarm.source import Source
+from engine.swarm.source import LinkSnapshot, Source
 from engine.swarm.split_pieces import Part, SplitPieces
 
 REFUSED_S = 1.0
@@ -55,10 +54,10 @@ class Scheduler:
         self._links: dict[LinkId, Source] = {}
         self._endgame = Endgame(geometry, self._links, self._leases)
         self._splits = SplitPieces()
-        self._pending: list[Action] = []  # what has to follow from news, whatever else is decided
+        self._pending: list[Action] = []  # what has to follow from reports, whatever else is decided
         self._dry: set[LinkId] = set()  # links that have nothing free, as far as we know
         self._roomy: set[LinkId] = set()  # all links that may be asked for more by rule 2, and perhaps some others
-        self._looked_at_s = 0.0  # when somebody looked for overdue requests
+        self._looked_at_s = 0.0  # when overdue requests were looked for
         self.missing_count = geometry.piece_count - int(have.sum())
 
     # ------------------------------------------------------------ what happened to links
@@ -216,10 +215,10 @@ class Scheduler:
         """Whether any request is under way."""
         return len(self._leases) > 0
 
-    @property
-    def link_count(self) -> int:
-        """How many links can serve this file."""
-        return len(self._links)
+    def snapshot(self, now_s: float) -> list[LinkSnapshot]:
+        """How each link does now, and why nothing is asked on it, if so."""
+        of_link, dry = self._leases.of_link, self._dry
+        return [each.snapshot(link, of_link(link), now_s, is_dry=link in dry) for link, each in self._links.items()]
 
     def is_seen_to_have(self, link: LinkId, pieces: Sequence[int]) -> bool:
         """Whether the peer of this link said that it has all of these."""

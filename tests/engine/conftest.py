@@ -26,7 +26,7 @@ GROUP = "lab"
 
 def link_count(download: Download) -> int:
     """On how many links the file is open for this client."""
-    return download.fetching.scheduler.link_count if download.fetching is not None else 0
+    return len(download.fetching.snapshot(0.0)) if download.fetching is not None else 0
 
 
 @dataclass
@@ -52,6 +52,11 @@ class Node:
             handle(worker, news)
 
         self.coordinator._pool._on_report = overhear
+
+    def worker_pids(self) -> list[int]:
+        """Process ids of the living workers of its pool."""
+        workers = self.coordinator._pool._workers
+        return [worker.process.pid for worker in workers if worker is not None and worker.process.pid]
 
     def knows(self, *others: "Node") -> None:
         self.directory.peers = [other.member.at(other.listener.port) for other in others]

@@ -7,6 +7,7 @@ from pathlib import Path
 import hypothesis
 import numpy as np
 
+from engine.swarm.availability import Availability
 from engine.swarm.bitfield import Bitfield
 from engine.swarm.geometry import PIECE_BYTES_MIN, Geometry
 
@@ -50,3 +51,8 @@ def write_content(path: Path, size_bytes: int) -> Path:
         for number, begin in enumerate(range(0, size_bytes, MIB)):
             file.write((block + np.uint64(number)).data.cast("B")[: size_bytes - begin])
     return path
+
+
+def count_of(availability: Availability, piece: int) -> int:
+    """How many connected peers have this piece."""
+    return availability._counts[piece] + availability.complete_count

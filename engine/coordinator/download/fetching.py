@@ -19,7 +19,7 @@ from engine.coordinator.download.peer_book import PeerBook
 from engine.coordinator.download.piece_store import PieceStore
 from engine.coordinator.download.progress import Progress
 from engine.coordinator.download.wanted_file import WantedFile
-from engine.coordinator.peer_links import PeerLink
+from engine.coordinator.peer_links import PeerAddress, PeerLink
 from engine.coordinator.services import Services
 from engine.errors import Cause, ShoalError, StorageError
 from engine.ipc import orders, reports
@@ -28,6 +28,7 @@ from engine.storage.disk_errors import explained
 from engine.swarm.actions import Action, Ask, CheckPiece, CompareParts, Cut, Keep, Revoke
 from engine.swarm.bitfield import BadBitfield, Bitfield
 from engine.swarm.scheduler import Scheduler
+from engine.swarm.source import LinkSnapshot
 from engine.wire.messages import REREADING
 
 OfLink = (
@@ -86,6 +87,11 @@ class Fetching:
     def is_over(self) -> bool:
         """Whether every piece is here, or it cannot go on."""
         return self.scheduler.is_complete or self.failure is not None
+
+    @property
+    def has_links(self) -> bool:
+        """Whether the file is open on any, so that pieces may move."""
+        return bool(self._open_on)
 
     def fail(self, error: ShoalError) -> None:
         """It cannot go on. The first error counts."""
@@ -184,9 +190,9 @@ class Fetching:
         """For how long there has been nothing to ask of anyone."""
         return now_s - self._asked_at_s
 
-    def connected_peers(self) -> set[bytes]:
-        """Thumbprints of those that have the file open for us. Several links may lead to one."""
-        return {link.peer.thumbprint for link in self._open_on.values()}
+    def snapshot(self, now_s: float) -> list[tuple[PeerAddress, LinkSnapshot]]:
+        """Every link on which the file is open, and how it does. Several may lead to one peer."""
+        return [(self._open_on[each.link].peer, each) for each in self.scheduler.snapshot(now_s)]
 
     # ------------------------------------------------------------ reports: the file on a link
 

@@ -20,7 +20,7 @@ def status_of(download: Download) -> DownloadStatus:
         size_bytes=wanted.manifest.geometry.size_bytes,
         verified_bytes=progress.verified_bytes,
         rate_bytes_per_s=progress.recent_rate() if download.is_active else progress.mean_rate(now_s),
-        peers_connected=len(connected_peers(download)) if download.state == "downloading" else 0,
+        peers_connected=len(connected_peers(download, now_s)) if download.state == "downloading" else 0,
         bytes_by_peer=dict(progress.bytes_by_peer),
         seconds=progress.transfer_s(now_s),
         error=str(error) if error else None,
@@ -44,12 +44,14 @@ def why_waiting(download: Download, now_s: float) -> str | None:
     return download.peer_book.explain(download.wanted.name, _waiting_for(download, now_s))
 
 
-def connected_peers(download: Download) -> set[bytes]:
+def connected_peers(download: Download, now_s: float) -> set[bytes]:
     """Thumbprints of those that have the file open for this client."""
-    return download.fetching.connected_peers() if download.fetching is not None else set()
+    if download.fetching is None:
+        return set()
+    return {peer.thumbprint for peer, _ in download.fetching.snapshot(now_s)}
 
 
 def _waiting_for(download: Download, now_s: float) -> tuple[UnreachedPeer, ...]:
     if download.state != "waiting":
         return ()
-    return download.peer_book.waiting_for(connected_peers(download), now_s)
+    return download.peer_book.waiting_for(connected_peers(download, now_s), now_s)

@@ -13,7 +13,7 @@ ANN = PeerAddress("ann", "127.0.0.1", 7001, b"a" * 32)
 
 class FakeFetching:
     def __init__(self, link_count: int) -> None:
-        self.scheduler = SimpleNamespace(link_count=link_count)
+        self.has_links = link_count > 0
         self.ticks = 0
 
     def tick(self, now_s: float) -> None:

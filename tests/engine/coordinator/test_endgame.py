@@ -20,7 +20,7 @@ from tests.faults.faulty_network import FaultyNetwork
 @contextmanager
 def silenced(node: Node) -> Iterator[None]:
     """Its workers hold still: connections stay open, nothing is sent, nothing is said."""
-    pids = node.coordinator.worker_pids()
+    pids = node.worker_pids()
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     try:

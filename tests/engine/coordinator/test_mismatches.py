@@ -46,7 +46,7 @@ async def test_a_part_file_that_somebody_changed_is_read_again_and_made_good(wor
     download, fetching = middle.fetch(world.folder / "middle.bin", manifest)
     await until(lambda: download.verified_bytes > MIB)
     await seeder.coordinator.stop()
-    await until(lambda: not connected_peers(download))
+    await until(lambda: not connected_peers(download, 0.0))
     begin = manifest.geometry.offset_of(int(np.flatnonzero(download.store.shared.have)[0]))
     with download.store.part.open("r+b") as part:
         part.seek(begin)

@@ -30,13 +30,13 @@ async def sealed(world: World) -> World:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGBUS, signal.SIGSEGV, signal.SIGABRT, signal.SIGILL])
 async def test_a_worker_that_dies_by_any_signal_is_replaced_within_a_second(sealed: World, number: int) -> None:
     node = await sealed.node("node")
-    pids = node.coordinator.worker_pids()
+    pids = node.worker_pids()
     os.kill(pids[0], number)
     begun_s = time.monotonic()
     await until(lambda: bool(node.directory.notices))
     assert time.monotonic() - begun_s < 1
-    await until(lambda: len(node.coordinator.worker_pids()) == 2)
-    assert pids[0] not in node.coordinator.worker_pids()
+    await until(lambda: len(node.worker_pids()) == 2)
+    assert pids[0] not in node.worker_pids()
     assert [code for code, _ in node.directory.notices] == ["worker_died"]
 
 
@@ -49,7 +49,7 @@ async def test_a_worker_that_hangs_is_ended_and_its_pieces_are_fetched_by_anothe
     download, fetching = leecher.fetch(sealed.folder / "copy.bin", manifest)
     # Both workers have a link by then, and so pieces to lose.
     await until(lambda: download.verified_bytes > 4 * MIB and link_count(download) == 2)
-    os.kill(leecher.coordinator.worker_pids()[0], signal.SIGSTOP)
+    os.kill(leecher.worker_pids()[0], signal.SIGSTOP)
     async with asyncio.timeout(30):
         await fetching
     assert (sealed.folder / "copy.bin").read_bytes() == path.read_bytes()
@@ -66,29 +66,29 @@ async def test_an_idle_pool_is_asked_seldom_and_one_that_is_given_something_to_d
     node = await sealed.node("node", Settings(workers=2, worker_beats_missed_max=20))
     pool = node.coordinator._pool
     await until(lambda: pool._is_idle)
-    hung = node.coordinator.worker_pids()[0]
+    hung = node.worker_pids()[0]
     os.kill(hung, signal.SIGSTOP)
     pool.send_all(orders.RemoveFile(1, "an order"))
     await until(lambda: [code for code, _ in node.directory.notices] == ["worker_died"])
     assert "did not answer" in node.directory.notices[0][1]
-    await until(lambda: len(node.coordinator.worker_pids()) == 2 and hung not in node.coordinator.worker_pids())
+    await until(lambda: len(node.worker_pids()) == 2 and hung not in node.worker_pids())
 
 
 async def test_the_fork_server_may_die_too(sealed: World) -> None:
     node = await sealed.node("node")
-    worker = psutil.Process(node.coordinator.worker_pids()[0])
+    worker = psutil.Process(node.worker_pids()[0])
     server = worker.parent()
     assert server is not None
     server.kill()
     worker.kill()
-    await until(lambda: len(node.coordinator.worker_pids()) == 2 and worker.pid not in node.coordinator.worker_pids())
+    await until(lambda: len(node.worker_pids()) == 2 and worker.pid not in node.worker_pids())
 
 
 async def test_a_fence_is_passed_when_all_orders_were_carried_out_or_their_worker_is_dead(sealed: World) -> None:
     node = await sealed.node("node")
     pool = node.coordinator._pool
     assert await pool.fence(5)
-    stopped = node.coordinator.worker_pids()[0]
+    stopped = node.worker_pids()[0]
     os.kill(stopped, signal.SIGSTOP)
     assert not await pool.fence(0.1)
     waiting = asyncio.create_task(pool.fence(10))

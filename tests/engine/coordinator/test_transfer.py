@@ -250,7 +250,7 @@ async def test_late_news_of_a_removal_does_not_let_an_old_ticket_in_at_a_worker_
     seeder.serve(path, manifest)
     seeder.coordinator.raise_epoch(GROUP, 5, "somebody")
     seeder.coordinator.raise_epoch(GROUP, 1, "somebody else")
-    os.kill(seeder.coordinator.worker_pids()[0], signal.SIGKILL)
+    os.kill(seeder.worker_pids()[0], signal.SIGKILL)
     await until(lambda: bool(seeder.directory.notices))
     leecher = await world.node("leecher")
     leecher.knows(seeder)
@@ -267,7 +267,7 @@ async def test_a_killed_worker_costs_only_its_pieces_in_flight(world: World) -> 
     target = world.folder / "copy.bin"
     download, fetching = leecher.fetch(target, manifest)
     await until(lambda: download.verified_bytes > 4 * MIB)
-    os.kill(leecher.coordinator.worker_pids()[0], signal.SIGKILL)
+    os.kill(leecher.worker_pids()[0], signal.SIGKILL)
     async with asyncio.timeout(30):
         await fetching
     assert target.read_bytes() == path.read_bytes()
@@ -286,13 +286,13 @@ async def test_a_peer_that_goes_silent_is_left_and_its_pieces_come_from_another(
     target = world.folder / "copy.bin"
     download, fetching = leecher.fetch(target, manifest)
     await until(lambda: status_of(download).bytes_by_peer.get("silent", 0) > 0)
-    for pid in silent.coordinator.worker_pids():
+    for pid in silent.worker_pids():
         os.kill(pid, signal.SIGSTOP)
     try:
         async with asyncio.timeout(30):
             await fetching
     finally:
-        for pid in silent.coordinator.worker_pids():
+        for pid in silent.worker_pids():
             os.kill(pid, signal.SIGCONT)
     assert target.read_bytes() == path.read_bytes()
 
@@ -351,12 +351,12 @@ async def test_a_file_that_shrinks_under_the_server_kills_nobody(world: World) -
     path, manifest = await world.file("data.bin", 64 * MIB, seeder)
     seeder.serve(path, manifest)
     leecher.knows(seeder)
-    pids = seeder.coordinator.worker_pids()
+    pids = seeder.worker_pids()
     download, _ = leecher.fetch(world.folder / "copy.bin", manifest)
     await until(lambda: download.verified_bytes > 0)
     os.truncate(path, 1000)
     await until(lambda: bool(seeder.directory.broken))
-    assert seeder.coordinator.worker_pids() == pids
+    assert seeder.worker_pids() == pids
 
 
 async def test_a_halted_download_is_paused_and_its_discarding_leaves_nothing_behind(world: World) -> None:

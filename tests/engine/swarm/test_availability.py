@@ -9,7 +9,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from engine.swarm.availability import Availability
 from engine.swarm.bitfield import Bitfield
-from tests.testkit.builders import bitfield_of, stepped
+from tests.testkit.builders import bitfield_of, count_of, stepped
 
 chance = st.floats(0, 1, exclude_max=True)
 
@@ -67,13 +67,13 @@ class AvailabilityAgainstModel(RuleBasedStateMachine):
     @invariant()
     def counts_are_those_of_the_model(self) -> None:
         model = Counter(piece for peer in self.peers for piece in np.flatnonzero(peer.to_flags()).tolist())
-        counts = [self.availability.count_of(piece) for piece in range(self.piece_count)]
+        counts = [count_of(self.availability, piece) for piece in range(self.piece_count)]
         assert counts == [model[piece] for piece in range(self.piece_count)]
 
     @invariant()
     def the_order_rises_and_holds_every_wanted_piece_once(self) -> None:
         order = self.availability.order.tolist()
-        counts = [self.availability.count_of(piece) for piece in order if piece not in self.retired]
+        counts = [count_of(self.availability, piece) for piece in order if piece not in self.retired]
         assert counts == sorted(counts)
         assert len(order) == len(set(order))
         left_over = set(order) & self.retired

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from engine.swarm.availability import Availability
 from engine.swarm.bitfield import Bitfield
 from engine.swarm.picker import Picker
-from tests.testkit.builders import bitfield_of, stepped
+from tests.testkit.builders import bitfield_of, count_of, stepped
 
 
 def picker_with(piece_count: int, peers: Iterable[Iterable[int]], had: Iterable[int] = ()) -> Picker:
@@ -99,8 +99,8 @@ class PickerAgainstModel(RuleBasedStateMachine):
     def some_are_reserved(self, count: int) -> None:
         pieces = bitfield_of(self.piece_count, [p for p in range(self.piece_count) if self.rng.random() < 0.7])
         offered = self.picker.rarest(pieces, count)
-        ranked = sorted(self.availability.count_of(p) for p in self.free if pieces.has(p))
-        assert [self.availability.count_of(piece) for piece in offered] == ranked[:count]
+        ranked = sorted(count_of(self.availability, p) for p in self.free if pieces.has(p))
+        assert [count_of(self.availability, piece) for piece in offered] == ranked[:count]
         for piece in offered:
             self.picker.reserve(piece)
             self.free.remove(piece)

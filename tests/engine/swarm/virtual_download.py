@@ -18,7 +18,7 @@ from engine.swarm.actions import Action, Ask, CheckPiece, CompareParts, Cut, Kee
 from engine.swarm.endgame import SPLIT_BYTES_MIN
 from engine.swarm.geometry import Geometry
 from engine.swarm.scheduler import Scheduler
-from tests.testkit.builders import bitfield_of
+from tests.testkit.builders import bitfield_of, count_of
 
 ACKNOWLEDGE_S = 0.0002
 TICK_S = 0.1
@@ -374,10 +374,11 @@ class VirtualDownload:
         assert picker.free_count == len(free)
         assert self.scheduler.missing_count == self.geometry.piece_count - len(self.verified)
         assert self.scheduler.is_complete == (self.scheduler.missing_count == 0)
-        for link in self.links:
-            assert self.scheduler.in_flight_of(link) == self._in_flight_of(link)
+        for each in self.scheduler.snapshot(self.now_s):
+            assert each.requests == self._in_flight_of(each.link)
+            assert (each.cause == "asked") == (each.requests > 0)
         availability = self.scheduler._availability
         having = Counter(piece for link in self.links.values() for piece in link.pieces)
         for piece in range(self.geometry.piece_count):
-            assert availability.count_of(piece) == having[piece]
+            assert count_of(availability, piece) == having[piece]
         assert len(availability.order) <= self.scheduler.missing_count + 65 + len(availability.order) // 256

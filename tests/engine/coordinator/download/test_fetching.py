@@ -50,7 +50,7 @@ async def test_before_the_workers_have_the_file_there_is_nothing_to_ask_anyone(s
     assert [type(order) for _, order in scene.pool.orders] == [orders.AddFile]
     scene.download.follow(scene.download)
     assert scene.download.fetching is None
-    assert fetching.scheduler.link_count == 0
+    assert not fetching.has_links
 
 
 async def test_a_verified_piece_is_counted_and_told_to_those_that_lack_it(scene: Scene) -> None:
@@ -97,7 +97,7 @@ async def test_a_piece_that_does_not_match_bans_its_account_and_tells_its_server
 async def test_bits_behind_the_last_piece_ban_an_account(scene: Scene) -> None:
     fetching = scene.download.begin_fetching()
     opened(scene, fetching, "ann", b"\xff")
-    assert fetching.scheduler.link_count == 0
+    assert not fetching.has_links
     assert [code for code, _ in scene.directory.notices] == ["bad_peer"]
 
 
