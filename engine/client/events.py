@@ -126,7 +126,7 @@ class ShareRereading(Notice, frozen=True):
     code = "share_rereading"
 
     def __str__(self) -> str:
-        return f"{self.path} is read again before it is served on in {self.group_id}: {self.reason}"
+        return f"{self.path} is read again before it is served in {self.group_id} any further: {self.reason}"
 
 
 class ShareRechecked(Notice, frozen=True):
@@ -189,8 +189,10 @@ class ShareWrong(Notice, frozen=True):
     code = "share_wrong"
 
     def __str__(self) -> str:
-        said = f"your copy of {self.name} in {self.group_id} is not what it was: piece {self.piece} of {self.path}"
-        return f"{said} is wrong, although its marks are the same; it is read before it is served on"
+        return (
+            f"your copy of {self.name} in {self.group_id} is not what it was: piece {self.piece} of {self.path} is "
+            "wrong, although its times and size are the same; all of it is read before it is served any further"
+        )
 
 
 class ShareDropped(Notice, frozen=True):
@@ -211,7 +213,7 @@ class ShareWithdrawn(Notice, frozen=True):
     code = "share_withdrawn"
 
     def __str__(self) -> str:
-        return f"{self.name} left the list of {self.group_id}, as you wanted before"
+        return f"{self.name} left the list of {self.group_id}: you stopped sharing it while no tracker answered"
 
 
 # ---------------------------------------------------------------- groups

@@ -181,9 +181,9 @@ _ALL = (
         "show_shares",
         (),
         "all files that you share from here, and whether each is served now",
-        "A file whose times changed is read again before it is served on (rereading). One that is not there (missing) "
-        "or cannot be read (unreadable) is looked for now and then, and served again when it is back. stop_share ends "
-        "a share, wherever its file is.",
+        "A file whose times changed is read again before it is served any further (rereading). One that is not there "
+        "(missing) or cannot be read (unreadable) is looked for now and then, and served again when it is back. "
+        "stop_share ends a share, wherever its file is.",
     ),
     Command(
         "stop_share",

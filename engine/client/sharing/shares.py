@@ -51,7 +51,7 @@ from engine.wire.messages import REREADING
 from tracker.protocol import requests
 
 _UNKNOWN = "the group does not list it any more, or you are not a member"
-_MOVED_MARKS = "its marks changed"
+_MOVED_MARKS = "its times or its size changed"
 _LONG_S = 1.0
 """The user is told that a file is read again if that takes longer."""
 
