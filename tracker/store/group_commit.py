@@ -37,7 +37,7 @@ class _Change:
         for future in (self.turn, self.committed):
             if not future.done():
                 future.set_exception(error)
-                future.exception()  # whoever waited for it may have been cancelled
+                future.exception()  # read once, since the task that waited for it may have been cancelled
 
 
 class GroupCommit:

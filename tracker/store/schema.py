@@ -103,8 +103,8 @@ requests = Table(
 manifests = Table(
     "manifests",
     metadata,
-    # Named by its own content, not by the root its publisher claims: whoever publishes a stranger's root with made-up
-    # leaves neither spoils the true manifest nor gets to read it.
+    # Named by its own content, not by the root its publisher claims: an account that publishes another's root with
+    # made-up leaves neither spoils the true manifest nor gets to read it.
     Column("digest", LargeBinary, primary_key=True),
     # Empty if they fill more than one page.
     Column("leaves", LargeBinary, nullable=False),

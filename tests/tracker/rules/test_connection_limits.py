@@ -11,7 +11,7 @@ from tracker.settings import (
 
 
 class Crowd:
-    """Guests, and who of them was cut."""
+    """Connections from some addresses, and which of them were cut off."""
 
     def __init__(self) -> None:
         self.limits = ConnectionLimits()
