@@ -147,6 +147,10 @@ class Downloads:
             # A tracker that takes this client for a sharer names it no sharers, so the peers are asked for again.
             peers = []
         if os.path.lexists(target) and not self._is_running_to(key, target):
+            ended = self._downloads.get(key)
+            is_same = ended is not None and ended.wanted.manifest.root == manifest.root
+            if ended is not None and is_same and self._shares.path_of(*key) == target == ended.wanted.target:
+                return status_of(ended)  # it came in this session: with what that took
             return await self._take_existing(key, target, manifest, on_progress)
         if self._is_running_to(key, target):
             return status_of(self._downloads[key])
@@ -230,7 +234,9 @@ class Downloads:
             self._remove_part(replace(before, has_part=before.has_part and is_expected))
             self._ledger.drop_download(self._user_id, *key)
         size_bytes = manifest.geometry.size_bytes
-        return DownloadStatus(*key, str(target), "complete", size_bytes, size_bytes, 0.0, 0, {}, 0.0)
+        return DownloadStatus(
+            *key, str(target), "complete", size_bytes, size_bytes, 0.0, 0, {}, 0.0, reused_bytes=size_bytes
+        )
 
     # ------------------------------------------------------------ following and ending
 

@@ -315,3 +315,19 @@ async def test_each_is_told_what_concerns_him(place: Place) -> None:
     second = await place.client("ann", "ann2", is_new=False)
     with pytest.raises(RefusedByTracker, match=r"^you published another file .* another client of yours"):
         await second.upload_file(place.new_file(), GROUP)
+
+
+async def test_the_same_download_again_tells_what_the_first_took(place: Place) -> None:
+    folder = place.folder / "again"
+    folder.mkdir()
+    await place.cy.download_file(GROUP, NAME, folder)
+    first = await place.cy.wait_download(GROUP, NAME)
+    again = await place.cy.download_file(GROUP, NAME, folder)
+    assert again == first
+    assert (again.state, again.fetched_bytes, again.reused_bytes) == ("complete", SIZE_BYTES, 0)
+    assert again.rate_bytes_per_s > 0
+    assert again.seconds > 0
+    await place.cy.logout()
+    await place.cy.login("cy", "pw")
+    kept = await place.cy.download_file(GROUP, NAME, folder)
+    assert (kept.state, kept.fetched_bytes, kept.reused_bytes) == ("complete", 0, SIZE_BYTES)
