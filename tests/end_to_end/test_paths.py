@@ -31,23 +31,25 @@ def ann(club: World) -> ShellProcess:
     return client
 
 
+@pytest.fixture(scope="module")
+def membership(club: World, ann: ShellProcess) -> None:
+    """ben is a member of lab."""
+    club.join_in("ben").expect("join_group lab")
+    ann.expect("accept_request lab ben")
+
+
 @pytest.fixture
-def ben(club: World, ann: ShellProcess) -> Iterator[tuple[str, ShellProcess]]:
-    """A member of lab."""
-    user_id = club.new_name("ben")
-    client = club.join_in(user_id)
-    client.expect("join_group lab")
-    ann.expect(f"accept_request lab {user_id}")
-    yield user_id, client
-    client.close()
+def ben(club: World, membership: None) -> ShellProcess:
+    """A member of lab who has fetched nothing."""
+    return club.client_anew("ben")
 
 
 @pytest.mark.parametrize("ending", ["new/", "new/deep/er/", "link/new/"])
-def test_a_destination_that_ends_in_a_slash_is_made(club: World, ben: tuple[str, ShellProcess], ending: str) -> None:
+def test_a_destination_that_ends_in_a_slash_is_made(club: World, ben: ShellProcess, ending: str) -> None:
     folder = club.new_folder()
     (folder / "real").mkdir()
     (folder / "link").symlink_to("real")
-    answer = ben[1].expect(f"download_file lab data.bin {folder}/{ending}")
+    answer = ben.expect(f"download_file lab data.bin {folder}/{ending}")
     assert answer["path"] == str((folder / ending).resolve() / "data.bin")
     assert (folder / ending / "data.bin").stat().st_size == 100_000
     umask = os.umask(0)
@@ -55,30 +57,30 @@ def test_a_destination_that_ends_in_a_slash_is_made(club: World, ben: tuple[str,
     assert (folder / ending).stat().st_mode & 0o777 == 0o777 & ~umask
 
 
-def test_a_download_that_is_refused_leaves_no_folder(club: World, ben: tuple[str, ShellProcess]) -> None:
+def test_a_download_that_is_refused_leaves_no_folder(club: World, ben: ShellProcess) -> None:
     folder = club.new_folder()
-    assert refusal(ben[1], f"download_file lab nothing.bin {folder}/new/") == "no_such_file"
-    assert refusal(ben[1], f"download_file lab data.bin {folder}/new/data.bin") == "no_folder"
+    assert refusal(ben, f"download_file lab nothing.bin {folder}/new/") == "no_such_file"
+    assert refusal(ben, f"download_file lab data.bin {folder}/new/data.bin") == "no_folder"
     assert list(folder.iterdir()) == []
 
 
-def test_an_empty_destination_and_an_empty_path_are_refused(ben: tuple[str, ShellProcess]) -> None:
+def test_an_empty_destination_and_an_empty_path_are_refused(ben: ShellProcess) -> None:
     for command in ("download_file lab data.bin ''", "download_file lab data.bin \"\"", "upload_file '' lab"):
-        answer = ben[1].run(command)
+        answer = ben.run(command)
         assert not answer["ok"]
         assert "is empty" in answer["error"]["message"]
         assert answer["error"]["code"] == "usage"
 
 
-def test_a_home_that_is_not_there_is_refused(ben: tuple[str, ShellProcess]) -> None:
+def test_a_home_that_is_not_there_is_refused(ben: ShellProcess) -> None:
     for command in ("download_file lab data.bin ~nobody-is-called-so/", "upload_file ~nobody-is-called-so/a lab"):
-        answer = ben[1].run(command)
+        answer = ben.run(command)
         assert "there is no home ~nobody-is-called-so" in answer["error"]["message"]
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link", "dangling"])
 def test_what_stands_in_the_way_of_a_download_is_named(
-    club: World, ben: tuple[str, ShellProcess], kind: str
+    club: World, ben: ShellProcess, kind: str
 ) -> None:
     folder = club.new_folder()
     target = folder / "data.bin"
@@ -88,7 +90,7 @@ def test_what_stands_in_the_way_of_a_download_is_named(
         os.mkfifo(target)
     else:
         target.symlink_to(club.new_file() if kind == "link" else folder / "nowhere")
-    answer = ben[1].run(f"download_file lab data.bin {folder}")
+    answer = ben.run(f"download_file lab data.bin {folder}")
     assert answer["error"]["code"] == "target_exists"
     assert "at " + str(target) in answer["error"]["message"]
     assert "share" not in answer["error"]["message"]
