@@ -4,6 +4,7 @@ what becomes of one name is nothing to the other.
 
 import filecmp
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,9 +64,19 @@ class Scene:
         return client, target
 
 
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    world = World(tmp_path_factory.mktemp("two_names"))
+    try:
+        world.start_tracker()
+        yield world
+    finally:
+        world.close()
+
+
 @pytest.fixture
 def scene(world: World) -> Scene:
-    ann, bob, cy = (world.join_in(name) for name in ("ann", "bob", "cy"))
+    ann, bob, cy = (world.client_anew(name) for name in ("ann", "bob", "cy"))
     group = world.new_group(ann, (bob, "bob"), (cy, "cy"))
     file = world.new_file("n1.bin", SIZE)
     second = file.with_name("n2.bin")
