@@ -10,11 +10,11 @@ Cause = Literal[
     "refused", "timed_out", "no_route", "no_answer", "tls_failed", "wrong_clock", "other_peer", "broke_protocol",
     "hung_up", "this_client", "ended_here", "failed_here",
 ]  # fmt: skip
-"""Why there is no link to a peer. refused: nobody listens at the address. timed_out: nothing comes back from it.
-no_route: the network leads nowhere. no_answer: somebody is there, but says nothing. tls_failed: not a member of
-this authority, or it takes us for none. wrong_clock: certificates are not valid now. other_peer: another key or
-account answers. hung_up: it ended the link, or the network did. this_client: the address leads here. ended_here:
-we did. failed_here: this machine cannot dial."""
+"""Why there is no link to a peer. refused: no program listens at the address. timed_out: nothing comes back from it.
+no_route: the network leads nowhere. no_answer: a machine is there, but says nothing. tls_failed: the peer is not a
+member of this authority, or does not accept that this client is. wrong_clock: certificates are not valid now.
+other_peer: another key or account answers. hung_up: the peer ended the link, or the network did. this_client: the
+address leads to this client. ended_here: this client ended it. failed_here: this machine cannot dial."""
 
 
 class ShoalError(Exception):

@@ -101,7 +101,7 @@ class StopReport(Struct, frozen=True):
 
 
 class UnreachedPeer(Struct, frozen=True):
-    """Somebody who is said to have a file, and of whom nothing comes. `cause`: one word, see
+    """A peer that should have a file and gives nothing of it. `cause`: one word, see
     coordinator.download.peer_book.
 
     `tries` in a row came to nothing, since `since_s` ago.
@@ -123,11 +123,11 @@ class DownloadStatus(Struct, frozen=True):
     file of this machine that the content is taken from, or the download of it that is waited for. `bytes_by_peer` says
     who sent what was fetched, `wasted_bytes` what came and was not kept.
 
-    `seconds` is the time of transfer, without that of checking and copying and without `waiting_s`, in which nobody
+    `seconds` is the time of transfer, without that of checking and copying and without `waiting_s`, in which no peer
     could give anything or there was no space. `rate_bytes_per_s` is of the last seconds, and the mean of the
     whole transfer when it is over.
 
-    `why_waiting` says why nothing comes, `waiting_for` of whom; None and empty while it moves.
+    `why_waiting` says why nothing comes, `waiting_for` for which peers; None and empty while it moves.
 
     "stuck": it does not run, `error` says why, and it is the user's turn; "paused" with an error: it is tried again.
     """

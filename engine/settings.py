@@ -17,14 +17,14 @@ class Settings:
     """Unit of receiving, hashing and writing: stays in a core's L2 cache."""
 
     links_per_download: int = 20
-    """At most. The tracker names ten peers, and whoever is drawn into a link with this client later."""
+    """At most. The tracker names ten peers, and later those that it gives this client as neighbours."""
 
     links_sought: int = 10
     """With fewer peers than that, a download also follows what its peers say of others (coordinator.download).
     """
 
     gossip_interval_s: float = 10.0
-    """How often a client tells those who fetch a file from it from whom it fetches that file itself."""
+    """How often a client names the peers from which it fetches a file to those that fetch the file from it."""
 
     peers_wanted: int = 20
     """How many peers to ask the tracker for at a time."""
@@ -45,8 +45,8 @@ class Settings:
     """Pieces a worker sends at the same time, sharing the uplink fairly."""
 
     slot_patience_s: float = 0.25
-    """Whoever has not taken what it was sent for so long gives its slot to others until it has: links that never read
-    would hold all of them. A fast link pauses for milliseconds."""
+    """A link that has not taken what it was sent for so long gives its slot to others until it has: links that never
+    read would hold all slots. A fast link pauses for milliseconds only."""
 
     requests_queued_per_link: int = 512
     """A server refuses a link that queues more; an honest fetcher stays far below."""
@@ -58,7 +58,7 @@ class Settings:
     """Files open at once on one link."""
 
     serve_links: int = 512
-    """Accepted links per worker, from anybody."""
+    """Accepted links per worker, from all addresses and accounts."""
 
     serve_links_per_address: int = 256
     """Of these from one address; behind it may be a whole lab."""
@@ -93,14 +93,14 @@ class Settings:
 
     ban_s: float = 300.0
     """A peer that sent a wrong piece or broke the protocol is left out of that download for so long. Not for ever: a
-    flipped bit on an open link looks the same, and it may be the only one who has the file."""
+    flipped bit on an open link looks the same, and it may be the only peer that has the file."""
 
     idle_link_s: float = 60.0
     """A link that carried no file for so long is closed."""
 
     checkpoint_interval_s: float = 1.0
     checkpoint_bytes: int = 256 << 20
-    """The journal is brought up to date after whichever comes first."""
+    """The journal is brought up to date after so long or so much, whichever comes first."""
 
     write_back_bytes: int = 16 << 20
     """After so much new data the kernel is asked to begin writing it to the disk."""
@@ -115,7 +115,7 @@ class Settings:
     """The same while it knows peers and none of them answers; doubles up to find_peers_interval_s."""
 
     unreached_notice_s: float = 10.0
-    """A download that reaches nobody for so long says whom it tried, and what came of it."""
+    """A download that reaches no peer for so long says which it tried, and what became of that."""
 
     hash_job_bytes: int = 64 << 20
     """How much of a file one worker hashes per order when a file is shared or re-checked."""

@@ -1,4 +1,7 @@
-"""What transfers ask of, and tell to, whoever knows the tracker. Here it ends that there is one."""
+"""What the coordinator asks of the client, and tells it: peers, tickets, and what became of files.
+
+The coordinator knows no tracker; the client answers these questions with what its trackers say.
+"""
 
 from typing import NamedTuple, Protocol
 
@@ -8,7 +11,7 @@ from engine.reports import Notice
 
 
 class GroupTicket(NamedTuple):
-    """What to show, and whether the group's files may cross open links."""
+    """What is shown to peers, and whether the group's files may cross open links."""
 
     ticket: str
     is_open: bool
@@ -18,7 +21,7 @@ class Directory(Protocol):
     """Implemented by the client, and by fakes in tests and benchmarks."""
 
     async def find_peers(self, group_id: str, root: bytes, report: PeerReport) -> list[PeerAddress]:
-        """`report`: what came of those that were named before. Raises ShoalError."""
+        """`report`: what became of the peers that were named before. Raises ShoalError."""
 
     async def ticket_for(self, group_id: str, *, is_stale: bool = False) -> GroupTicket:
         """One that holds for a while yet; `is_stale`: the last one was refused. Raises ShoalError."""
@@ -27,10 +30,10 @@ class Directory(Protocol):
         """A complete file could not be read, or carries other marks (ESTALE): it has to be suspended or ended."""
 
     async def check_share(self, file_id: int, piece: int) -> None:
-        """Somebody who was sent this piece of a complete file says that it does not match: look, and see to it."""
+        """A peer that was sent this piece of a complete file says that it does not match: read it, and act on that."""
 
     def holding_changed(self, group_id: str, root: bytes) -> None:
         """What is served of this content (LocalCopies.holding) changed by itself; the trackers have to hear of it."""
 
     def notice(self, notice: Notice) -> None:
-        """Something the user should know."""
+        """Tell the user."""

@@ -1,7 +1,9 @@
-"""Hashing a file in the pool, all of it or some pieces: cut into runs, one under way per worker, put in order.
+"""Hashing in the pool: the pieces of a file are cut into runs, each worker has one run at a time, results are put in
+order.
 
-A run that was with a worker that died is given to another; a run that kills workers twice is given up, since then it
-is the file that is to blame.
+When a worker dies its run is given to another. A job that has lost two workers is given up, since then the file is to
+blame.
+Not here: reading and hashing (worker.hashing), comparing with a manifest (recheck, engine.client.sharing).
 """
 
 import asyncio

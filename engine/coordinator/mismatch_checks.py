@@ -1,10 +1,11 @@
-"""What fetchers say of pieces that they were sent from here and that did not match: how often that is looked into.
+"""How often this client reads a piece again because a fetcher says that it was sent a wrong one.
 
-Whoever says it may be right, may have a bad line, or may lie to keep this client busy. A look costs the reading of one
-piece, about what sending it costs, so looks are few: one of a piece in a minute, one after the other, and few waiting.
+The fetcher may be right, may have a bad line, or may lie to keep this client busy. A check reads one piece, which costs
+about as much as sending it. So checks are few: a piece is checked once a minute at most, checks run one after the
+other, and few wait.
 
 Invariant: what waits and what is remembered is bounded, in all and by account.
-Not here: the look itself, and what follows from it (shares, download_run).
+Not here: the check itself, and what follows from it (fetching, engine.client.sharing).
 """
 
 import asyncio

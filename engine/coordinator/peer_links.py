@@ -20,7 +20,7 @@ _JITTER = (0.75, 1.0)
 
 @dataclass(frozen=True, slots=True)
 class PeerAddress:
-    """Somebody who serves a file. `thumbprint`, SHA-256 of the public key, tells two clients of one account apart."""
+    """A peer that serves a file. `thumbprint`, SHA-256 of the public key, tells two clients of one account apart."""
 
     user_id: str
     host: str
@@ -107,8 +107,8 @@ class PeerLinks:
         return sorted(workers, key=load)
 
     def link_to(self, peer: PeerAddress, worker: int, *, is_open: bool, is_hint: bool = False) -> tuple[PeerLink, bool]:
-        """The link of this pair and kind, and whether it is new and must be dialled. One that is being made on
-        hearsay is in nobody's way.
+        """The link of this pair and kind, and whether it is new and must be dialled. A link that is still
+        being made on a hint does not count.
         """
         known = self._by_peer.get((peer.thumbprint, worker, is_open))
         if known is not None and (known.is_up or not known.is_hint):
@@ -135,7 +135,7 @@ class PeerLinks:
         self._absent[link.peer.thumbprint] = _Absence(now_s + delay_s * random.uniform(*_JITTER), delay_s)
 
     def forget(self, link: PeerLink) -> None:
-        """We end it ourselves: a new one may be made at once, and nothing is held against the peer."""
+        """This client ends it: a new one may be made at once, and nothing is held against the peer."""
         self._links.pop(link.link_id, None)
         key = link.peer.thumbprint, link.worker, link.is_open
         if self._by_peer.get(key) is link:
@@ -160,7 +160,7 @@ class PeerLinks:
 
 def _in_turn(peers: list[PeerAddress], linked: dict[bytes, PeerLink], now_s: float) -> list[PeerAddress]:
     """One peer of every account before the second of any; of one account those first whose links are up, then those
-    being dialled. Who is late with the answer comes after all others.
+    being dialled. A peer that is late with its answer comes after all others.
     """
     places: list[tuple[bool, int, PeerAddress]] = []
     for peer in peers:

@@ -4,7 +4,7 @@ Forked from a fork server that has the worker module loaded and nothing else: a 
 no thread of the client, so one can be replaced at any time. `multiprocessing.Pool` and `Queue` are not used: a worker
 killed by a signal hangs the one for ever, and the other brings a thread.
 
-A worker that does not answer is ended, unless it waits for a disk: then ending it would help nobody. Beats are
+A worker that does not answer is ended, unless it waits for a disk, where ending it would not help. Beats are
 counted, not seconds, so that a client that was asleep itself blames nobody. A pool that is given nothing to do is asked
 for life signs every ten seconds only; from the first order on, and while one is missing, every second.
 

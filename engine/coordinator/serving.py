@@ -1,4 +1,4 @@
-"""The complete files in the workers' hands, and the descriptors that a new worker needs of each.
+"""The complete files that the workers serve, and the descriptors that a new worker needs of each.
 
 Invariant: a file is opened once, here; what is served is that very file, whatever its name leads to later. Of a content
 that is suspended nothing is served before it was added again.
@@ -37,7 +37,7 @@ class _Served:
 
 
 class Serving:
-    """By the number a file has in this client. `file_ids` is shared with whoever else gives out numbers."""
+    """By the number that a file has in this client. `file_ids`: fresh numbers, which downloads take from as well."""
 
     def __init__(self, pool: Pool, file_ids: Iterator[int]) -> None:
         self._pool = pool
@@ -87,7 +87,7 @@ class Serving:
             os.close(served.descriptor)
 
     def suspend(self, file_id: int, code: str, reason: str) -> int:
-        """Not one more byte of it; whoever asks is told this, until it is served anew or released. Returns its data
+        """Not one more byte of it; a peer that asks is told this, until it is served anew or released. Returns its data
         descriptor, which is the caller's from now on: it can tell what the file is called now.
         """
         served = self._take(file_id)
@@ -98,12 +98,12 @@ class Serving:
         return served.descriptor
 
     def release(self, group_id: str, root: bytes) -> None:
-        """What was suspended does not come back soon."""
+        """It was suspended, and does not come back soon: peers that ask hear that it is not shared."""
         if self._suspended.pop((group_id, root), None) is not None:
             self._pool.send_all(orders.ReleaseFile(group_id, root))
 
     def _take(self, file_id: int) -> _Served | None:
-        """Out of the books; its data descriptor is still open."""
+        """Forget it; its data descriptor is still open."""
         served = self._served.pop(file_id, None)
         if served is not None:
             same = self._by_root[served.order.root]
@@ -145,7 +145,7 @@ class Serving:
         return Stamp.of(os.fstat(served.descriptor)) == served.order.stamp
 
     def tell(self, worker: int) -> None:
-        """A new worker: all of it again."""
+        """Give a new worker all files, and say which are suspended."""
         for order in self._suspended.values():
             self._pool.send(worker, order)
         for served in self._served.values():

@@ -1,4 +1,4 @@
-"""What a scheduler wants done. Plain values; the caller carries them out and reports what came of it."""
+"""What a scheduler wants done. Plain values; the caller carries them out and reports the results."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""How many connected peers have each piece, with the pieces kept sorted by it: the ground of rarest-first.
+"""How many connected peers have each piece, with the pieces kept sorted by that number: what rarest-first needs.
 
 The order is an array cut into buckets of equal availability, as in libtorrent's piece picker: one more peer having a
 piece swaps it with the last of its bucket and moves the border, so a HAVE costs the same for ten pieces or a million.
@@ -31,7 +31,7 @@ class Availability:
 
     def __init__(self, piece_count: int, rng: random.Random) -> None:
         self._count = np.zeros(piece_count, np.uint16)
-        # A plain buffer beside each array: reading one element of a numpy array costs five times as much.
+        # A plain buffer beside each array, since reading one element of a numpy array is slow.
         self._counts = self._count.data
         ranked = np.arange(piece_count, dtype=np.int32)
         np.random.Generator(np.random.PCG64(rng.getrandbits(64))).shuffle(ranked)

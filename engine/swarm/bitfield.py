@@ -1,7 +1,7 @@
-"""Which pieces somebody has.
+"""Which pieces a peer has.
 
-A client's own bitfield is one uint8 a piece, in memory shared with its workers (see storage.piece_table); what peers
-told us is kept packed, one bit a piece, because there may be a thousand peers and a million pieces. Bits are in
+A client's own bitfield is one uint8 a piece, in memory shared with its workers (storage.piece_table); what its peers
+have is kept packed, one bit a piece, because there may be a thousand peers and a million pieces. Bits are in
 network order: piece 0 is the highest bit of the first byte, as in BEP 3.
 
 Invariant: the bits behind the last piece are zero.

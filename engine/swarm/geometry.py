@@ -8,7 +8,7 @@ from dataclasses import dataclass
 PIECE_BYTES_MIN = 1 << 18
 PIECE_BYTES_MAX = 1 << 24
 PIECES_AIMED_AT = 1000
-"""Fewer cost balance between links, more cost overhead per piece (docs/scheduling.md)."""
+"""Fewer pieces balance links worse, more pieces cost more overhead (docs/scheduling.md)."""
 PIECE_COUNT_MAX = 1 << 20
 
 

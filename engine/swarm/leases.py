@@ -1,4 +1,4 @@
-"""Who was asked for what, and who holds which piece.
+"""Which link was asked for which pieces, and which link holds the lease of a piece.
 
 A request names candidate pieces; from the moment the server's PIECE header says which one comes, the link holds the
 lease of that piece and the other candidates are free again. In the endgame a request may be for a range of a piece that
@@ -54,7 +54,7 @@ class Leases:
     """All requests of one download that are under way."""
 
     def __init__(self, request_ids: Iterator[RequestId]) -> None:
-        """`request_ids`: fresh numbers, shared with whoever else asks over the same links."""
+        """`request_ids`: fresh numbers, shared by all that ask over the same links."""
         self._requests: dict[RequestId, Request] = {}
         self._of_link: dict[LinkId, list[Request]] = {}
         self._request_ids = request_ids

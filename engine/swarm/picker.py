@@ -1,4 +1,4 @@
-"""Which pieces to ask a link for next: the rarest that it has, that we want, and that nobody was asked for.
+"""Which pieces to ask a link for next: the rarest that it has, that are wanted, and that no link was asked for.
 
 Walks the availability order from its rare end in growing chunks, a few numpy operations each, so that a pick is cheap
 with a million pieces.

@@ -3,8 +3,8 @@
 The receiver's view of what is rare is always old on a fast network: by the time a request arrives, others have been
 sent the same pieces. The server knows what it sent itself. For the first seeder of a file this is super-seeding without
 hiding anything (BEP 16): no piece leaves twice while one that is asked for never left. And when all have left once, the
-last of them are still on their way; what is asked for then will be at others by the time they are there, so whoever
-asks is put off for that long and looks there meanwhile.
+last of them are still on their way; what is asked for then will soon be at other
+leechers, so a peer that asks is put off for that long and asks them meanwhile.
 
 Invariant: what was never sent is never put off; the rest never for longer than PUT_OFF_S_MAX, and once in a round.
 Not here: who may send now (upload_slots), what is done with a request that is put off (piece_sender, scheduler).
@@ -64,7 +64,7 @@ class SentPieces:
         return min(here, key=self.counts.__getitem__) if here else None
 
     def wait_s(self, piece: int, now_s: float) -> float:
-        """For how long whoever asks for this piece is put off; 0 if it may leave now."""
+        """For how long a peer that asks for this piece is put off; 0 if it may leave now."""
         return max(0.0, float(self._clock_check[_REPEATS_WAIT]) - now_s) if self.counts[piece] else 0.0
 
     def count(self, piece: int, now_s: float) -> None:

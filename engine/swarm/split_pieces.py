@@ -1,7 +1,7 @@
-"""Pieces that come in parts, over several links, because one holder alone would have kept everybody waiting.
+"""Pieces that come in parts, over several links, because one slow link alone would have held the download up.
 
-Only the whole can be compared with the manifest. Each part is hashed as it comes, though, so that a whole that does
-not match can be judged later: the piece is fetched again from one link, and whose part differs from the good one lied.
+Only the whole can be compared with the manifest. Each part is hashed as it comes, so that it can be judged later which
+part of a wrong whole was wrong: the piece is fetched again over one link, and the parts are compared with that.
 
 Invariant: every byte of a split piece is in exactly one of: a free range, a request, a part that came.
 """

@@ -1,15 +1,15 @@
-"""Who may send now: a fixed number of pieces at a time for the whole server, shared fairly by account.
+"""Which links may send now: a fixed number of pieces at a time for the whole server, shared fairly by account.
 
-A slot is held for one piece. Eight slots are near the optimum for a swarm of equal links; two slots, neediest first,
-cost it a factor of three (docs/scheduling.md). A free slot goes to the waiting account that holds the
-fewest, among equals to the one that waits longest since it was last served, and no account holds more than its share of
-the slots while others hold or wait for some: what one connection cannot use is not for ten of somebody else. An account
-alone may fill its links, and nobody starves.
+A slot is held for one piece; how many slots are best is measured in docs/performance.md. A free slot goes to the
+waiting account that holds the fewest, among equals to the one that has waited longest since it was last served. No
+account holds more than its share of the slots while others hold or wait for some: what one connection cannot use does
+not go to ten of another account. An account alone may use all slots, and none starves.
 
 The workers of a server are processes, so their counts stand on a board in shared memory: a row for each worker, a
 column for each account. A worker writes its own row only, and reads all; there is no lock. Two workers that look at
 the same instant may for one piece give out one slot too many, which does no harm. A slot that becomes free here while
-somebody elsewhere has the better claim is left to them: they look (`due`) every few milliseconds while they wait.
+another worker has an account with the better claim is left to that one: workers look (`due`) every few milliseconds
+while a link waits.
 
 Invariant: a link holds at most one slot and stands in line at most once.
 Not here: which piece (sender_choice), the memory itself (worker.shared_slots).
@@ -26,7 +26,7 @@ import numpy as np
 Link = TypeVar("Link", bound=Hashable)
 
 ACCOUNTS = 4096
-"""Columns. Two accounts that fall into one share its count; with twenty at a server that happens in 5 of 100."""
+"""Columns. Two accounts that fall into one column share its count, which is rare with few accounts."""
 _COUNT = np.dtype(np.int32)
 _SINCE = np.dtype(np.float64)
 
@@ -62,12 +62,12 @@ class UploadSlots(Generic[Link]):
     def __init__(
         self, slot_count: int, board: SlotBoard | None = None, row: int = 0, on_wait: Callable[[], None] | None = None
     ) -> None:
-        """`on_wait`: a link stands in line, so that somebody should call `due` again soon."""
+        """`on_wait`: a link stands in line, so that `due` should be called again soon."""
         board = board or SlotBoard(1)
         self._on_wait = on_wait
         self._slot_count, self._row, self._rows = slot_count, row, range(board.rows)
         self._board_since, self._board_held = board.since, board.held
-        # Plain buffers: reading one element of a numpy array costs five times as much.
+        # Plain buffers, since reading one element of a numpy array is slow.
         self._held, self._totals = board.held.data, board.totals.data
         self._holders: dict[Link, int] = {}
         self._queues: dict[int, deque[tuple[float, Link]]] = {}
@@ -112,7 +112,7 @@ class UploadSlots(Generic[Link]):
                 break
             _, link = self._queues[column].popleft()
             del self._column_of[link]
-            self._started_at_s[column] = math.nextafter(now_s, math.inf)  # behind whoever asks at this instant
+            self._started_at_s[column] = math.nextafter(now_s, math.inf)  # behind a link that asks at this instant
             self._show_waiting(column)
             self._holders[link] = column
             self._count(column, 1)
@@ -138,7 +138,7 @@ class UploadSlots(Generic[Link]):
         return held * int(is_here.sum()) >= self._slot_count
 
     def _is_beaten(self, column: int) -> bool:
-        """Whether somebody who waits at another worker has a better claim."""
+        """Whether a link that waits at another worker has a better claim."""
         if not any(self._totals[1, row] for row in self._rows if row != self._row):
             return False
         since = np.where(self._board_since > 0.0, self._board_since, np.inf)

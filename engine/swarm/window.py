@@ -1,10 +1,10 @@
-"""How much one link may be asked for at a time, from what it delivered: no knob to turn.
+"""How much one link may be asked for at a time, found from what it delivered; nobody has to set it.
 
 A link alone gets twice rate × round trip, so that the window doubles until the path is full and then stays there;
 never more than QUEUE_S_MAX beyond one round trip, so that a slow source holds little back in the endgame.
-Measured: a rate, smoothed as time for a byte, since two pieces that come together after one wait are no sign of speed;
-and as round trip the shortest ask-to-grant time of requests to an idle link, forgotten slowly. Any longer wait says
-more about a queue than about the path, and a window fed with it would grow without end.
+Two things are observed. The rate is smoothed as time for a byte, since two pieces that come together after one wait are
+no sign of speed. The round trip is the shortest time from request to grant on an idle link, forgotten slowly: a longer
+wait says more about a queue than about the path, and a window fed with it would grow without end.
 
 Not here: the sum over all links (scheduler).
 """

@@ -1,8 +1,9 @@
 """Keeps a download's journal up to date: data synced first, then the journal, off the event loop.
 
 Invariant (I3): the pieces a journal names were in the have-bitfield before the sync began, so their data is durable.
-After a sync that failed nothing is saved any more: the system may have dropped what it could not write, and would say
-nothing the next time (fsync(2) reports a lost page once).
+After a sync that failed nothing is saved any more: the system may have dropped what it could not write, and reports a
+lost page only once (fsync(2)).
+Not here: when an attempt begins and ends (download_run), the format of the journal (storage.journal).
 """
 
 import asyncio
@@ -32,7 +33,7 @@ class Checkpoints:
         self._saving = asyncio.Lock()
 
     def grew(self, offset: int, length: int) -> None:
-        """A piece was verified; it lies there."""
+        """A piece was verified: these bytes of the file."""
         self._unsaved_bytes += length
         self._filled.append((offset, length))
         self._filled_bytes += length
@@ -58,7 +59,7 @@ class Checkpoints:
             await asyncio.to_thread(self._sync_and_save, self._have.copy(), is_clean)
 
     def close(self) -> None:
-        """Nothing grows any more. Does not wait."""
+        """No more pieces come. Does not wait."""
         if self._write_behind is not None:
             asyncio.get_running_loop().run_in_executor(None, self._write_behind.close)
 

@@ -1,12 +1,12 @@
-"""What this client has on its own disk already, or is about to have: that is copied and verified, never fetched.
+"""Downloads of a content that this client has already, or is about to have: it is copied and verified, never fetched.
 
 A swarm is of one content in one group (group, root); names only point to it. Of the downloads of one swarm one leads:
 it fetches, and is what other members fetch from here. The others follow, and copy when it is done; if it ends without
-the file, the next one leads. A complete file that is served here in any group is copied, too: what may be read from
-the own disk is no matter of groups, what may be asked of others stays one.
+the file, the next one leads. A complete file that is served here in any group is copied, too: groups decide
+what may be asked of other members, not what this client may read on its own disk.
 
-Invariant: at most one download of a swarm asks others for pieces; so nobody waits for itself, and what is announced
-of a swarm can be read off here (`holding`).
+Invariant: at most one download of a swarm asks others for pieces; so no download waits for itself, and
+`holding` says all that is announced of a swarm.
 Not for: shares and their names (engine.client.sharing.shares), the course of a download (download_run).
 """
 
@@ -68,12 +68,12 @@ class LocalCopies:
         return self._serving.swarms() | self._leads.keys()
 
     def enter(self, download: Download) -> None:
-        """It begins; it leads if nobody does."""
+        """It begins; it leads if no other does."""
         self._leads.setdefault(download.wanted.swarm, _Lead(download))
         self._tried[download.wanted.file_id] = set()
 
     def leave(self, download: Download) -> None:
-        """It is over; whoever follows it looks again."""
+        """It is over; a download that follows it looks again."""
         self._tried.pop(download.wanted.file_id, None)
         self._resign(download)
 
@@ -102,7 +102,7 @@ class LocalCopies:
         return self._serving.find_same(download.wanted.swarm[1], self._tried[download.wanted.file_id]) is not None
 
     async def copy(self, download: Download) -> None:
-        """Fill in what is missing from the complete files that are here. Whatever does not match is still missing
+        """Fill in what is missing from the complete files that are here. What does not match is still missing
         afterwards. Raises StorageError, OSError of writing.
         """
         tried = self._tried[download.wanted.file_id]

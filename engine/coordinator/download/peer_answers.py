@@ -1,6 +1,6 @@
-"""What came of the peers that one download turned to: who answers, who gave something, who did not. Pure.
+"""What became of the peers that one download turned to: which answer, which gave a piece, which did not. Pure.
 
-The tracker is told of it with the next question for peers, so that it names others, and a download none of whose peers
+The tracker hears of it with the next question for peers, so that it names others; and a download none of whose peers
 answers asks again sooner. A peer fails when its link ends before it gave a piece, or when it has not opened the file
 PATIENCE_S after it was turned to; the dial goes on meanwhile, and a peer that answers late has not failed.
 
@@ -17,7 +17,7 @@ REPORTED_MAX = 32
 
 
 class PeerReport(NamedTuple):
-    """For the tracker, by thumbprint: who gave nothing, and who did since the last report."""
+    """For the tracker, by thumbprint: which peers gave nothing, and which gave something since the last report."""
 
     failed: tuple[bytes, ...] = ()
     served: tuple[bytes, ...] = ()
@@ -49,7 +49,7 @@ class PeerAnswers:
         self._failed.pop(peer, None)
 
     def gave(self, peer: bytes) -> None:
-        """A piece, or a part of one, that is right."""
+        """It gave a piece, or a part of one, that is right."""
         self._gave.add(peer)
         self._served[peer] = None
 
@@ -77,7 +77,7 @@ class PeerAnswers:
         return PeerReport(tuple(failed[-REPORTED_MAX:]), tuple(list(self._served)[-REPORTED_MAX:]))
 
     def was_told(self, report: PeerReport) -> None:
-        """The tracker has it. What happens from now on is for the next report."""
+        """The tracker has this report. What happens from now on is for the next one."""
         for peer in report.failed:
             self._failed.pop(peer, None)
         for peer in report.served:

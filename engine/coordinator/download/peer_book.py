@@ -1,12 +1,12 @@
-"""Whom one download may ask, of whom it takes nothing for a while, and what came of trying to reach each. Pure.
+"""The peers of one download: which may be asked, which are banned, and what became of trying to reach each. Pure.
 
-A download that waits has to say for whom: so every try that came to nothing is remembered by peer, until the peer
-opens the file or is not named any more.
+A download that waits says for which peers and why. So every try that failed is remembered, until the peer opens the
+file or the tracker does not name it any more.
 
 Invariants: a peer that is banned or has refused is not usable before its time is over, whoever names it, unless it was
-pardoned; "nobody online has it" is said only if a tracker was asked and named nobody.
+pardoned; "nobody online has it" is said only if a tracker was asked and named no peer.
 Times are the caller's monotonic clock. Not here: links and when to dial them again (links), what peers say of other
-peers (hearsay).
+peers (peer_exchange).
 """
 
 import contextlib
@@ -61,7 +61,7 @@ _REFUSALS = {
 
 @dataclass(slots=True)
 class _Tries:
-    """In a row, to no avail; `under_way`: links being made for the one that is not over."""
+    """Tries in a row that failed; `under_way`: links that are being made for the newest one."""
 
     peer: PeerAddress
     count: int
@@ -88,7 +88,7 @@ class PeerBook:
     # ------------------------------------------------------------ who is known
 
     def named(self, found: Iterable[PeerAddress], linked: Iterable[PeerAddress]) -> None:
-        """The tracker's answer takes the place of what it said before; who is linked or rereads stays known."""
+        """The tracker's answer takes the place of what it said before; a peer that is linked or rereads stays known."""
         soon = [tries.peer for tries in self._tries.values() if tries.cause == "rereading"]
         self.peers = {peer.thumbprint: peer for peer in (*soon, *linked)}
         for peer in found:
@@ -98,7 +98,7 @@ class PeerBook:
 
     def meet(self, peer: PeerAddress) -> None:
         """The tracker names a peer. Where it answers now no other client of its account does: each login has a key of
-        its own. Another account may only say that it is there, so its word puts nobody out.
+        its own. Another account may only say that it is there, so its word removes no peer.
         """
         self.peers = {
             thumbprint: known
@@ -137,7 +137,7 @@ class PeerBook:
     def trying(self, peer: PeerAddress, now_s: float) -> None:
         """A link to it is being made, or the file is being asked for on one. Several at a time are one try."""
         if peer.thumbprint not in self.peers:
-            return  # somebody's hint: nobody has to hear that it led nowhere
+            return  # a hint of another peer: the user need not hear that it led nowhere
         tries = self._tries.get(peer.thumbprint)
         if tries is None:
             tries = self._tries[peer.thumbprint] = _Tries(peer, 0, now_s, "dialling")
@@ -193,7 +193,7 @@ class PeerBook:
         return self.has_looked and self.trouble is None and not self.peers
 
     def waiting_for(self, opened: Collection[bytes], now_s: float) -> tuple[UnreachedPeer, ...]:
-        """All that should have the file and of whom nothing comes. `opened`: thumbprints of those that are linked and
+        """All peers that should have the file and give nothing. `opened`: thumbprints of those that are linked and
         have the file open.
         """
         return tuple(self._unreached(peer, opened, now_s) for peer in self.peers.values())

@@ -1,12 +1,13 @@
-"""What the peers of one download say of other peers: hints, so that a swarm finds together without a tracker. Pure.
+"""Hints: peers of one download that other peers name, so that a swarm holds together without a tracker. Pure.
 
-A server names the peers from which it fetches the file itself. Whoever is named has proven nothing yet. It is dialled
-like a peer that the tracker names, and has to show the key and the account that were named and to share the file; until
-then nothing is asked of it and nothing held against it. What a member may say is bounded, and so is what comes of it:
-the newest HINTS_PER_PEER of each of PEERS_HEARD peers, DIALS_MAX dials at a time, and only while the download has few
-peers; an address that did not keep its promise is left alone for DISTRUST_S, whoever names it.
+A server names the peers from which it fetches the file itself. A named peer has proven nothing yet. It is dialled like
+a peer that the tracker names, and has to show the key and the account that were named, and to share the file. Until
+then nothing is asked of it, and nothing is held against it.
 
-Times are the caller's monotonic clock. Not here: sending hints (download_run), dialling (links, worker).
+Invariant: what a member may say is bounded, and so is what follows from it. The newest HINTS_PER_PEER of each of
+PEERS_HEARD peers are kept, DIALS_MAX are dialled at a time, and only while the download has few peers. An address that
+did not keep its promise is left alone for DISTRUST_S.
+Times are the caller's monotonic clock. Not here: sending hints and dialling (download_links).
 """
 
 import ipaddress
@@ -33,7 +34,7 @@ class PeerExchange:
         self._distrusted_until_s: dict[_Place, float] = {}
 
     def heard(self, source: PeerAddress, peers: Sequence[Neighbour], now_s: float) -> None:
-        """The newest word of a peer takes the place of what it said before, and of the oldest of too many peers."""
+        """What a peer says takes the place of what it said before; of too many peers the oldest is forgotten."""
         before = self._hints.get(source.thumbprint)
         if before is not None and now_s - before[0] < PAUSE_S_MIN:
             return
@@ -44,7 +45,7 @@ class PeerExchange:
             del self._hints[next(iter(self._hints))]
 
     def next_to_try(self, known: Collection[bytes], banned: Collection[str], now_s: float) -> list[PeerAddress]:
-        """Whom to dial now; they count as being tried. `known`: thumbprints of peers that need no hint; `banned`:
+        """The peers to dial now; they count as being tried. `known`: thumbprints of peers that need no hint; `banned`:
         accounts of which nothing is taken.
         """
         found: list[PeerAddress] = []
@@ -60,7 +61,7 @@ class PeerExchange:
         return found
 
     def proved(self, peer: PeerAddress) -> bool:
-        """It opened the file; whether it was a hint."""
+        """It opened the file. Returns whether it was a hint."""
         return self._trying.pop(peer.thumbprint, None) is not None
 
     def failed(self, peer: PeerAddress, now_s: float) -> None:
@@ -73,7 +74,7 @@ class PeerExchange:
 
 
 def _may_dial(host: str, source_host: str) -> bool:
-    """A place of one host; this very machine only on the word of somebody who is on it too."""
+    """Whether it is the address of one host. This machine itself only if the peer that names it is on it too."""
     address = ipaddress.ip_address(host)
     if address.is_multicast or address.is_unspecified or host == "255.255.255.255":
         return False

@@ -1,7 +1,7 @@
 """How far one download is, how fast it moves, how long it took, and from whom its bytes came. Pure.
 
 Time is counted by state, so that the rate of a finished download is that of its transfer and not of its waiting.
-Times are the caller's monotonic clock. Not here: which pieces there are (download), how it is shown (engine.shell).
+Times are the caller's monotonic clock. Not here: which pieces there are (piece_store), how it is shown (engine.shell).
 """
 
 from collections import Counter, deque

@@ -1,12 +1,12 @@
-"""What of a part file is good when its download begins again: the journal's word, or else what hashing finds.
+"""Which pieces of a part file are good when its download begins again: what the journal says, or what hashing finds.
 
-Pieces in the journal are believed if a sample of them matches the manifest; so one lost or exchanged disk, an editor or
-a copy that went wrong is noticed at little cost, and then nothing is believed. What is on the disk but not in the
-journal is hashed, which is the last second before a crash, and everything where there is no journal. Ranges that were
-never written are not read. (The sample is compared with the manifest's BLAKE3, which is at hand and says more than a
-second hash in the journal would.)
+Pieces in the journal are believed if a sample of them matches the manifest. So an exchanged disk, an editor or a copy
+that went wrong is noticed at little cost, and then the journal is not believed at all. What is on the disk but not in
+the journal is hashed: the last second before a crash, and everything where there is no journal. Ranges that were never
+written are not read.
 
-Invariant (I1): a piece is taken for good only on the word of a synced journal or after its hash was compared.
+Invariant (I1): a piece is taken for good only if a synced journal names it, or after its hash was compared.
+Not here: what becomes of the pieces (piece_store).
 """
 
 import asyncio
