@@ -58,9 +58,7 @@ class Coordinator:
         self.serving = Serving(self._pool, self._file_ids)
         self.copies = LocalCopies(self.serving, directory)
         part_files, request_ids = PartFiles(settings.space_reserve_bytes), itertools.count(1)
-        self._services = Services(
-            settings, self._pool, self._links, self.hash_jobs, part_files, directory, request_ids
-        )
+        self._services = Services(settings, self._pool, self._links, self.hash_jobs, part_files, directory, request_ids)
         self._runs: dict[int, DownloadRun] = {}
         self._tasks: dict[int, DownloadTask] = {}
         self._mismatch_checks = MismatchChecks(self._look_at_piece)
@@ -68,9 +66,7 @@ class Coordinator:
         self._epochs: dict[str, orders.SetEpoch] = {}
         self._accept_turns = itertools.count()
         self._is_pump_due = False
-        self._clock = Clock(
-            self._links, self._pool, self._runs, self._all_fetching, self._pump_soon, settings.tick_s
-        )
+        self._clock = Clock(self._links, self._pool, self._runs, self._all_fetching, self._pump_soon, settings.tick_s)
 
     async def start(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -110,7 +106,7 @@ class Coordinator:
         self.serving.end_all("logged out")
 
     def accept(self, link: socket.socket) -> None:
-        """Somebody dialled us: the workers take turns."""
+        """A connection to this client was accepted: the workers take turns."""
         with link:
             workers = self._pool.worker_numbers
             if workers and self._identity is not None:

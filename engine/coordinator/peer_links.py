@@ -157,7 +157,6 @@ class PeerLinks:
         return absence is not None and absence.until_s > now_s
 
 
-
 def _in_turn(peers: list[PeerAddress], linked: dict[bytes, PeerLink], now_s: float) -> list[PeerAddress]:
     """One peer of every account before the second of any; of one account those first whose links are up, then those
     being dialled. A peer that is late with its answer comes after all others.

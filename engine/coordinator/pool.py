@@ -4,9 +4,9 @@ Forked from a fork server that has the worker module loaded and nothing else: a 
 no thread of the client, so one can be replaced at any time. `multiprocessing.Pool` and `Queue` are not used: a worker
 killed by a signal hangs the one for ever, and the other brings a thread.
 
-A worker that does not answer is ended, unless it waits for a disk, where ending it would not help. Beats are
-counted, not seconds, so that a client that was asleep itself blames nobody. A pool that is given nothing to do is asked
-for life signs every ten seconds only; from the first order on, and while one is missing, every second.
+A worker that does not answer is ended, unless it waits for a disk, where ending it would not help. Beats are counted,
+not seconds, so that a client that was asleep itself blames no worker. A pool that is given nothing to do is asked for
+life signs every ten seconds only; from the first order on, and while one is missing, every second.
 
 Workers are known by number, from 0 on; a replacement takes the number of the dead one.
 

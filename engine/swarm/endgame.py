@@ -79,7 +79,7 @@ class Endgame:
         source = self._sources[thief]
         thief_s = source.window.round_trip_s + source.window.seconds_for(self._geometry.piece_bytes, usual_rate)
         if not thief_s:
-            return None  # nobody was ever measured: there is no telling who is quick
+            return None  # no link was ever measured: there is no telling which is quick
         for is_overdue, left_s, request in last_first:
             how = self._how(request, left_s, thief_s, is_overdue)
             if how is None or not _can_take(source, request, now_s):

@@ -65,9 +65,7 @@ class Leases:
     def __iter__(self) -> Iterator[Request]:
         return iter(self._requests.values())
 
-    def ask(
-        self, link: LinkId, candidates: tuple[int, ...], now_s: float, *, begin: int = 0, end: int = 0
-    ) -> Request:
+    def ask(self, link: LinkId, candidates: tuple[int, ...], now_s: float, *, begin: int = 0, end: int = 0) -> Request:
         of_link = self._of_link.setdefault(link, [])
         request = Request(
             next(self._request_ids), link, candidates, now_s, is_from_idle=not of_link, begin=begin, end=end

@@ -31,7 +31,7 @@ from engine.swarm.source import LinkSnapshot, Source
 from engine.swarm.split_pieces import Part, SplitPieces
 
 REFUSED_S = 1.0
-"""How long a link is not asked again for a piece that it would not send and nobody else has."""
+"""How long a link is not asked again for a piece that it would not send and no other link has."""
 LOOK_S = 0.05
 """How often overdue requests are looked for while there are free pieces; a quarter of the shortest deadline."""
 SILENT_S = 5.0
@@ -184,7 +184,7 @@ class Scheduler:
         return [(part.link, part.end - part.begin) for part in parts]
 
     def check_again(self) -> None:
-        """Whoever was to compare pieces is gone."""
+        """The worker that was to compare pieces is gone."""
         self._pending += [CheckPiece(piece) for piece in self._splits.whole()]
 
     def compared(self, piece: int, digests: list[bytes]) -> list[LinkId]:

@@ -44,11 +44,11 @@ class SplitPieces:
         self._splits[piece].free.append((begin, end))
 
     def free_ranges(self) -> list[tuple[int, int, int]]:
-        """(piece, begin, end) of all that nobody is asked for."""
+        """(piece, begin, end) of all that no link is asked for."""
         return [(piece, *each) for piece, split in self._splits.items() for each in split.free]
 
     def take(self, piece: int, begin: int, end: int) -> None:
-        """Somebody is asked for this range."""
+        """A link is asked for this range."""
         self._splits[piece].free.remove((begin, end))
 
     def add(self, piece: int, part: Part) -> bool:

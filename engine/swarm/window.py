@@ -1,4 +1,4 @@
-"""How much one link may be asked for at a time, found from what it delivered; nobody has to set it.
+"""How much one link may be asked for at a time, found from what it delivered; it is not a setting.
 
 A link alone gets twice rate × round trip, so that the window doubles until the path is full and then stays there;
 never more than QUEUE_S_MAX beyond one round trip, so that a slow source holds little back in the endgame.

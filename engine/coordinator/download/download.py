@@ -29,9 +29,7 @@ from engine.coordinator.services import Services
 from engine.errors import ShoalError, StorageError
 from engine.reports import DownloadState
 
-UNDER_WAY = frozenset(
-    {"following", "checking", "copying", "waiting", "downloading", "no_space", "finishing"}
-)
+UNDER_WAY = frozenset({"following", "checking", "copying", "waiting", "downloading", "no_space", "finishing"})
 """States that end by themselves."""
 
 

@@ -57,7 +57,7 @@ class LocalCopies:
         if self._serving.has(group_id, root):
             return Holding(is_complete=True, has_pieces=True)
         lead = self._leads.get((group_id, root))
-        if lead is not None:  # whoever fetches it is no sharer of it, or the trackers named it nobody to fetch it from
+        if lead is not None:  # announced as complete, it would be named no seeder by the trackers
             return Holding(is_complete=False, has_pieces=lead.download.verified_bytes > 0)
         if self._serving.is_suspended(group_id, root):
             return Holding(is_complete=True, has_pieces=True)

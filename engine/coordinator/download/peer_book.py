@@ -3,8 +3,8 @@
 A download that waits says for which peers and why. So every try that failed is remembered, until the peer opens the
 file or the tracker does not name it any more.
 
-Invariants: a peer that is banned or has refused is not usable before its time is over, whoever names it, unless it was
-pardoned; "nobody online has it" is said only if a tracker was asked and named no peer.
+Invariants: a peer that is banned or has refused is not usable before its time is over, even if it is named, unless it
+was pardoned; "nobody online has it" is said only if a tracker was asked and named no peer.
 Times are the caller's monotonic clock. Not here: links and when to dial them again (links), what peers say of other
 peers (peer_exchange).
 """
@@ -189,7 +189,7 @@ class PeerBook:
 
     @property
     def is_alone(self) -> bool:
-        """A tracker was asked, and nobody is online who has the file."""
+        """A tracker was asked, and no peer that has the file is online."""
         return self.has_looked and self.trouble is None and not self.peers
 
     def waiting_for(self, opened: Collection[bytes], now_s: float) -> tuple[UnreachedPeer, ...]:

@@ -78,9 +78,7 @@ class PieceStore:
         self._before = os.fstat(self.descriptor)
         return doubt
 
-    async def adopt(
-        self, pieces: Sequence[int], hash_jobs: HashJobs, on_progress: Callable[[int, int], None]
-    ) -> bool:
+    async def adopt(self, pieces: Sequence[int], hash_jobs: HashJobs, on_progress: Callable[[int, int], None]) -> bool:
         """These pieces were copied into the part file: those that match are had from now on. Returns whether any did.
         No worker may have the file meanwhile.
         """
@@ -113,7 +111,7 @@ class PieceStore:
     # ------------------------------------------------------------ what may happen to the part file
 
     def look_at_part(self) -> None:
-        """Raises StorageError if somebody deleted, exchanged or cut the part file."""
+        """Raises StorageError if the part file was deleted, exchanged or cut."""
         named, ours = _status_of(self.part), os.fstat(self.descriptor)
         what, remedy = None, "download it again"
         if named is None and ours.st_nlink:
@@ -142,7 +140,7 @@ class PieceStore:
         self._begin_checkpoints()
 
     def distrust(self) -> None:
-        """Somebody changed what was verified: `check` does not believe the journal, and hashes all of the part file."""
+        """Verified bytes are others now: `check` does not believe the journal, and hashes all of the part file."""
         self._is_doubted = True
         self._begin_checkpoints()
 

@@ -75,7 +75,7 @@ class Progress:
         return sum(self._in_state_s(state, now_s) for state in _TRANSFER)
 
     def waiting_s(self, now_s: float) -> float:
-        """How long nobody could give anything, or there was no space."""
+        """How long no peer could give anything, or there was no space."""
         return sum(self._in_state_s(state, now_s) for state in _WAITING)
 
     def _in_state_s(self, state: DownloadState, now_s: float) -> float:

@@ -1,6 +1,5 @@
 """Peers that no tracker named: found through other peers, believed only when they have proven who they are."""
 
-
 from engine.coordinator.download.peer_answers import PeerReport
 from engine.coordinator.download.status import status_of
 from engine.coordinator.peer_links import PeerAddress

@@ -80,8 +80,10 @@ async def test_it_says_whom_it_tried_at_which_address_and_what_came_back(world: 
             member = world.club.member(user_id)
             named(leecher, download, member.at(port))
         await until(
-            lambda: {user_id: each.cause for user_id, each in waiting_for(download).items()}
-            == {user_id: user_id for user_id in places}
+            lambda: (
+                {user_id: each.cause for user_id, each in waiting_for(download).items()}
+                == {user_id: user_id for user_id in places}
+            )
         )
         status = status_of(download)
         assert (status.state, status.verified_bytes) == ("waiting", 0)
@@ -119,8 +121,10 @@ async def test_who_shares_something_else_or_does_not_believe_the_ticket_is_told_
     for node in (other, strict):
         named(leecher, download, node.member.at(node.listener.port))
     await until(
-        lambda: {user_id: each.cause for user_id, each in waiting_for(download).items()}
-        == {"other": "not_shared", "strict": "ticket_refused"}
+        lambda: (
+            {user_id: each.cause for user_id, each in waiting_for(download).items()}
+            == {"other": "not_shared", "strict": "ticket_refused"}
+        )
     )
 
 
