@@ -5,7 +5,7 @@ seconds; an answer that comes late is used at the next press of the key.
 
 Invariant: completing never fails and never waits long, whatever the trackers do. Each offer can be typed as it is
 shown.
-Not for: showing the offers (prompt).
+Not for: showing the offers (name_completer).
 """
 
 import asyncio

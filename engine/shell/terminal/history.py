@@ -4,7 +4,7 @@ A password may follow `login`, and it may follow a misspelt `lgoin`. So a line i
 of commands that take a password only the words before it.
 
 Invariant: no word that could be a password is ever returned.
-Not for: where the history is kept (prompt).
+Not for: where the history is kept (history_file).
 """
 
 import shlex
