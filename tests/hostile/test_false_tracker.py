@@ -1,4 +1,4 @@
-"""Who answers in the tracker's place: garbage, another authority, hostile replies. The client says so and does nothing.
+"""What answers in the tracker's place: garbage, another authority, hostile replies. The client says so.
 """
 
 import asyncio

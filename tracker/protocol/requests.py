@@ -85,7 +85,7 @@ class Logout(Message, frozen=True, tag="logout"):
 
 
 class ChangePassword(Message, frozen=True, tag="change_password"):
-    """Ends every other session of the account too, since one of them may belong to a person who knew the old password.
+    """Ends every other session of the account too, since one may belong to a person who knew the old password.
     """
 
     old_password: Password
@@ -97,7 +97,7 @@ class RevokeSessions(Message, frozen=True, tag="revoke_sessions"):
 
 
 class CreateInvite(Message, frozen=True, tag="create_invite"):
-    """Lets one person make an account. `digest` is invite_digest of the code, so the tracker does not learn the code.
+    """Lets one person make an account. `digest` is invite_digest of the code, which the tracker does not learn.
     """
 
     digest: Digest
@@ -238,7 +238,7 @@ BEFORE_LOGIN: frozenset[type] = frozenset({CreateUser, Login, Resume})
 
 
 class Call(Message, frozen=True):
-    """One request. `seq` matches the reply to it. `request_id` names the intent, and stays the same when it is retried.
+    """One request. `seq` matches the reply to it. `request_id` names the intent, and stays when it is retried.
     """
 
     seq: Seq

@@ -54,7 +54,7 @@ async def list_wanted(
 
 
 async def settle(db: AsyncConnection, user_id: str, manifest_digest: bytes, digests: Sequence[bytes]) -> None:
-    """Turns the staged pages, which must all be there, into those of a manifest. One page may stand in several places.
+    """Turns the staged pages, which must all be there, into those of a manifest. A page may stand in several places.
     """
     for number, digest in enumerate(digests):
         page = select(literal(manifest_digest), literal(number), staged.leaves).where(
