@@ -11,6 +11,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.end_to_end.world import wait_until
 from tests.testkit.floods.town import FLOODS, Town
 from tests.testkit.measure import MIB
 
@@ -35,4 +36,5 @@ def test_a_flood_keeps_nobody_from_logging_in_and_fetching(town: Town, kind: str
     with town.attacker(kind, at):
         town.sample()
     assert town.count_dead() == 0
-    assert town.memory_bytes() - before < _MEMORY_KEPT_MAX_BYTES
+    # A password that is being checked holds 64 MiB until it is; kept is what stays when the last of them is done.
+    wait_until(town.memory_bytes, lambda now: now - before < _MEMORY_KEPT_MAX_BYTES, "the memory is given back")
