@@ -6,8 +6,9 @@ their makers spelled them, because peers compare ids in tickets letter by letter
 
 from collections.abc import Iterable
 
-from tracker.protocol.names import fold_id, normal_file_name
+from tracker.protocol.names import fold_id
 from tracker.protocol.names import is_blank_letter as is_blank_letter
+from tracker.protocol.names import normal_file_name as normal_file_name
 from tracker.protocol.names import shown_id as shown_id
 
 Key = tuple[str, str]

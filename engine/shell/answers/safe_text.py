@@ -10,9 +10,10 @@ Not for: JSON, which has its own escapes (output).
 
 import shlex
 import unicodedata
+from collections import Counter
 from collections.abc import Sequence
 
-from engine.client.spellings import is_blank_letter, shown_id
+from engine.client.spellings import is_blank_letter, normal_file_name, shown_id
 from engine.errors import LocalError
 from engine.shell.lines import split_words
 
@@ -35,6 +36,14 @@ def quoted(word: str) -> str:
 def name(text: str) -> str:
     """A name as it is shown: quoted where it would have to be typed so, and printable."""
     return printable(quoted(text))
+
+
+def file_names(texts: Sequence[str]) -> list[str]:
+    """The names of one list as they are shown: as `name`. Those that differ only in their Unicode form, from before the
+    rule against that, have the numbers of their letters behind them in brackets, outside of any quotes.
+    """
+    spellings = Counter(map(normal_file_name, set(texts)))
+    return [f"{name(text)}{_numbers_of(text) if spellings[normal_file_name(text)] > 1 else ''}" for text in texts]
 
 
 def identifier(text: str) -> str:
@@ -63,6 +72,10 @@ def table(rows: Sequence[Sequence[str]]) -> str:
         "  ".join(cell + " " * (columns - width(cell)) for cell, columns in zip(row, widths, strict=True)).rstrip()
         for row in rows
     )
+
+
+def _numbers_of(text: str) -> str:
+    return f" ({text.encode('unicode_escape').decode()})"
 
 
 def _is_seen(character: str) -> bool:

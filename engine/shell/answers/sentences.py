@@ -21,7 +21,7 @@ from engine.reports import (
     UploadReport,
 )
 from engine.shell.answers import figures
-from engine.shell.answers.safe_text import identifier, name, printable, table
+from engine.shell.answers.safe_text import file_names, identifier, name, printable, table
 from engine.shell.commands import COMMANDS, Command
 
 if TYPE_CHECKING:
@@ -118,13 +118,13 @@ def files(group_id: str, entries: "Sequence[FileEntry]") -> str:
     rows = [("FILE", "SIZE", "SHARERS ONLINE", "WITH A PART", "PUBLISHED BY")]
     rows += [
         (
-            name(entry.name),
+            shown,
             figures.size(entry.size_bytes),
             str(entry.sharers_online),
             str(entry.partial_online),
             identifier(entry.publisher),
         )
-        for entry in entries
+        for entry, shown in zip(entries, file_names([entry.name for entry in entries]), strict=True)
     ]
     return table(rows)
 
@@ -183,7 +183,8 @@ def already_there(status: DownloadStatus) -> str:
 def downloads(statuses: Sequence[DownloadStatus]) -> str:
     if not statuses:
         return "there are no downloads"
-    return table([_download_row(status) for status in statuses])
+    shown = file_names([status.name for status in statuses])
+    return table([_download_row(status, file_name) for status, file_name in zip(statuses, shown, strict=True)])
 
 
 def shares(statuses: Sequence[ShareStatus]) -> str:
@@ -191,8 +192,8 @@ def shares(statuses: Sequence[ShareStatus]) -> str:
         return "you share no files from here; upload_file shares one"
     rows = [("GROUP", "FILE", "SIZE", "STATE", "PATH")]
     rows += [
-        (name(one.group_id), name(one.name), figures.size(one.size_bytes), _share_remark(one), name(one.path))
-        for one in statuses
+        (name(one.group_id), shown, figures.size(one.size_bytes), _share_remark(one), name(one.path))
+        for one, shown in zip(statuses, file_names([one.name for one in statuses]), strict=True)
     ]
     return table(rows)
 
@@ -242,7 +243,7 @@ def _when(at_s: float) -> str:
     return datetime.fromtimestamp(at_s).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _download_row(status: DownloadStatus) -> tuple[str, ...]:
+def _download_row(status: DownloadStatus, file_name: str) -> tuple[str, ...]:
     done = f"{figures.percent(status.verified_bytes, status.size_bytes)} %"
     remark = {
         "downloading": "",
@@ -259,7 +260,7 @@ def _download_row(status: DownloadStatus) -> tuple[str, ...]:
     return (
         _LETTERS[status.state],
         identifier(status.group_id),
-        name(status.name),
+        file_name,
         done,
         f"of {figures.size(status.size_bytes)}",
         figures.rate(status.rate_bytes_per_s) if status.state == "downloading" else "-",

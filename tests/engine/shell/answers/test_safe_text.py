@@ -52,6 +52,24 @@ def test_an_id_that_may_look_like_another_is_marked(user_id: str, shown: str) ->
     assert safe_text.identifier(user_id) == shown
 
 
+COMPOSED, DECOMPOSED = "caf\u00e9.bin", "cafe\u0301.bin"
+
+
+@pytest.mark.parametrize(
+    ("names", "shown"),
+    [
+        ([COMPOSED, "b"], [COMPOSED, "b"]),
+        ([COMPOSED, COMPOSED], [COMPOSED, COMPOSED]),
+        ([DECOMPOSED, "b", COMPOSED], [f"{DECOMPOSED} (cafe\\u0301.bin)", "b", f"{COMPOSED} (caf\\xe9.bin)"]),
+        (["a \u00e9", "a e\u0301"], ["'a \u00e9' (a \\xe9)", "'a e\u0301' (a e\\u0301)"]),
+        (["Data", "data"], ["Data", "data"]),
+    ],
+    ids=ascii,
+)
+def test_names_of_one_list_that_look_the_same_are_marked(names: list[str], shown: list[str]) -> None:
+    assert safe_text.file_names(names) == shown
+
+
 def test_columns_are_aligned_by_what_a_terminal_shows() -> None:
     assert safe_text.table([("名前", "x"), ("abcd", "y"), ("e\u0301", "z")]) == "名前  x\nabcd  y\ne\u0301     z"
     assert safe_text.clipped("名前abc", 5) == "名前a"

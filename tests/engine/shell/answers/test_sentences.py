@@ -5,6 +5,7 @@ from msgspec.structs import replace
 
 from engine.reports import DownloadState, DownloadStatus, LoginReport, ShareStatus, StopReport, UploadReport
 from engine.shell.answers import sentences
+from tracker.protocol.results import FileEntry
 
 MIB = 1 << 20
 STATUS = DownloadStatus("lab", "a.bin", "/data/a.bin", "copying", 8 * MIB, 2 * MIB, 0.0, 0, {}, 0.0)
@@ -67,3 +68,13 @@ def test_a_replaced_file_is_not_said_to_have_been_unshared() -> None:
     """Whoever replaces it may have shared it until then."""
     report = UploadReport("g", "data.bin", "/b/data.bin", 1, "00" * 32, False, 0.5, has_replaced=True)
     assert sentences.uploaded(report).endswith("in place of another of that name, which is shared no more")
+
+
+def test_every_list_of_files_tells_names_apart_that_look_the_same() -> None:
+    names = "caf\u00e9", "cafe\u0301"
+    entries = [FileEntry(name, 9, bytes(32), "ann", 1) for name in names]
+    shares = [ShareStatus("lab", name, "/data/x", 9, "served", "", 0) for name in names]
+    downloads = [replace(STATUS, name=name) for name in names]
+    for text in (sentences.files("lab", entries), sentences.shares(shares), sentences.downloads(downloads)):
+        assert "(caf\\xe9)" in text
+        assert "(cafe\\u0301)" in text
