@@ -49,6 +49,13 @@ class LoginReport(Struct, frozen=True):
     shares_waiting: list[ShareStatus] = []
 
 
+class MemberReport(Struct, frozen=True):
+    """Whom a change of a group's members was about. Both ids are spelled as their makers did."""
+
+    group_id: str
+    user_id: str
+
+
 class LeaveReport(Struct, frozen=True):
     """`new_owner`: to whom the group passed, if the leaver owned it. `is_removed`: the last member left."""
 

@@ -34,6 +34,7 @@ from engine.client.session import TrackerSession
 from engine.client.sharing import uploads
 from engine.client.sharing.shares import Shares
 from engine.client.sharing.withdrawals import Withdrawals
+from engine.client.spellings import spelling
 from engine.client.state_folder import StateFolder, default_folder
 from engine.client.subscribers import Subscriber, Subscribers
 from engine.client.tracker_list import read_tracker_info
@@ -49,6 +50,7 @@ from engine.reports import (
     InviteReport,
     LeaveReport,
     LoginReport,
+    MemberReport,
     ShareStatus,
     StopReport,
     UploadReport,
@@ -63,6 +65,8 @@ from tracker.protocol.results import AuditEntry, FileEntry, GroupEntry
 __all__ = ["AuditEntry", "Client", "FileEntry", "GroupEntry"]
 
 _RECHECK_PATIENCE_S = 1.0
+
+_AboutMember = requests.AcceptRequest | requests.RejectRequest | requests.RemoveMember | requests.TransferOwnership
 
 
 class Client:
@@ -220,10 +224,11 @@ class Client:
         self._require_login()
         await self._change(requests.CreateGroup(checked.new_id("group id", group_id), is_open))
 
-    async def join_group(self, group_id: str) -> None:
-        """Ask to be let in."""
+    async def join_group(self, group_id: str) -> str:
+        """Ask to be let in. Returns the group's id as its maker spelled it."""
         self._require_login()
-        await self._change(requests.JoinGroup(checked.group_id(group_id)))
+        done = await self._change(requests.JoinGroup(checked.group_id(group_id)))
+        return spelling(group_id, done.group_id)
 
     async def leave_group(self, group_id: str) -> LeaveReport:
         """Shares and downloads of the group end here."""
@@ -234,42 +239,40 @@ class Client:
         await self._downloads.leave_group(group_id)
         return LeaveReport(group_id, left.new_owner, left.is_removed)
 
-    async def list_requests(self, group_id: str) -> list[str]:
+    async def list_requests(self, group_id: str) -> results.Requests:
         """The accounts that ask to join. For the group's owner."""
         self._require_login()
-        request = requests.ListRequests(checked.group_id(group_id))
-        return (await self._session.call(request, results.Requests)).user_ids
+        listed = await self._session.call(requests.ListRequests(checked.group_id(group_id)), results.Requests)
+        return replace(listed, group_id=spelling(group_id, listed.group_id))
 
-    async def accept_request(self, group_id: str, user_id: str) -> None:
-        self._require_login()
-        await self._change(requests.AcceptRequest(checked.group_id(group_id), checked.user_id(user_id)))
+    async def accept_request(self, group_id: str, user_id: str) -> MemberReport:
+        return await self._change_members(requests.AcceptRequest, group_id, user_id)
 
-    async def reject_request(self, group_id: str, user_id: str) -> None:
-        self._require_login()
-        await self._change(requests.RejectRequest(checked.group_id(group_id), checked.user_id(user_id)))
+    async def reject_request(self, group_id: str, user_id: str) -> MemberReport:
+        return await self._change_members(requests.RejectRequest, group_id, user_id)
 
-    async def remove_member(self, group_id: str, user_id: str) -> None:
+    async def remove_member(self, group_id: str, user_id: str) -> MemberReport:
         """For the group's owner. Peers stop serving that account as soon as a tracker tells them."""
-        self._require_login()
-        await self._change(requests.RemoveMember(checked.group_id(group_id), checked.user_id(user_id)))
+        return await self._change_members(requests.RemoveMember, group_id, user_id)
 
-    async def transfer_ownership(self, group_id: str, user_id: str) -> None:
+    async def transfer_ownership(self, group_id: str, user_id: str) -> MemberReport:
         """Another member becomes the owner; this account stays a member."""
-        self._require_login()
-        await self._change(requests.TransferOwnership(checked.group_id(group_id), checked.user_id(user_id)))
+        return await self._change_members(requests.TransferOwnership, group_id, user_id)
 
-    async def audit(self, group_id: str) -> list[AuditEntry]:
+    async def audit(self, group_id: str) -> results.Audit:
         """Who joined, left or was removed, by whose doing and from which address; oldest first. For the owner."""
         self._require_login()
-        return (await self._session.call(requests.FetchAudit(checked.group_id(group_id)), results.Audit)).entries
+        log = await self._session.call(requests.FetchAudit(checked.group_id(group_id)), results.Audit)
+        return replace(log, group_id=spelling(group_id, log.group_id))
 
     async def list_groups(self) -> list[GroupEntry]:
         self._require_login()
         return (await self._session.call(requests.ListGroups(), results.Groups)).groups
 
-    async def list_files(self, group_id: str) -> list[FileEntry]:
+    async def list_files(self, group_id: str) -> results.Files:
         self._require_login()
-        return (await self._session.call(requests.ListFiles(checked.group_id(group_id)), results.Files)).files
+        listed = await self._session.call(requests.ListFiles(checked.group_id(group_id)), results.Files)
+        return replace(listed, group_id=spelling(group_id, listed.group_id))
 
     # ------------------------------------------------------------ files
 
@@ -349,9 +352,14 @@ class Client:
         self._require_login()
         await self._downloads.cancel(self._files.find(group_id, file_name))
 
-    async def _change(self, request: requests.Request) -> None:
+    async def _change(self, request: requests.Request) -> results.Done:
         """Ask for something that is done or refused. Raises RefusedByTracker, TrackerUnavailable."""
-        await self._session.call(request, results.Done)
+        return await self._session.call(request, results.Done)
+
+    async def _change_members(self, kind: type[_AboutMember], group_id: str, user_id: str) -> MemberReport:
+        self._require_login()
+        done = await self._change(kind(checked.group_id(group_id), checked.user_id(user_id)))
+        return MemberReport(spelling(group_id, done.group_id), spelling(user_id, done.user_id))
 
     def _require_login(self) -> None:
         if self.user_id is None:

@@ -25,6 +25,11 @@ def find_key(asked: Key, keys: Iterable[Key]) -> Key:
     return alike[0] if len(alike) == 1 else asked
 
 
+def spelling(typed: str, said: str) -> str:
+    """The id as its maker spelled it, which is what the tracker said, unless that is another id than the typed one."""
+    return said if fold_id(said) == fold_id(typed) else typed
+
+
 def is_same_group(one: str, other: str) -> bool:
     return fold_id(one) == fold_id(other)
 

@@ -22,8 +22,8 @@ async def create_group(context: Context, group_id: str, option: str | None = Non
 
 
 async def join_group(context: Context, group_id: str) -> Result:
-    await context.client.join_group(group_id)
-    return Result(f"asked to join {name(group_id)}; its owner decides", {"group_id": group_id})
+    group_id = await context.client.join_group(group_id)
+    return Result(f"asked to join {identifier(group_id)}; its owner decides", {"group_id": group_id})
 
 
 async def leave_group(context: Context, group_id: str) -> Result:
@@ -32,40 +32,42 @@ async def leave_group(context: Context, group_id: str) -> Result:
 
 
 async def list_requests(context: Context, group_id: str) -> Result:
-    user_ids = await context.client.list_requests(group_id)
-    return Result(sentences.requests(group_id, user_ids), {"group_id": group_id, "requests": user_ids})
+    listed = await context.client.list_requests(group_id)
+    sentence = sentences.requests(listed.group_id, listed.user_ids)
+    return Result(sentence, {"group_id": listed.group_id, "requests": listed.user_ids})
 
 
 async def accept_request(context: Context, group_id: str, user_id: str) -> Result:
-    await context.client.accept_request(group_id, user_id)
-    sentence = f"{identifier(user_id)} is a member of {identifier(group_id)} now"
-    return Result(sentence, {"group_id": group_id, "user_id": user_id})
+    report = await context.client.accept_request(group_id, user_id)
+    sentence = f"{identifier(report.user_id)} is a member of {identifier(report.group_id)} now"
+    return Result(sentence, to_builtins(report))
 
 
 async def reject_request(context: Context, group_id: str, user_id: str) -> Result:
-    await context.client.reject_request(group_id, user_id)
-    sentence = f"turned {identifier(user_id)} down for {identifier(group_id)}"
-    return Result(sentence, {"group_id": group_id, "user_id": user_id})
+    report = await context.client.reject_request(group_id, user_id)
+    sentence = f"turned {identifier(report.user_id)} down for {identifier(report.group_id)}"
+    return Result(sentence, to_builtins(report))
 
 
 async def remove_member(context: Context, group_id: str, user_id: str) -> Result:
-    await context.client.remove_member(group_id, user_id)
-    sentence = f"{identifier(user_id)} is not a member of {identifier(group_id)} any more"
-    return Result(sentence, {"group_id": group_id, "user_id": user_id})
+    report = await context.client.remove_member(group_id, user_id)
+    sentence = f"{identifier(report.user_id)} is not a member of {identifier(report.group_id)} any more"
+    return Result(sentence, to_builtins(report))
 
 
 async def transfer_ownership(context: Context, group_id: str, user_id: str) -> Result:
-    await context.client.transfer_ownership(group_id, user_id)
-    sentence = f"{identifier(group_id)} belongs to {identifier(user_id)} now; you are a member"
-    return Result(sentence, {"group_id": group_id, "user_id": user_id})
+    report = await context.client.transfer_ownership(group_id, user_id)
+    sentence = f"{identifier(report.group_id)} belongs to {identifier(report.user_id)} now; you are a member"
+    return Result(sentence, to_builtins(report))
 
 
 async def audit(context: Context, group_id: str) -> Result:
-    entries = await context.client.audit(group_id)
+    log = await context.client.audit(group_id)
     fields = [
-        {"at_s": e.at_s, "actor": e.actor, "action": e.action, "subject": e.subject, "host": e.host} for e in entries
+        {"at_s": e.at_s, "actor": e.actor, "action": e.action, "subject": e.subject, "host": e.host}
+        for e in log.entries
     ]
-    return Result(sentences.audit(entries), {"group_id": group_id, "entries": fields})
+    return Result(sentences.audit(log.entries), {"group_id": log.group_id, "entries": fields})
 
 
 async def list_groups(context: Context) -> Result:
@@ -84,7 +86,7 @@ async def list_groups(context: Context) -> Result:
 
 
 async def list_files(context: Context, group_id: str) -> Result:
-    entries = await context.client.list_files(group_id)
+    listed = await context.client.list_files(group_id)
     fields = [
         {
             "name": entry.name,
@@ -94,6 +96,6 @@ async def list_files(context: Context, group_id: str) -> Result:
             "sharers_online": entry.sharers_online,
             "partial_online": entry.partial_online,
         }
-        for entry in entries
+        for entry in listed.files
     ]
-    return Result(sentences.files(group_id, entries), {"group_id": group_id, "files": fields})
+    return Result(sentences.files(listed.group_id, listed.files), {"group_id": listed.group_id, "files": fields})

@@ -37,7 +37,7 @@ class Transfer:
         host, port = world.tracker_info.read_text().splitlines()[tracker_number - 1].split()
         self.member = RawMember(TrackerAddress(host, int(port)), f"user{tracker_number}")
         self.member.enter(PASSWORD)
-        assert self.member.tracker.ask(requests.JoinGroup(group_id)) == results.Done()
+        assert self.member.tracker.ask(requests.JoinGroup(group_id)) == results.Done(group_id)
         self._world, self._group_id, self._request_id = world, group_id, 0
         self.kids: list[str] = []
 

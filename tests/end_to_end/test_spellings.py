@@ -83,6 +83,24 @@ def test_a_whole_transfer_in_the_wrong_case_has_the_right_names(
     assert giver.expect("stop_share CASES data.bin")["is_removed"]
 
 
+def test_every_answer_about_a_group_and_its_members_has_their_makers_spelling(
+    giver: ShellProcess, taker: ShellProcess
+) -> None:
+    giver.expect("create_group Club")
+    assert taker.expect("join_group CLUB")["group_id"] == "Club"
+    requests = giver.expect("list_requests cLUB")
+    assert (requests["group_id"], requests["requests"]) == ("Club", ["Taker"])
+    for command in ("reject_request", "accept_request", "remove_member", "accept_request", "transfer_ownership"):
+        answer = giver.expect(f"{command} CLUB tAKER")
+        assert (answer["group_id"], answer["user_id"]) == ("Club", "Taker"), command
+        if command in ("reject_request", "remove_member"):
+            assert taker.expect("join_group club")["group_id"] == "Club"
+    assert giver.expect("list_files CLUB")["group_id"] == "Club"
+    assert taker.expect("audit CLUB")["group_id"] == "Club"
+    taker.expect("leave_group club")
+    giver.expect("leave_group club")
+
+
 def test_a_download_is_called_off_in_any_case_and_form(
     world: World, giver: ShellProcess, taker: ShellProcess
 ) -> None:

@@ -69,7 +69,7 @@ class Arena:
         return member
 
     def let_in(self, member: RawMember, group_id: str = GROUP) -> None:
-        assert member.tracker.ask(requests.JoinGroup(group_id)) == results.Done()
+        assert member.tracker.ask(requests.JoinGroup(group_id)) == results.Done(group_id)
         self.ann.expect(f"accept_request {group_id} {member.user_id}")
 
     def again(self, member: RawMember) -> RawMember:

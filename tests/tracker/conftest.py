@@ -92,8 +92,8 @@ class Office:
         people = [await self.enter(user_id) for user_id in user_ids]
         assert await people[0].ask(requests.CreateGroup(group_id)) == results.Done()
         for user_id, person in zip(user_ids[1:], people[1:], strict=True):
-            assert await person.ask(requests.JoinGroup(group_id)) == results.Done()
-            assert await people[0].ask(requests.AcceptRequest(group_id, user_id)) == results.Done()
+            assert await person.ask(requests.JoinGroup(group_id)) == results.Done(group_id)
+            assert await people[0].ask(requests.AcceptRequest(group_id, user_id)) == results.Done(group_id, user_id)
             self.clock.now_s += 1
         for person in people:
             person.events.clear()

@@ -27,6 +27,7 @@ from tracker.protocol.types import (
     ErrorCode,
     FileName,
     Id,
+    IdOrNone,
     Message,
     Root,
     Seq,
@@ -35,7 +36,12 @@ from tracker.protocol.types import (
 
 
 class Done(Message, frozen=True, tag="done"):
-    """The request was carried out; there is nothing more to say."""
+    """The request was carried out. `group_id` and `user_id`: the group and the account that it was about, as their
+    makers spelled them, if the request names one that was there before.
+    """
+
+    group_id: IdOrNone = ""
+    user_id: IdOrNone = ""
 
 
 class Alive(Message, frozen=True, tag="alive"):
@@ -71,6 +77,7 @@ class Left(Message, frozen=True, tag="left"):
 
 class Requests(Message, frozen=True, tag="requests"):
     user_ids: list[Id]
+    group_id: Id
 
 
 class Invited(Message, frozen=True, tag="invited"):
@@ -91,6 +98,7 @@ class Audit(Message, frozen=True, tag="audit"):
     """Oldest first."""
 
     entries: list[AuditEntry]
+    group_id: Id
 
 
 class GroupEntry(Message, frozen=True):
@@ -121,6 +129,7 @@ class FileEntry(Message, frozen=True):
 
 class Files(Message, frozen=True, tag="files"):
     files: list[FileEntry]
+    group_id: Id
 
 
 class Withdrawn(Message, frozen=True, tag="withdrawn"):

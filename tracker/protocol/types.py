@@ -25,6 +25,8 @@ PAGE_BYTES = 1 << 20
 PAGES_MAX = PIECE_COUNT_MAX * LEAF_BYTES // PAGE_BYTES
 
 Id = Annotated[str, Meta(min_length=1, max_length=64)]
+IdOrNone = Annotated[str, Meta(max_length=64)]
+"""An id, or "" where there is none."""
 FileName = Annotated[str, Meta(min_length=1, max_length=255)]
 Password = Annotated[str, Meta(min_length=1, max_length=1024)]
 Root = Annotated[bytes, Meta(min_length=32, max_length=32)]

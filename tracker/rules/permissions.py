@@ -83,7 +83,7 @@ def check_standing(least: Standing, group_id: str, group: Group | None) -> Group
     if least == "none":
         return group
     if group.standing not in ("owner", "member"):
-        raise Refusal("not_member", f"you are not a member of {group_id}")
+        raise Refusal("not_member", f"you are not a member of {group.group_id}")
     if least == "owner" and group.standing != "owner":
-        raise Refusal("not_owner", f"only the owner of {group_id}, {shown_id(group.owner)}, may do that")
+        raise Refusal("not_owner", f"only the owner of {group.group_id}, {shown_id(group.owner)}, may do that")
     return group

@@ -30,7 +30,7 @@ async def list_files(context: RequestContext, request: ListFiles) -> Files:
         entries.append(
             FileEntry(file.name, file.size_bytes, file.root, file.publisher, count.complete, count.partial)
         )
-    return Files(entries)
+    return Files(entries, group_id)
 
 
 @handles(Publish, least_standing="member", is_change=True)

@@ -7,7 +7,7 @@ Not here: the files of a group (files), whether a caller may (rules.permissions)
 """
 
 from tracker.protocol.events import GroupEpoch, OwnerChanged, RequestAnswered, RequestArrived
-from tracker.protocol.names import check_new_id, find_id, shown_id
+from tracker.protocol.names import check_new_id, choose_spelling, find_id, shown_id
 from tracker.protocol.requests import (
     AcceptRequest,
     CreateGroup,
@@ -26,6 +26,7 @@ from tracker.rules.permissions import Refusal
 from tracker.service.context import RequestContext
 from tracker.service.handlers import handles
 from tracker.store import groups
+from tracker.store.accounts import list_alike
 from tracker.store.audit import list_records
 from tracker.store.files import remove_files_of
 
@@ -53,7 +54,7 @@ async def join_group(context: RequestContext, request: JoinGroup) -> Done:
     await groups.add_request(context.db, group.group_id, context.user_id, context.now_s)
     context.note("join_requested", group.group_id)
     context.tell([group.owner], RequestArrived(group.group_id, context.user_id))
-    return Done()
+    return Done(group.group_id)
 
 
 @handles(LeaveGroup, least_standing="member", is_change=True)
@@ -83,50 +84,53 @@ async def leave_group(context: RequestContext, request: LeaveGroup) -> Left:
 async def remove_member(context: RequestContext, request: RemoveMember) -> Done:
     group_id = context.group.group_id
     members_before = await groups.list_members(context.db, group_id)
-    leaver = _member_called(request.user_id, members_before, group_id)
+    leaver = await _member_called(context, request.user_id, members_before)
     if leaver == context.user_id:
         raise Refusal("bad_request", f"you own {group_id}; give it away first (transfer_ownership)")
     await _put_out(context, leaver, members_before)
     context.note("member_removed", group_id, leaver)
-    return Done()
+    return Done(group_id, leaver)
 
 
 @handles(TransferOwnership, least_standing="owner", is_change=True)
 async def transfer_ownership(context: RequestContext, request: TransferOwnership) -> Done:
     group_id = context.group.group_id
     members = await groups.list_members(context.db, group_id)
-    owner = _member_called(request.user_id, members, group_id)
+    owner = await _member_called(context, request.user_id, members)
     if owner == context.user_id:
         raise Refusal("bad_request", f"you own {group_id} already")
     quotas.check_owner(owner, await groups.count_groups_owned(context.db, owner), is_asking=False)
     await groups.change_owner(context.db, group_id, owner)
     context.note("ownership_transferred", group_id, owner)
     context.tell(members, OwnerChanged(group_id, owner))
-    return Done()
+    return Done(group_id, owner)
 
 
 @handles(FetchAudit, least_standing="owner", is_change=False)
 async def fetch_audit(context: RequestContext, request: FetchAudit) -> Audit:
-    records = await list_records(context.db, context.group.group_id)
-    return Audit([AuditEntry(each.at_s, each.actor, each.action, each.subject, each.host) for each in records])
+    group_id = context.group.group_id
+    records = await list_records(context.db, group_id)
+    entries = [AuditEntry(each.at_s, each.actor, each.action, each.subject, each.host) for each in records]
+    return Audit(entries, group_id)
 
 
 @handles(ListRequests, least_standing="owner", is_change=False)
 async def list_requests(context: RequestContext, request: ListRequests) -> Requests:
-    return Requests(await groups.list_requests(context.db, context.group.group_id))
+    group_id = context.group.group_id
+    return Requests(await groups.list_requests(context.db, group_id), group_id)
 
 
 @handles(AcceptRequest, least_standing="owner", is_change=True)
 async def accept_request(context: RequestContext, request: AcceptRequest) -> Done:
     asker = await _answer_request(context, request.user_id, is_accepted=True)
     await groups.add_member(context.db, context.group.group_id, asker, context.now_s)
-    return Done()
+    return Done(context.group.group_id, asker)
 
 
 @handles(RejectRequest, least_standing="owner", is_change=True)
 async def reject_request(context: RequestContext, request: RejectRequest) -> Done:
-    await _answer_request(context, request.user_id, is_accepted=False)
-    return Done()
+    asker = await _answer_request(context, request.user_id, is_accepted=False)
+    return Done(context.group.group_id, asker)
 
 
 @handles(ListGroups, least_standing=None, is_change=False)
@@ -142,12 +146,18 @@ async def _put_out(context: RequestContext, leaver: str, members_before: list[st
     context.tell(members_before, GroupEpoch(group_id, epoch, leaver))
 
 
-def _member_called(user_id: str, members: list[str], group_id: str) -> str:
+async def _member_called(context: RequestContext, user_id: str, members: list[str]) -> str:
     """The member that this id means, as it is spelled."""
     member = find_id(user_id, members)
     if member is None:
-        raise Refusal("no_such_member", f"{shown_id(user_id)} is not a member of {group_id}")
+        who = await _spelled(context, user_id)
+        raise Refusal("no_such_member", f"{shown_id(who)} is not a member of {context.group.group_id}")
     return member
+
+
+async def _spelled(context: RequestContext, user_id: str) -> str:
+    """As the account's maker spelled it, or as it was typed if there is no such account."""
+    return choose_spelling(user_id, await list_alike(context.db, user_id)) or user_id
 
 
 async def _answer_request(context: RequestContext, user_id: str, is_accepted: bool) -> str:
@@ -155,7 +165,8 @@ async def _answer_request(context: RequestContext, user_id: str, is_accepted: bo
     group_id = context.group.group_id
     asker = await groups.find_asker(context.db, group_id, user_id)
     if asker is None or not await groups.remove_request(context.db, group_id, asker):
-        raise Refusal("no_such_request", f"{shown_id(user_id)} has not asked to join {group_id}")
+        who = await _spelled(context, user_id)
+        raise Refusal("no_such_request", f"{shown_id(who)} has not asked to join {group_id}")
     context.note("request_accepted" if is_accepted else "request_rejected", group_id, asker)
     context.tell([asker], RequestAnswered(group_id, is_accepted))
     return asker

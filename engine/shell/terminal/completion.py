@@ -50,7 +50,7 @@ class KnownNames:
 
     async def files(self, group_id: str) -> list[str]:
         async def ask() -> list[str]:
-            return [entry.name for entry in await self._client.list_files(group_id)]
+            return [entry.name for entry in (await self._client.list_files(group_id)).files]
 
         return await self._recent(("files", group_id), ask)
 
@@ -61,7 +61,10 @@ class KnownNames:
         return [share.name for share in self._client.show_shares() if share.group_id == group_id]
 
     async def requests(self, group_id: str) -> list[str]:
-        return await self._recent(("requests", group_id), lambda: self._client.list_requests(group_id))
+        async def ask() -> list[str]:
+            return (await self._client.list_requests(group_id)).user_ids
+
+        return await self._recent(("requests", group_id), ask)
 
     def close(self) -> None:
         for asking in self._asking.values():

@@ -6,6 +6,7 @@ import pytest
 
 from engine.client.events import ShareDropped
 from engine.errors import LocalError, RefusedByTracker, ShoalError, TrackerUnavailable
+from engine.reports import MemberReport
 from tests.engine.client.conftest import House
 from tests.engine.client.fakes import GROUP, manifest_of
 from tracker.protocol import manifests, requests, results
@@ -219,3 +220,12 @@ async def test_without_a_tracker_the_client_starts_and_says_so_when_it_is_asked(
     house.tracker.is_away()
     with pytest.raises(TrackerUnavailable):
         await client.download_file("other", "a.bin", Path("."))
+
+
+async def test_a_change_of_members_is_reported_as_the_tracker_spells_it(house: House) -> None:
+    client = await house.client()
+    await client.login("ann", "pw")
+    house.tracker.answers[requests.RemoveMember] = results.Done("Lab", "Bob")
+    assert await client.remove_member("LAB", "bOB") == MemberReport("Lab", "Bob")
+    house.tracker.answers[requests.RemoveMember] = results.Done("another", "")
+    assert await client.remove_member("LAB", "bOB") == MemberReport("LAB", "bOB"), "an answer about something else"

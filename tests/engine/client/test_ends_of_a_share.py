@@ -84,7 +84,7 @@ class Place:
         assert (await client.wait_download(GROUP, NAME)).state == "complete"
 
     async def is_listed(self) -> bool:
-        return [entry.name for entry in await self.own.list_files(GROUP)] == [NAME]
+        return [entry.name for entry in (await self.own.list_files(GROUP)).files] == [NAME]
 
     async def until(self, is_so: Callable[[], Awaitable[bool]]) -> None:
         async with asyncio.timeout(20):
@@ -96,7 +96,7 @@ class Place:
         return not self.ann.show_shares()
 
     async def has_no_sharer(self) -> bool:
-        return [entry.sharers_online for entry in await self.own.list_files(GROUP)] == [0]
+        return [entry.sharers_online for entry in (await self.own.list_files(GROUP)).files] == [0]
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ async def replaces(place: Place, client: Client) -> None:
     """This client frees the name by publishing another content under it."""
     report = await client.upload_file(place.new_file(), GROUP)
     assert report.has_replaced
-    (listed,) = await place.own.list_files(GROUP)
+    (listed,) = (await place.own.list_files(GROUP)).files
     assert (listed.root.hex(), listed.publisher, listed.sharers_online) == (report.root, client.user_id, 1)
 
 
@@ -174,7 +174,7 @@ async def test_what_was_shared_again_meanwhile_is_not_withdrawn(place: Place) ->
     await place.open_tracker_again()
     await place.ann.upload_file(place.file, GROUP)
     assert ledger.withdrawals_of("ann") == []
-    assert [entry.sharers_online for entry in await place.own.list_files(GROUP)] == [1]
+    assert [entry.sharers_online for entry in (await place.own.list_files(GROUP)).files] == [1]
 
 
 @BOTH_WAYS

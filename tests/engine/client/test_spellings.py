@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.client.spellings import Key, find_key, is_same_group, is_same_name
+from engine.client.spellings import Key, find_key, is_same_group, is_same_name, spelling
 
 COMPOSED, DECOMPOSED = "caf\u00e9", "cafe\u0301"
 
@@ -25,6 +25,14 @@ def test_of_several_that_could_be_meant_only_the_very_same_is_found() -> None:
     keys = [("Lab", "data"), ("lab", "data")]
     assert find_key(("lab", "data"), keys) == ("lab", "data")
     assert find_key(("LAB", "data"), keys) == ("LAB", "data")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said", "is_right"),
+    [("LAB", "Lab", True), ("lab", "lab", True), ("lab", "den", False), ("lab", "", False)],
+)
+def test_a_trackers_spelling_is_taken_if_it_is_one_of_the_typed_id(typed: str, said: str, is_right: bool) -> None:
+    assert spelling(typed, said) == (said if is_right else typed)
 
 
 @given(st.lists(st.tuples(st.text(), st.text()), unique=True), st.data())

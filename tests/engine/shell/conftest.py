@@ -21,6 +21,7 @@ from engine.reports import (
     InviteReport,
     LeaveReport,
     LoginReport,
+    MemberReport,
     ShareStatus,
     StopReport,
     UploadReport,
@@ -31,6 +32,7 @@ from engine.shell.following import OVER
 from engine.shell.incidents import IncidentLog
 from engine.shell.piped import run_lines
 from engine.shell.runner import Runner
+from tracker.protocol import results
 
 SIZE_BYTES = 4 << 20
 COURSES: dict[str, list[DownloadState]] = {
@@ -43,6 +45,11 @@ COURSES: dict[str, list[DownloadState]] = {
 }
 """What becomes of the download of each file, one step after the other; the last step stays."""
 STEP_S = 0.001
+
+
+def _as_made(group_id: str, user_id: str) -> MemberReport:
+    """All ids here were made in small letters."""
+    return MemberReport(group_id.lower(), user_id.lower())
 
 
 class FakeClient:
@@ -87,20 +94,23 @@ class FakeClient:
         self._require_login()
         return InviteReport("a" * 26, 1e9 + life_s)
 
-    async def transfer_ownership(self, group_id: str, user_id: str) -> None:
+    async def transfer_ownership(self, group_id: str, user_id: str) -> MemberReport:
         self.owners[group_id] = user_id
+        return _as_made(group_id, user_id)
 
-    async def audit(self, group_id: str) -> list[AuditEntry]:
-        return [
+    async def audit(self, group_id: str) -> results.Audit:
+        entries = [
             AuditEntry(1e9, "alice", "group_created", "", "192.0.2.1"),
             AuditEntry(1e9, "alice", "member_removed", "evil\x1b[2J", "192.0.2.1"),
         ]
+        return results.Audit(entries, group_id.lower())
 
     async def revoke_sessions(self) -> None:
         self._require_login()
 
-    async def remove_member(self, group_id: str, user_id: str) -> None:
+    async def remove_member(self, group_id: str, user_id: str) -> MemberReport:
         self._require_login()
+        return _as_made(group_id, user_id)
 
     async def logout(self) -> None:
         self._require_login()
@@ -110,29 +120,33 @@ class FakeClient:
         self._require_login()
         self.owners[group_id] = str(self.user_id)
 
-    async def join_group(self, group_id: str) -> None:
+    async def join_group(self, group_id: str) -> str:
         self._require_login()
+        return group_id.lower()
 
     async def leave_group(self, group_id: str) -> LeaveReport:
         return LeaveReport(group_id, None, True)
 
-    async def list_requests(self, group_id: str) -> list[str]:
-        return ["carol"]
+    async def list_requests(self, group_id: str) -> results.Requests:
+        return results.Requests(["carol"] if group_id.lower() == "lab" else [], group_id.lower())
 
-    async def accept_request(self, group_id: str, user_id: str) -> None:
+    async def accept_request(self, group_id: str, user_id: str) -> MemberReport:
         self._require_login()
+        return _as_made(group_id, user_id)
 
-    async def reject_request(self, group_id: str, user_id: str) -> None:
+    async def reject_request(self, group_id: str, user_id: str) -> MemberReport:
         raise KeyError("a bug\nof the engine")
 
     async def list_groups(self) -> list[GroupEntry]:
         self._require_login()
         return [GroupEntry(group_id, owner, 1, "owner") for group_id, owner in self.owners.items()]
 
-    async def list_files(self, group_id: str) -> list[FileEntry]:
+    async def list_files(self, group_id: str) -> results.Files:
         self._require_login()
         names = [*COURSES, "with space.bin", "evil\x1b[2J.bin"]
-        return [FileEntry(name, SIZE_BYTES, bytes(range(32)), "alice", 1, 2) for name in names]
+        return results.Files(
+            [FileEntry(name, SIZE_BYTES, bytes(range(32)), "alice", 1, 2) for name in names], group_id.lower()
+        )
 
     async def upload_file(
         self, path: Path, group_id: str, on_progress: Callable[[int, int], None] | None = None

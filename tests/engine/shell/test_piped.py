@@ -48,6 +48,11 @@ async def test_a_run_without_errors_has_not_failed(bench: "Bench") -> None:
         ("leave_group lab", "left lab; you were its last member, so the group was removed"),
         ("requests list_requests lab", "carol"),
         ("accept_request lab carol", "carol is a member of lab now"),
+        ("join_group LAB", "asked to join lab; its owner decides"),
+        ("list_requests EMPTY", "nobody is waiting to join empty"),
+        ("accept_request LAB Carol", "carol is a member of lab now"),
+        ("remove_member LAB Carol", "carol is not a member of lab any more"),
+        ("transfer_ownership LAB Carol", "lab belongs to carol now; you are a member"),
         ("upload_file /data/new.bin lab", "sharing new.bin in lab (4.0 MiB in 0.5 s, 8.0 MiB/s)"),
         ("upload_file /data/known.bin lab", "you became another sharer of it"),
         ("stop_share lab x", "stopped sharing x in lab; nobody else online has it, so it left the group's list"),
@@ -234,6 +239,12 @@ async def test_a_removal_names_whom_and_where(json_bench: "Bench") -> None:
         {"command": "remove_member", "ok": True, "group_id": "lab", "user_id": "bob"},
         {"command": "revoke_sessions", "ok": True},
     ]
+
+
+@pytest.mark.parametrize("command", ["join_group LAB", "list_requests LAB", "audit LAB", "list_files LAB"])
+async def test_a_group_is_named_as_its_maker_did(json_bench: "Bench", command: str) -> None:
+    await json_bench.run("create_user alice pw", "login alice pw", command)
+    assert json_bench.records[-1]["group_id"] == "lab"
 
 
 async def test_an_invitation_is_asked_for_where_the_password_was(bench: "Bench") -> None:

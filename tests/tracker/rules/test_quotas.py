@@ -57,7 +57,7 @@ async def test_an_account_owns_so_many_groups_made_or_given_to_it(office: "Offic
     assert await ann.ask(requests.CreateGroup("two")) == Done()
     assert "2 is the limit" in await refusal(ann, requests.CreateGroup("three"))
     assert await bob.ask(requests.CreateGroup("three")) == Done()
-    assert await ann.ask(requests.TransferOwnership("one", "bob")) == Done()
+    assert await ann.ask(requests.TransferOwnership("one", "bob")) == Done("one", "bob")
     assert await ann.ask(requests.CreateGroup("four")) == Done()
     await bob.ask(requests.JoinGroup("four"))
     await ann.ask(requests.AcceptRequest("four", "bob"))
@@ -72,10 +72,11 @@ async def test_an_account_asks_to_join_so_many_groups_at_a_time(office: "Office"
     bob, eve = await office.enter("bobby"), await office.enter("eve")
     await ann.ask(requests.CreateGroup("two"))
     await bob.ask(requests.CreateGroup("three"))
-    assert await eve.ask(requests.JoinGroup("one")) == await eve.ask(requests.JoinGroup("two")) == Done()
+    for group_id in ("one", "two"):
+        assert await eve.ask(requests.JoinGroup(group_id)) == Done(group_id)
     assert "wait until" in await refusal(eve, requests.JoinGroup("three"))
-    assert await ann.ask(requests.RejectRequest("two", "eve")) == Done()
-    assert await eve.ask(requests.JoinGroup("three")) == Done()
+    assert await ann.ask(requests.RejectRequest("two", "eve")) == Done("two", "eve")
+    assert await eve.ask(requests.JoinGroup("three")) == Done("three")
 
 
 async def test_an_account_publishes_so_many_files_in_all_groups_and_trackers_together(office: "Office") -> None:

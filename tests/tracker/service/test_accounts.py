@@ -115,10 +115,10 @@ async def test_a_group_is_given_to_a_member(office: "Office") -> None:
     assert await bob.code(requests.TransferOwnership("lab", "bob")) == "not_owner"
     assert await ann.code(requests.TransferOwnership("lab", "eve")) == "no_such_member"
     assert await ann.code(requests.TransferOwnership("lab", "ann")) == "bad_request"
-    assert await ann.ask(requests.TransferOwnership("lab", "bob")) == Done()
+    assert await ann.ask(requests.TransferOwnership("lab", "bob")) == Done("lab", "bob")
     assert bob.events == [events.OwnerChanged("lab", "bob")]
     assert await ann.code(requests.RemoveMember("lab", "bob")) == "not_owner"
-    assert await bob.ask(requests.RemoveMember("lab", "ann")) == Done()
+    assert await bob.ask(requests.RemoveMember("lab", "ann")) == Done("lab", "ann")
 
 
 async def test_the_log_says_who_did_what_to_whom_from_where(office: "Office", clock: "Clock") -> None:

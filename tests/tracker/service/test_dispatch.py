@@ -129,13 +129,13 @@ async def test_joining_is_asked_for_and_answered_by_the_owner(office: "Office") 
     ann, bob, cy = [await office.enter(name) for name in ("ann", "bob", "cy")]
     await ann.ask(requests.CreateGroup("lab"))
     assert await bob.code(requests.JoinGroup("nowhere")) == "no_such_group"
-    assert await bob.ask(requests.JoinGroup("lab")) == Done()
+    assert await bob.ask(requests.JoinGroup("lab")) == Done("lab")
     assert ann.events == [protocol_events.RequestArrived("lab", "bob")]
     assert await bob.code(requests.JoinGroup("lab")) == "already_requested"
     await cy.ask(requests.JoinGroup("lab"))
-    assert await ann.ask(requests.ListRequests("lab")) == results.Requests(["bob", "cy"])
-    assert await ann.ask(requests.AcceptRequest("lab", "bob")) == Done()
-    assert await ann.ask(requests.RejectRequest("lab", "cy")) == Done()
+    assert await ann.ask(requests.ListRequests("lab")) == results.Requests(["bob", "cy"], "lab")
+    assert await ann.ask(requests.AcceptRequest("lab", "bob")) == Done("lab", "bob")
+    assert await ann.ask(requests.RejectRequest("lab", "cy")) == Done("lab", "cy")
     assert bob.events == [protocol_events.RequestAnswered("lab", True)]
     assert cy.events == [protocol_events.RequestAnswered("lab", False)]
     assert await ann.code(requests.AcceptRequest("lab", "cy")) == "no_such_request"
@@ -151,7 +151,7 @@ async def test_an_owners_group_passes_to_the_longest_standing_member(office: "Of
     assert kinds == [protocol_events.GroupEpoch, protocol_events.OwnerChanged]
     assert bob.events == cy.events
     assert await ann.code(requests.ListFiles("lab")) == "not_member"
-    assert await bob.ask(requests.ListRequests("lab")) == results.Requests([])
+    assert await bob.ask(requests.ListRequests("lab")) == results.Requests([], "lab")
 
 
 async def test_the_last_members_leaving_removes_everything(office: "Office") -> None:

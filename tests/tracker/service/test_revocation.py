@@ -45,7 +45,7 @@ async def test_only_the_owner_removes_members_and_not_itself(office: "Office") -
     assert await eve.code(requests.RemoveMember("lab", "cy")) == "not_member"
     assert await ann.code(requests.RemoveMember("lab", "eve")) == "no_such_member"
     assert await ann.code(requests.RemoveMember("lab", "ann")) == "bad_request"
-    assert await ann.ask(requests.RemoveMember("lab", "bob")) == Done()
+    assert await ann.ask(requests.RemoveMember("lab", "bob")) == Done("lab", "bob")
     assert await bob.code(requests.GetTicket("lab")) == "not_member"
     assert isinstance(await cy.ask(requests.GetTicket("lab")), results.Ticket)
 
@@ -60,7 +60,7 @@ async def test_all_members_and_the_removed_hear_of_a_removal_with_a_higher_epoch
     assert after.epoch > before.epoch
     for person in people:
         assert person.events == [GroupEpoch("lab", after.epoch, "bob")]
-    assert await bob.ask(requests.JoinGroup("lab")) == Done()
+    assert await bob.ask(requests.JoinGroup("lab")) == Done("lab")
 
 
 async def test_a_removal_on_one_tracker_is_heard_on_the_others_once(office: "Office") -> None:
@@ -148,7 +148,7 @@ async def test_a_retried_removal_does_not_put_out_who_came_back(office: "Office"
     await ann.ask(requests.RemoveMember("lab", "bob"), request_id)
     await bob.ask(requests.JoinGroup("lab"))
     await ann.ask(requests.AcceptRequest("lab", "bob"))
-    assert await ann.ask(requests.RemoveMember("lab", "bob"), request_id) == Done()
+    assert await ann.ask(requests.RemoveMember("lab", "bob"), request_id) == Done("lab", "bob")
     assert isinstance(await bob.ask(requests.GetTicket("lab")), results.Ticket)
 
 

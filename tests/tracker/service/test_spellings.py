@@ -124,19 +124,20 @@ async def test_every_request_finds_group_and_account_in_any_capital_letters(offi
     ann, bob, cid = [await office.enter(name) for name in ("Ann", "Bob", "Cid")]
     await ann.ask(requests.CreateGroup("Lab"))
     for person in (bob, cid):
-        assert await person.ask(requests.JoinGroup("LAB")) == Done()
+        assert await person.ask(requests.JoinGroup("LAB")) == Done("Lab")
     assert await bob.code(requests.JoinGroup("lab")) == "already_requested"
-    assert await ann.ask(requests.ListRequests("lab")) == results.Requests(["Bob", "Cid"])
-    assert await ann.ask(requests.RejectRequest("lab", "cid")) == Done()
-    assert await ann.ask(requests.AcceptRequest("lAB", "BOB")) == Done()
+    assert await ann.ask(requests.ListRequests("lab")) == results.Requests(["Bob", "Cid"], "Lab")
+    assert await ann.ask(requests.RejectRequest("lab", "cid")) == Done("Lab", "Cid")
+    assert await ann.ask(requests.AcceptRequest("lAB", "BOB")) == Done("Lab", "Bob")
     assert bob.events == [events.RequestAnswered("Lab", True)]
     await transfer_a_file(ann, bob, clock)
-    assert await ann.ask(requests.TransferOwnership("LAB", "bob")) == Done()
+    assert await ann.ask(requests.TransferOwnership("LAB", "bob")) == Done("Lab", "Bob")
     assert bob.events[-1] == events.OwnerChanged("Lab", "Bob")
     audit = await bob.ask(requests.FetchAudit("lab"))
     assert isinstance(audit, results.Audit)
+    assert audit.group_id == "Lab"
     assert {entry.subject for entry in audit.entries} == {"", "Bob", "Cid"}
-    assert await bob.ask(requests.RemoveMember("lab", "ANN")) == Done()
+    assert await bob.ask(requests.RemoveMember("lab", "ANN")) == Done("Lab", "Ann")
     removed = ann.events[-1]
     assert isinstance(removed, events.GroupEpoch)
     assert (removed.group_id, removed.removed) == ("Lab", "Ann")
@@ -164,6 +165,7 @@ async def transfer_a_file(ann: Person, bob: Person, clock: "Clock") -> None:
     assert await ann.ask(announce(share("Lab"))) == results.Announced([])
     listed = await bob.ask(requests.ListFiles("lab"))
     assert isinstance(listed, results.Files)
+    assert listed.group_id == "Lab"
     assert [(entry.name, entry.publisher, entry.sharers_online) for entry in listed.files] == [("data", "Ann", 1)]
     manifest = await bob.ask(manifests.FetchManifest("lab", "data", 5))
     assert isinstance(manifest, manifests.Manifest)
@@ -188,6 +190,24 @@ async def test_who_is_not_there_is_not_found_in_any_capital_letters(office: "Off
         assert await ann.code(request) == "no_such_member"
     assert await ann.code(requests.AcceptRequest("lab", "CID")) == "no_such_request"
     assert await ann.code(requests.RemoveMember("lab", "ANN")) == "bad_request"
+
+
+async def test_a_refusal_names_group_and_account_as_their_makers_did(office: "Office") -> None:
+    ann, bob = await office.gather("Lab", "Ann", "Bob")
+    cid = await office.enter("Cid")
+    refused: list[tuple[Person, requests.Request, str]] = [
+        (ann, requests.RemoveMember("LAB", "cID"), "Cid is not a member of Lab"),
+        (ann, requests.TransferOwnership("LAB", "cID"), "Cid is not a member of Lab"),
+        (ann, requests.TransferOwnership("LAB", "nObody"), "nObody is not a member of Lab"),
+        (ann, requests.AcceptRequest("LAB", "cID"), "Cid has not asked to join Lab"),
+        (ann, requests.RejectRequest("LAB", "cID"), "Cid has not asked to join Lab"),
+        (bob, requests.ListRequests("LAB"), "only the owner of Lab, Ann, may do that"),
+        (cid, requests.ListFiles("LAB"), "you are not a member of Lab"),
+    ]
+    for person, request, sentence in refused:
+        answer = await person.ask(request)
+        assert isinstance(answer, results.Refused)
+        assert answer.message == sentence
 
 
 # ---------------------------------------------------------------- files
