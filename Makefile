@@ -21,6 +21,7 @@ test-floods: $(VENV)/.dev ## floods at full size: a minute and a half that only 
 
 check: $(VENV)/.dev ## ruff, mypy, and that no lock names a registry
 	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	@! grep -nE 'https?://' requirements/*.lock
 

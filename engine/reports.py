@@ -8,8 +8,18 @@ from typing import Literal
 from msgspec import Struct
 
 DownloadState = Literal[
-    "following", "checking", "copying", "waiting", "downloading", "no_space", "finishing",
-    "complete", "paused", "stuck", "failed", "cancelled",
+    "following",
+    "checking",
+    "copying",
+    "waiting",
+    "downloading",
+    "no_space",
+    "finishing",
+    "complete",
+    "paused",
+    "stuck",
+    "failed",
+    "cancelled",
 ]
 
 

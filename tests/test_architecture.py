@@ -177,11 +177,13 @@ def test_a_room_is_neither_a_file_nor_a_hall() -> None:
         for file in path.rglob("*.py"):
             rooms[file.parent] = rooms.get(file.parent, 0) + (file.name != "__init__.py")
     top_folders = {REPOSITORY / top for top in ("engine", "tracker", "bench")}
-    check([
-        f"{room.relative_to(REPOSITORY)} has {count} files"
-        for room, count in rooms.items()
-        if not ROOM_FILES_MIN <= count <= ROOM_FILES_MAX and room not in top_folders
-    ])  # fmt: skip
+    check(
+        [
+            f"{room.relative_to(REPOSITORY)} has {count} files"
+            for room, count in rooms.items()
+            if not ROOM_FILES_MIN <= count <= ROOM_FILES_MAX and room not in top_folders
+        ]
+    )
 
 
 def test_pure_code_touches_no_system_no_clock_and_no_chance() -> None:

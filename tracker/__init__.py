@@ -1,2 +1,1 @@
-"""The tracker: which accounts there are, who is in which group, who has which file. No byte of a file passes here.
-"""
+"""The tracker: which accounts there are, who is in which group, who has which file. No byte of a file passes here."""

@@ -98,8 +98,7 @@ def run(words: list[str]) -> str:
 
 
 async def rotate_key(store: Store, lead_s: float, now_s: float) -> str:
-    """Makes a key that signs after `lead_s`; returns its id. Every tracker tells its clients of it within a second.
-    """
+    """Makes a key that signs after `lead_s`; returns its id. Every tracker tells its clients of it within a second."""
     async with store.changing() as db:
         kid = await add_key(db, now_s + lead_s, now_s)
         told = TicketKeys(await find_trusted_keys(db, now_s))

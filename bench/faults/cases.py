@@ -31,9 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rounds", type=int, default=3, help="of downloads with a worker killed and without")
     parser.add_argument("--pairs", type=int, default=20, help="of downloads with journal and without")
     parser.add_argument(
-        "--sleep", type=float, default=40.0, metavar="S",
+        "--sleep",
+        type=float,
+        default=40.0,
+        metavar="S",
         help="a tracker forgets who is silent for 30 s, a link gives up one that owes it bytes after 10",
-    )  # fmt: skip
+    )
     parser.add_argument("--only", choices=[*_CASES], help="one case alone")
     parser.add_argument("--folder", type=Path)
 

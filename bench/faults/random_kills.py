@@ -106,9 +106,12 @@ class SwarmUnderKills:
 
     def _start_client(self, user_id: str) -> ShellProcess:
         client = self._clients[user_id] = ShellProcess(
-            self._info, self._ports[user_id], self._folder / user_id, errors=subprocess.DEVNULL,
+            self._info,
+            self._ports[user_id],
+            self._folder / user_id,
+            errors=subprocess.DEVNULL,
             environment=self._environment,
-        )  # fmt: skip
+        )
         return client
 
     # ------------------------------------------------------------ the course

@@ -23,8 +23,11 @@ class Survey:
     def complaints(self) -> dict[str, list[str]]:
         """By their kind."""
         return {
-            "wrong": self.wrong_files, "lost": self.lost, "left over": self.left_over, "stuck": self.stuck,
-        }  # fmt: skip
+            "wrong": self.wrong_files,
+            "lost": self.lost,
+            "left over": self.left_over,
+            "stuck": self.stuck,
+        }
 
 
 def figures_of(survey: Survey, seed: int) -> list[Figure]:

@@ -65,11 +65,13 @@ def measure(options: argparse.Namespace) -> Section:
     gigabytes = size_bytes / GB
     rows = [
         [
-            way, cell(gigabytes / statistics.median(seconds[way])),
-            cell(statistics.median(cpu_seconds[way]) / gigabytes), cell(median_ratio(seconds[way], ours)),
+            way,
+            cell(gigabytes / statistics.median(seconds[way])),
+            cell(statistics.median(cpu_seconds[way]) / gigabytes),
+            cell(median_ratio(seconds[way], ours)),
         ]
         for way in _WAYS
-    ]  # fmt: skip
+    ]
     return Section(
         "destination",
         f"Filling a file of {options.size} MiB",

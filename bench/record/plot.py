@@ -13,8 +13,10 @@ from bench.record.report import Section
 
 _OURS, _CEILING, _OTHERS = "#0b7285", "#ced4da", "#868e96"
 _LEGEND = {
-    "Shoal: verified, synced": _OURS, "others: not synced": _OTHERS, "what the machine can do: no hash": _CEILING,
-}  # fmt: skip
+    "Shoal: verified, synced": _OURS,
+    "others: not synced": _OTHERS,
+    "what the machine can do: no hash": _CEILING,
+}
 
 
 def draw(sections: Sequence[Section], path: Path) -> Path | None:
@@ -35,17 +37,22 @@ def draw(sections: Sequence[Section], path: Path) -> Path | None:
     low = [rate - min(entry["rates_gb_per_s"]) for rate, entry in zip(rates, chosen, strict=True)]
     high = [max(entry["rates_gb_per_s"]) - rate for rate, entry in zip(rates, chosen, strict=True)]
     bars = axes.barh(
-        [entry["name"] for entry in chosen], rates, xerr=(low, high), color=[_color(entry["name"]) for entry in chosen],
+        [entry["name"] for entry in chosen],
+        rates,
+        xerr=(low, high),
+        color=[_color(entry["name"]) for entry in chosen],
         error_kw={"linewidth": 0.8},
-    )  # fmt: skip
+    )
     axes.bar_label(bars, [f"{rate:.2f}" for rate in rates], padding=6, fontsize=8)
     axes.set_xlim(left=0)
     axes.set_title("One file over loopback, both ends on this machine", loc="left", fontsize=10)
     axes.set_xlabel("GB/s until the program says it is done: median, and range of the rounds")
     axes.legend(
-        handles=[Patch(color=color, label=label) for label, color in _LEGEND.items()], loc="lower right", fontsize=8,
+        handles=[Patch(color=color, label=label) for label, color in _LEGEND.items()],
+        loc="lower right",
+        fontsize=8,
         frameon=False,
-    )  # fmt: skip
+    )
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

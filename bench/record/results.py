@@ -30,7 +30,6 @@ stays in the table. `python -m bench` lists the single runs and their options; e
 and `--record` puts a single run's figures in place of its last."""
 
 
-
 def record(folder: Path, new: Sequence[Section]) -> list[Section]:
     """Put sections in place of what the same runs said before; returns all there are now. Raises OSError, or ValueError
     on a damaged file.

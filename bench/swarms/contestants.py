@@ -70,9 +70,11 @@ class ShoalSwarm:
         return course
 
     def fetch(
-        self, leechers: Sequence[Program], needed: Sequence[Program] = (),
+        self,
+        leechers: Sequence[Program],
+        needed: Sequence[Program] = (),
         look: Callable[[Course], None] = lambda course: None,
-    ) -> Course:  # fmt: skip
+    ) -> Course:
         """Afterwards those that are complete are seeders."""
         return follow(
             self._source.stat().st_size, self._piece_count, self.origin, leechers,
@@ -115,9 +117,12 @@ class TorrentSwarm:
             origin, *leechers = programs
             addresses = [host_address(host) for host in self._hosts]
             return follow(
-                self._source.stat().st_size, self._piece_count, origin, leechers,
+                self._source.stat().st_size,
+                self._piece_count,
+                origin,
+                leechers,
                 lambda each: {"port": _TORRENT_PORT, "others": [a for a in addresses if a != host_address(each.host)]},
-            )  # fmt: skip
+            )
 
     def _start(self, host: int, stack: ExitStack) -> Program:
         folder = self._source.parent

@@ -32,9 +32,12 @@ class Program:
         self.host = host
         # In a session of its own: Ctrl-C is for the bench, which ends its programs itself.
         self._process = subprocess.Popen(
-            [*network.inside(host), sys.executable, "-m", module], cwd=ROOT, stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+            [*network.inside(host), sys.executable, "-m", module],
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
+        )
         assert self._process.stdout is not None
         self._read_from = self._process.stdout.fileno()
         os.set_blocking(self._read_from, False)

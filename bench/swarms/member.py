@@ -27,9 +27,12 @@ async def serve(order: dict[str, Any]) -> None:
     from engine.settings import Settings
 
     client = await Client.start(
-        order["host"], order["port"], Path(order["tracker_info"]), Path(order["state"]),
+        order["host"],
+        order["port"],
+        Path(order["tracker_info"]),
+        Path(order["state"]),
         settings=Settings(workers=1),
-    )  # fmt: skip
+    )
     await client.create_user(order["user_id"], order["password"])
     await client.login(order["user_id"], order["password"])
     say(is_ready=True)

@@ -106,9 +106,10 @@ def _figures(shape: Shape, trial: Trial | None, why: str) -> list[Figure]:
 
 def _load(courses: Sequence[Course]) -> str:
     """Whether the machine was a limit beside the links."""
-    busy, own = (statistics.median(100 * share for share in shares) for shares in (
-        [course.busy_share for course in courses], [course.cpu_share for course in courses]
-    ))  # fmt: skip
+    busy, own = (
+        statistics.median(100 * share for share in shares)
+        for shares in ([course.busy_share for course in courses], [course.cpu_share for course in courses])
+    )
     limit = ": clients waited for cores too" if busy > _BUSY else ""
     return f"cores {busy:.0f} % busy, {own:.0f} % with the swarm{limit}"
 
@@ -147,7 +148,8 @@ def _pictures(trials: Sequence[Trial]) -> dict[str, str]:
 
 def _as_json(trial: Trial) -> dict[str, object]:
     return {
-        "goodput_bytes_per_s": trial.goodput.bytes_per_s, "bound_s": trial.bound_s,
+        "goodput_bytes_per_s": trial.goodput.bytes_per_s,
+        "bound_s": trial.bound_s,
         "shoal": [course.as_json() for course in trial.all_of_shoal],
         "libtorrent": [course.as_json() for course in trial.torrent],
-    }  # fmt: skip
+    }

@@ -61,9 +61,12 @@ async def serve() -> None:
 
     who = json.loads(sys.stdin.readline())
     client = await Client.start(
-        LOOPBACK, 0, Path(who["tracker_info"]), Path(who["state"]),
+        LOOPBACK,
+        0,
+        Path(who["tracker_info"]),
+        Path(who["state"]),
         settings=Settings(**who["settings"]),
-    )  # fmt: skip
+    )
     await client.login(who["user_id"], who["password"])
     print("{}", flush=True)
     while line := await asyncio.to_thread(sys.stdin.readline):

@@ -22,9 +22,7 @@ async def serve(order: dict[str, Any]) -> None:
         def port(self) -> int:
             return int(order["announced_port"])
 
-    client = await Forwarded.start(
-        "127.0.0.1", order["port"], Path(order["tracker_info"]), Path(order["state"])
-    )
+    client = await Forwarded.start("127.0.0.1", order["port"], Path(order["tracker_info"]), Path(order["state"]))
     await client.login(order["user_id"], order["password"])
     for group_id in order["group_ids"]:
         await client.upload_file(Path(order["path"]), group_id)

@@ -56,9 +56,7 @@ def sender(control: Connection, kind: str, port: int) -> None:
 # ---------------------------------------------------------------- sendfile → recv_into → pwrite
 
 
-def _receive_into_file(
-    connection: socket.socket, target: str, offset: int, length: int, *, is_verified: bool
-) -> None:
+def _receive_into_file(connection: socket.socket, target: str, offset: int, length: int, *, is_verified: bool) -> None:
     buffer = memoryview(bytearray(BLOCK_BYTES))
     descriptor = os.open(target, os.O_WRONLY)
     hasher = blake3()

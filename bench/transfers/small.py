@@ -72,7 +72,6 @@ def measure(options: argparse.Namespace) -> Section:
     )
 
 
-
 def _share_piped(seeder: ShellProcess, folder: Path, count: int, size_bytes: int) -> float:
     """Seconds for that many other files, each command written before the ones before it are answered."""
     folder.mkdir()

@@ -32,8 +32,7 @@ class Announcer:
         return requests.Announce(self._host, self._port, shares)
 
     async def renew(self, group_id: str, root: bytes) -> list[requests.Share]:
-        """Announce this swarm as it is now. Returns the shares that a tracker refuses (see session.announce).
-        """
+        """Announce this swarm as it is now. Returns the shares that a tracker refuses (see session.announce)."""
         holding = self._copies.holding(group_id, root)
         share = requests.Share(group_id, root, *(holding or (False, False)))
         return await self._session.announce(share, is_removed=holding is None)

@@ -81,8 +81,7 @@ class DownloadFailed(Notice, frozen=True):
 
 
 class DownloadHalted(Notice, frozen=True):
-    """A download stopped since the account is not a member any more, and no caller waits for it. What came is kept.
-    """
+    """A download stopped since the account is not a member any more, and no caller waits for it. What came is kept."""
 
     name: str
     reason: str

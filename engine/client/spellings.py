@@ -16,8 +16,7 @@ Key = tuple[str, str]
 
 
 def find_key(asked: Key, keys: Iterable[Key]) -> Key:
-    """The one of `keys` that `asked` stands for: the same, or the only one alike. `asked` itself if there is none.
-    """
+    """The one of `keys` that `asked` stands for: the same, or the only one alike. `asked` itself if there is none."""
     known = set(keys)
     if asked in known:
         return asked

@@ -12,9 +12,7 @@ from engine.shell.answers.safe_text import name
 from engine.shell.context import Context
 
 
-async def create_user(
-    context: Context, user_id: str, password: str | None = None, invitation: str = ""
-) -> Result:
+async def create_user(context: Context, user_id: str, password: str | None = None, invitation: str = "") -> Result:
     asks = password is None
     if password is None:
         password = await _new_password(context, f"new password for {name(user_id)}: ")

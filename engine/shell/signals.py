@@ -15,9 +15,7 @@ STOPPING = (Signals.SIGINT, Signals.SIGTERM, Signals.SIGHUP)
 
 
 @contextmanager
-def while_signals_cancel(
-    task: "asyncio.Task[Any] | None", numbers: Sequence[Signals]
-) -> Iterator[Callable[[], None]]:
+def while_signals_cancel(task: "asyncio.Task[Any] | None", numbers: Sequence[Signals]) -> Iterator[Callable[[], None]]:
     """Yields a function that does the same as a signal."""
     if task is None:
         raise RuntimeError("there is no task to cancel")

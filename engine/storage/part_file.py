@@ -25,9 +25,11 @@ from engine.storage.journal import Saved
 _PROBE_BYTES = 64 << 10
 _IN_THE_WAY = "target_exists"
 _KINDS = (
-    (stat.S_ISLNK, "a symbolic link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISLNK, "a symbolic link"),
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
     (stat.S_ISSOCK, "a socket"),
-)  # fmt: skip
+)
 
 
 @dataclass(frozen=True, slots=True)

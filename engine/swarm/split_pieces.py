@@ -60,9 +60,10 @@ class SplitPieces:
     def whole(self) -> list[int]:
         """Pieces of which all parts came, but which were not judged yet."""
         return [
-            piece for piece, split in self._splits.items()
+            piece
+            for piece, split in self._splits.items()
             if sum(each.end - each.begin for each in split.parts) == split.length
-        ]  # fmt: skip
+        ]
 
     def judge(self, piece: int, is_good: bool) -> list[Part] | None:
         """The whole was compared; returns its parts, or None if it was not waiting for that. A bad one is forgotten,

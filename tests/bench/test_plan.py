@@ -14,12 +14,14 @@ from bench.record.results import FOLDER
 from tests.testkit.processes import ROOT
 
 RECORDED = [each["command"] for each in json.loads((FOLDER / "RESULTS.json").read_text())["runs"]]
-STARTED_BY_NAME = sorted({
-    name
-    for where in ("bench", "tests/testkit", "tests/end_to_end", "tests/faults", "tests/fuzz", "tests/hostile")
-    for path in (ROOT / where).rglob("*.py")
-    for name in re.findall(r'"((?:bench|tests)(?:\.\w+)+)"', path.read_text())
-})  # fmt: skip
+STARTED_BY_NAME = sorted(
+    {
+        name
+        for where in ("bench", "tests/testkit", "tests/end_to_end", "tests/faults", "tests/fuzz", "tests/hostile")
+        for path in (ROOT / where).rglob("*.py")
+        for name in re.findall(r'"((?:bench|tests)(?:\.\w+)+)"', path.read_text())
+    }
+)
 
 
 def parse(name: str, options: list[str]) -> None:

@@ -136,8 +136,10 @@ def test_no_command_waits_long_while_every_tracker_hangs(two_trackers: World) ->
     group, file = two_trackers.new_group(ann), two_trackers.new_file()
     with all_frozen(two_trackers):
         for client, command in (
-            (ann, f"list_files {group}"), (ann, f"upload_file {file} {group}"), (stranger, f"login ann {PASSWORD}")
-        ):  # fmt: skip
+            (ann, f"list_files {group}"),
+            (ann, f"upload_file {file} {group}"),
+            (stranger, f"login ann {PASSWORD}"),
+        ):
             begun_s = time.monotonic()
             answer = client.run(command)
             assert answer["error"]["code"] == "tracker_unavailable"

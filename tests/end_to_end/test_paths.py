@@ -65,7 +65,7 @@ def test_a_download_that_is_refused_leaves_no_folder(club: World, ben: ShellProc
 
 
 def test_an_empty_destination_and_an_empty_path_are_refused(ben: ShellProcess) -> None:
-    for command in ("download_file lab data.bin ''", "download_file lab data.bin \"\"", "upload_file '' lab"):
+    for command in ("download_file lab data.bin ''", 'download_file lab data.bin ""', "upload_file '' lab"):
         answer = ben.run(command)
         assert not answer["ok"]
         assert "is empty" in answer["error"]["message"]
@@ -79,9 +79,7 @@ def test_a_home_that_is_not_there_is_refused(ben: ShellProcess) -> None:
 
 
 @pytest.mark.parametrize("kind", ["folder", "pipe", "link", "dangling"])
-def test_what_stands_in_the_way_of_a_download_is_named(
-    club: World, ben: ShellProcess, kind: str
-) -> None:
+def test_what_stands_in_the_way_of_a_download_is_named(club: World, ben: ShellProcess, kind: str) -> None:
     folder = club.new_folder()
     target = folder / "data.bin"
     if kind == "folder":

@@ -186,8 +186,9 @@ def test_a_waiting_leecher_sees_that_its_sharer_reads_again_and_goes_on_by_itsel
         pair.bob = bob = pair.world.begin_in_background(pair.bob, "bob", pair.group, file.name, target)
         wait_until(
             lambda: status(bob, file.name),
-            lambda one: ("ann", "rereading") in {(who["user_id"], who["cause"]) for who in one["waiting_for"]}, "said",
-        )  # fmt: skip
+            lambda one: ("ann", "rereading") in {(who["user_id"], who["cause"]) for who in one["waiting_for"]},
+            "said",
+        )
     finally:
         is_written.set()
         writer.join()

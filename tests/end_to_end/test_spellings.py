@@ -101,9 +101,7 @@ def test_every_answer_about_a_group_and_its_members_has_their_makers_spelling(
     giver.expect("leave_group club")
 
 
-def test_a_download_is_called_off_in_any_case_and_form(
-    world: World, giver: ShellProcess, taker: ShellProcess
-) -> None:
+def test_a_download_is_called_off_in_any_case_and_form(world: World, giver: ShellProcess, taker: ShellProcess) -> None:
     typed = new_group(giver, taker, "Waits")
     file, target = world.new_file(DECOMPOSED, SIZE_BYTES), world.new_folder()
     upload(giver, file, typed)

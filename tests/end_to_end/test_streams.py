@@ -194,9 +194,12 @@ def tracker(tmp_path: Path) -> Iterator[list[str]]:
 @pytest.mark.parametrize("redirections", [*CLOSED, "2>/dev/full"])
 def test_a_tracker_needs_no_stream(tracker: list[str], redirections: str) -> None:
     process = subprocess.Popen(
-        redirected(tracker, redirections), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        redirected(tracker, redirections),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
-    )  # fmt: skip
+    )
     port = int(re.findall(r"\d+", Path(tracker[3]).read_text())[-1])
     deadline_s = time.monotonic() + 20
     while True:

@@ -29,8 +29,9 @@ def test_the_corpus_has_every_message_of_the_tracker() -> None:
     about_files = {manifests.Manifest, manifests.Page, manifests.Published}
     assert {type(result) for result in RESULTS} | about_files == set(get_args(results.Result))
     assert {type(message) for message in UNASKED} == set(get_args(results.FromTracker)) - {
-        events.Welcome, results.Reply
-    }  # fmt: skip
+        events.Welcome,
+        results.Reply,
+    }
 
 
 @pytest.mark.parametrize("name", TARGETS)

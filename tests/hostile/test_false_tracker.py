@@ -1,5 +1,4 @@
-"""What answers in the tracker's place: garbage, another authority, hostile replies. The client says so.
-"""
+"""What answers in the tracker's place: garbage, another authority, hostile replies. The client says so."""
 
 import asyncio
 import os
@@ -18,7 +17,6 @@ from tracker.protocol.authority import Authority, load_authority, make_authority
 from tracker.server.server import _server_tls
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("hostile tracker")]
-
 
 
 def welcome(authority: Authority) -> bytes:

@@ -187,9 +187,7 @@ def test_leechers_that_ask_for_everything_and_never_read_hold_nobody_up(arena: A
         link.close()
 
 
-def test_five_thousand_connections_that_never_speak_keep_nobody_out(
-    arena: Arena, many_descriptors: None
-) -> None:
+def test_five_thousand_connections_that_never_speak_keep_nobody_out(arena: Arena, many_descriptors: None) -> None:
     silent: list[socket.socket] = []
     try:
         for number in range(5000):
@@ -377,9 +375,7 @@ def test_a_members_oversized_frame_ends_the_connection_before_it_is_taken(arena:
 )
 def test_a_manifest_that_cannot_be_is_not_published(arena: Arena, manifest: tuple[int, int, bytes, str]) -> None:
     size_bytes, piece_bytes, leaves, code = manifest
-    answer = arena.mallory.tracker.ask(
-        manifests.Publish(GROUP, "made-up", size_bytes, piece_bytes, bytes(32), leaves)
-    )
+    answer = arena.mallory.tracker.ask(manifests.Publish(GROUP, "made-up", size_bytes, piece_bytes, bytes(32), leaves))
     assert isinstance(answer, results.Refused)
     assert answer.code == code
 

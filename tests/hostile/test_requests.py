@@ -92,9 +92,7 @@ def test_whoever_only_asked_to_be_let_in_is_refused(arena: Arena, outsider: RawM
     assert code_of(outsider.tracker.ask(SAMPLES[kind])) == "not_member"
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind, least in LEAST_STANDING.items() if least == "owner"], ids=name_of
-)
+@pytest.mark.parametrize("kind", [kind for kind, least in LEAST_STANDING.items() if least == "owner"], ids=name_of)
 def test_what_is_the_owners_is_refused_to_members(arena: Arena, kind: type[Any]) -> None:
     member = arena.again(arena.mallory)
     assert code_of(member.tracker.ask(SAMPLES[kind])) == "not_owner"

@@ -32,9 +32,7 @@ class Runner:
     def start(self, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "tracker", *(arguments or (str(self.info), "1")), "--state", str(self.state)]
         environment = {**os.environ, "PYTHONWARNINGS": "default"}
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-        )
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
         self.running.append(process)
         return process
 
@@ -129,11 +127,12 @@ def test_a_bad_tracker_info_is_said_in_one_line(runner: Runner, text: str, numbe
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (("zero",), "not the number of a tracker"), (("0",), "not the number of a tracker"),
+        (("zero",), "not the number of a tracker"),
+        (("0",), "not the number of a tracker"),
         (("1", "--ticket-life", "nan"), "'nan' is not a number of seconds from 1 to 600"),
         (("1", "--state", ""), "empty"),
     ],
-)  # fmt: skip
+)
 def test_wrong_usage_is_said_in_words(runner: Runner, arguments: tuple[str, ...], complaint: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tracker", str(runner.info), *arguments], capture_output=True, text=True, check=False

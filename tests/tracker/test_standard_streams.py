@@ -35,8 +35,10 @@ def run(
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&-", "<&- 2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
 def test_what_is_opened_never_gets_the_number_of_a_closed_stream(closed: str) -> None:
-    done = run("print('said', file=streams.err); print('done'); assert opened > 2; assert sys.stdin.read() == ''",
-               f"</dev/null {closed}")  # fmt: skip
+    done = run(
+        "print('said', file=streams.err); print('done'); assert opened > 2; assert sys.stdin.read() == ''",
+        f"</dev/null {closed}",
+    )
     assert done.returncode == 0
     assert done.stdout == (b"" if " >&-" in f" {closed}" else b"done\n")
     assert done.stderr == (b"" if "2>&-" in closed else b"said\n")

@@ -53,9 +53,7 @@ _HEARD_MAX = 1000
 class TrackerClient:
     """`identity` is None until `login` succeeds and after the session is over."""
 
-    def __init__(
-        self, addresses: Sequence[TrackerAddress], authority_pem: bytes, delegate: TrackerDelegate
-    ) -> None:
+    def __init__(self, addresses: Sequence[TrackerAddress], authority_pem: bytes, delegate: TrackerDelegate) -> None:
         self._identity = HeldIdentity(self._on_identity)
         self._delegate = delegate
         self._heard: deque[Bulletin] = deque(maxlen=_HEARD_MAX)

@@ -54,9 +54,7 @@ def make_authority(now_s: float) -> tuple[bytes, bytes]:
     builder = _dated(now_s, _AUTHORITY_LIFE_S).subject_name(name).issuer_name(name).public_key(key.public_key())
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     builder = builder.add_extension(_key_usage(is_authority=True), critical=True)
-    builder = builder.add_extension(
-        x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
-    )
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     certificate = builder.sign(key, None)
     return private_pem(key), certificate.public_bytes(Encoding.PEM)
 

@@ -85,8 +85,7 @@ class Logout(Message, frozen=True, tag="logout"):
 
 
 class ChangePassword(Message, frozen=True, tag="change_password"):
-    """Ends every other session of the account too, since one may belong to a person who knew the old password.
-    """
+    """Ends every other session of the account too, since one may belong to a person who knew the old password."""
 
     old_password: Password
     new_password: Password
@@ -97,8 +96,7 @@ class RevokeSessions(Message, frozen=True, tag="revoke_sessions"):
 
 
 class CreateInvite(Message, frozen=True, tag="create_invite"):
-    """Lets one person make an account. `digest` is invite_digest of the code, which the tracker does not learn.
-    """
+    """Lets one person make an account. `digest` is invite_digest of the code, which the tracker does not learn."""
 
     digest: Digest
     life_s: Annotated[float, Meta(ge=60.0, le=30 * 86400.0)]
@@ -225,11 +223,35 @@ class GetTicket(Message, frozen=True, tag="get_ticket"):
 
 
 Request = (
-    CreateUser | Login | Resume | Renew | Logout | ChangePassword | RevokeSessions | CreateInvite
-    | CreateGroup | JoinGroup | LeaveGroup | RemoveMember | TransferOwnership | FetchAudit
-    | ListRequests | AcceptRequest | RejectRequest
-    | ListGroups | ListFiles | Publish | PutPage | FetchManifest | FetchPage | Withdraw
-    | Announce | AnnounceChange | Heartbeat | FindPeers | GetTicket
+    CreateUser
+    | Login
+    | Resume
+    | Renew
+    | Logout
+    | ChangePassword
+    | RevokeSessions
+    | CreateInvite
+    | CreateGroup
+    | JoinGroup
+    | LeaveGroup
+    | RemoveMember
+    | TransferOwnership
+    | FetchAudit
+    | ListRequests
+    | AcceptRequest
+    | RejectRequest
+    | ListGroups
+    | ListFiles
+    | Publish
+    | PutPage
+    | FetchManifest
+    | FetchPage
+    | Withdraw
+    | Announce
+    | AnnounceChange
+    | Heartbeat
+    | FindPeers
+    | GetTicket
 )
 
 
@@ -238,8 +260,7 @@ BEFORE_LOGIN: frozenset[type] = frozenset({CreateUser, Login, Resume})
 
 
 class Call(Message, frozen=True):
-    """One request. `seq` matches the reply to it. `request_id` names the intent, and stays when it is retried.
-    """
+    """One request. `seq` matches the reply to it. `request_id` names the intent, and stays when it is retried."""
 
     seq: Seq
     request_id: RequestId

@@ -163,8 +163,23 @@ class Ticket(Message, frozen=True, tag="ticket"):
 
 
 Result = (
-    Done | Alive | Refused | LoggedIn | Left | Invited | Audit | Requests | Groups | Files
-    | Published | Manifest | Page | Withdrawn | Announced | Peers | Ticket
+    Done
+    | Alive
+    | Refused
+    | LoggedIn
+    | Left
+    | Invited
+    | Audit
+    | Requests
+    | Groups
+    | Files
+    | Published
+    | Manifest
+    | Page
+    | Withdrawn
+    | Announced
+    | Peers
+    | Ticket
 )
 
 

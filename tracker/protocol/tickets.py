@@ -107,7 +107,11 @@ def _verified_payload(ticket: str, keys: Mapping[str, tuple[bytes, float]]) -> t
         public_raw, ends_at_s = keys[kid]
         public_key = Ed25519PublicKey.from_public_bytes(public_raw)
         claims = jwt.decode(
-            ticket, public_key, [_ALGORITHM], audience=_AUDIENCE, options=_LEAVE_TIME_TO_US  # type: ignore[arg-type]
+            ticket,
+            public_key,
+            [_ALGORITHM],
+            audience=_AUDIENCE,
+            options=_LEAVE_TIME_TO_US,  # type: ignore[arg-type]
         )
         return msgspec.convert(claims, _Payload), ends_at_s
     except (jwt.PyJWTError, msgspec.ValidationError) as error:

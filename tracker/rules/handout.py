@@ -128,9 +128,11 @@ class Handout:
         doubt = self._reports.doubts_of(swarm)
         accused = Counter(one.user_id for one in others if one.session in failed)
         able.sort(
-            key=lambda one: (accused[one.user_id], doubt.get(one.thumbprint, 0), graph.degree_of(one.session))
-            if accused or doubt
-            else graph.degree_of(one.session)
+            key=lambda one: (
+                (accused[one.user_id], doubt.get(one.thumbprint, 0), graph.degree_of(one.session))
+                if accused or doubt
+                else graph.degree_of(one.session)
+            )
         )
         turns = _turns(able, linked)
         able.sort(key=lambda one: turns.get(one.session, 0))

@@ -98,9 +98,12 @@ class TlsListener:
             async with asyncio.timeout(HANDSHAKE_TIMEOUT_S):
                 await self._hear_hello(client)
             transport, _ = await self._loop.connect_accepted_socket(
-                lambda: protocol, client, ssl=self._tls,
-                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S, ssl_shutdown_timeout=HANDSHAKE_TIMEOUT_S,
-            )  # fmt: skip
+                lambda: protocol,
+                client,
+                ssl=self._tls,
+                ssl_handshake_timeout=HANDSHAKE_TIMEOUT_S,
+                ssl_shutdown_timeout=HANDSHAKE_TIMEOUT_S,
+            )
             writer = asyncio.StreamWriter(transport, protocol, reader, self._loop)
             await self._serve(reader, writer, connection.host, lambda: self._limits.mark_logged_in(connection))
         except (OSError, TimeoutError):

@@ -183,8 +183,7 @@ class _Connection:
             return await self._read_rest(limit)
 
     async def _read_rest(self, limit: int) -> bytes:
-        """The rest of a frame, or all of it if its header was not read yet. Nothing is lost when it is cancelled.
-        """
+        """The rest of a frame, or all of it if its header was not read yet. Nothing is lost when it is cancelled."""
         if not self._header:
             self._header = await self._reader.readexactly(framing.FRAME_HEADER_BYTES)
         payload = await self._reader.readexactly(framing.frame_length(self._header, limit))

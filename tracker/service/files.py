@@ -27,9 +27,7 @@ async def list_files(context: RequestContext, request: ListFiles) -> Files:
     entries = []
     for file in await files.list_files(context.db, group_id):
         count = presence.count_sharers((group_id, file.root))
-        entries.append(
-            FileEntry(file.name, file.size_bytes, file.root, file.publisher, count.complete, count.partial)
-        )
+        entries.append(FileEntry(file.name, file.size_bytes, file.root, file.publisher, count.complete, count.partial))
     return Files(entries, group_id)
 
 

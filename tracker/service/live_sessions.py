@@ -30,8 +30,7 @@ class Session:
     """Of the account's sessions, as the certificate of this one says."""
 
     def check_alive(self, present: Generation | None, now_s: float) -> Generation:
-        """Call this in the transaction that acts for the session, with the generation found there. Raises Refusal.
-        """
+        """Call this in the transaction that acts for the session, with the generation found there. Raises Refusal."""
         check_expiry(self.expires_at_s, now_s)
         return check_alive(present, self.generation, self.thumbprint)
 

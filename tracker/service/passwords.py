@@ -104,9 +104,7 @@ class PasswordQueue:
         async with self._place(host):
             return await asyncio.to_thread(self._passwords.hash_password, password)
 
-    async def verify_password(
-        self, host: str, password_hash: str | None, password: str, wrong_lately: int = 0
-    ) -> bool:
+    async def verify_password(self, host: str, password_hash: str | None, password: str, wrong_lately: int = 0) -> bool:
         """`wrong_lately`: passwords from this address."""
         async with self._place(host, wrong_lately):
             return await asyncio.to_thread(self._passwords.verify_password, password_hash, password)

@@ -54,9 +54,7 @@ async def add_account(db: AsyncConnection, user_id: str, password_hash: str, now
 
 
 async def change_password_hash(db: AsyncConnection, user_id: str, password_hash: str) -> None:
-    await db.execute(
-        update(accounts).where(accounts.c.user_id == user_id).values(password_hash=password_hash)
-    )
+    await db.execute(update(accounts).where(accounts.c.user_id == user_id).values(password_hash=password_hash))
 
 
 async def revoke_sessions(db: AsyncConnection, user_id: str, spared: bytes) -> Generation:

@@ -98,8 +98,7 @@ class NewFile(NamedTuple):
 
 
 async def list_alike(db: AsyncConnection, group_id: str, name: str) -> list[KnownFile]:
-    """The files of this name in any normal form: at most one, unless they are older than the comparison of forms.
-    """
+    """The files of this name in any normal form: at most one, unless they are older than the comparison of forms."""
     rows = await db.execute(_ALIKE, {"of_group": group_id, "normal": normal_file_name(name)})
     return [KnownFile(row.name, row.root, row.publisher, row.digest) for row in rows]
 

@@ -72,9 +72,7 @@ async def find_standing(
     found = next((row for row in alike if row.group_id == spelling), None)
     if found is None:
         return generation, None
-    return generation, Group(
-        found.group_id, found.owner, found.epoch, _standing_in(found, user_id), found.is_open
-    )
+    return generation, Group(found.group_id, found.owner, found.epoch, _standing_in(found, user_id), found.is_open)
 
 
 async def add_group(db: AsyncConnection, group_id: str, owner: str, is_open: bool, now_s: float) -> bool:
@@ -184,9 +182,7 @@ async def find_asker(db: AsyncConnection, group_id: str, user_id: str) -> str | 
 
 async def remove_request(db: AsyncConnection, group_id: str, user_id: str) -> bool:
     """False if there was none."""
-    result = await db.execute(
-        delete(requests).where(requests.c.group_id == group_id, requests.c.user_id == user_id)
-    )
+    result = await db.execute(delete(requests).where(requests.c.group_id == group_id, requests.c.user_id == user_id))
     return result.rowcount > 0
 
 

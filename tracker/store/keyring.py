@@ -14,8 +14,7 @@ from tracker.store.ticket_keys import add_key, find_signing_key
 
 
 async def load_keyring(store: Store, now_s: float) -> Authority:
-    """Returns the authority of the store; makes all keys if there are none. Raises StoreError if they are damaged.
-    """
+    """Returns the authority of the store; makes all keys if there are none. Raises StoreError if they are damaged."""
     async with store.changing() as db:
         rows = await db.execute(select(meta.c.key, meta.c.value))
         values = {row.key: row.value for row in rows}

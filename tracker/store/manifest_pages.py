@@ -28,9 +28,7 @@ async def stage(db: AsyncConnection, user_id: str, leaves: bytes, now_s: float) 
     digest = hashlib.sha256(leaves).digest()
     await db.execute(delete(staged_pages).where(staged.put_at_s < now_s - STAGED_PAGE_LIFE_S))
     await db.execute(delete(staged_pages).where(staged.user_id == user_id, staged.page_digest == digest))
-    await db.execute(
-        staged_pages.insert().values(user_id=user_id, page_digest=digest, leaves=leaves, put_at_s=now_s)
-    )
+    await db.execute(staged_pages.insert().values(user_id=user_id, page_digest=digest, leaves=leaves, put_at_s=now_s))
     await _keep_newest(db, STAGED_PAGES_PER_ACCOUNT_MAX, user_id)
     await _keep_newest(db, STAGED_PAGES_MAX)
 
@@ -54,8 +52,7 @@ async def list_wanted(
 
 
 async def settle(db: AsyncConnection, user_id: str, manifest_digest: bytes, digests: Sequence[bytes]) -> None:
-    """Turns the staged pages, which must all be there, into those of a manifest. A page may stand in several places.
-    """
+    """Turns the staged pages, which must all be there, into those of a manifest. A page may stand in several places."""
     for number, digest in enumerate(digests):
         page = select(literal(manifest_digest), literal(number), staged.leaves).where(
             staged.user_id == user_id, staged.page_digest == digest

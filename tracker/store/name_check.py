@@ -46,9 +46,7 @@ async def _check_files(db: AsyncConnection) -> list[str]:
     place = (files.c.group_id, files.c.normal)
     shared = select(*place).group_by(*place).having(func.count() > 1)
     clashing = (
-        select(*place, files.c.name, files.c.publisher)
-        .where(tuple_(*place).in_(shared))
-        .order_by(*place, files.c.name)
+        select(*place, files.c.name, files.c.publisher).where(tuple_(*place).in_(shared)).order_by(*place, files.c.name)
     )
     lines = [
         f"files in {group_id!a} that differ in their Unicode form only: "

@@ -56,10 +56,7 @@ async def write_news(
 ) -> News:
     await db.execute(delete(news).where(news.c.at_s < now_s - NEWS_LIFE_S))
     number = await db.scalar(
-        update(counters)
-        .where(counters.c.name == "news")
-        .values(value=counters.c.value + 1)
-        .returning(counters.c.value)
+        update(counters).where(counters.c.name == "news").values(value=counters.c.value + 1).returning(counters.c.value)
     )
     written = News(int(number or 0), origin, frozenset(recipients), event, now_s)
     await db.execute(

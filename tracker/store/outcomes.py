@@ -32,9 +32,7 @@ async def find_outcome(db: AsyncConnection, user_id: str, request_id: bytes) -> 
     return None if reply is None else _decoder.decode(reply)
 
 
-async def remember_outcome(
-    db: AsyncConnection, user_id: str, request_id: bytes, result: Result, now_s: float
-) -> None:
+async def remember_outcome(db: AsyncConnection, user_id: str, request_id: bytes, result: Result, now_s: float) -> None:
     await db.execute(_FORGET, {"before_s": now_s - OUTCOME_LIFE_S})
     reply = _encoder.encode(result)
     await db.execute(_REMEMBER, {"user_id": user_id, "request_id": request_id, "reply": reply, "at_s": now_s})

@@ -45,9 +45,7 @@ class _Held:
 class HeldDownloads:
     """By (group, name). `resume` raises ShoalError if the download does not go on."""
 
-    def __init__(
-        self, resume: Callable[[StartedDownload], Awaitable[None]], tell: Callable[[Event], None]
-    ) -> None:
+    def __init__(self, resume: Callable[[StartedDownload], Awaitable[None]], tell: Callable[[Event], None]) -> None:
         self._resume, self._tell = resume, tell
         self._held: dict[Key, _Held] = {}
 

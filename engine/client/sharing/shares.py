@@ -284,9 +284,7 @@ class Shares:
 
         reason = share.reason
         try:
-            verdict = await self._reading.examine(
-                share.file, share.descriptor, on_progress, must_read=share.is_doubted
-            )
+            verdict = await self._reading.examine(share.file, share.descriptor, on_progress, must_read=share.is_doubted)
             share.end_reading(time.monotonic() - begun_s)
             await self._conclude(share, verdict, was_away=was_away)
         except ShoalError as error:

@@ -124,9 +124,7 @@ async def _hash_unchanged(
     return manifest
 
 
-async def _hash(
-    descriptor: int, size_bytes: int, coordinator: Coordinator, on_progress: OnProgress | None
-) -> Manifest:
+async def _hash(descriptor: int, size_bytes: int, coordinator: Coordinator, on_progress: OnProgress | None) -> Manifest:
     try:
         geometry = Geometry.of_size(size_bytes)
     except BadGeometry as error:

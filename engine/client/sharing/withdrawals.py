@@ -30,9 +30,7 @@ _AGAIN_S, _AGAIN_MAX_S = 5.0, 60.0
 class Withdrawals:
     """Of the account that is logged in."""
 
-    def __init__(
-        self, ledger: Ledger, session: TrackerSession, shares: Shares, tell: Callable[[Event], None]
-    ) -> None:
+    def __init__(self, ledger: Ledger, session: TrackerSession, shares: Shares, tell: Callable[[Event], None]) -> None:
         self._ledger, self._session, self._shares, self._tell = ledger, session, shares, tell
         self._woken = asyncio.Event()
         self._saying = asyncio.Lock()

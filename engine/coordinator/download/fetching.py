@@ -339,11 +339,13 @@ class Fetching:
 
     def _owners_of(self, pieces: tuple[int, ...]) -> tuple[bytes, ...]:
         """The keys of the peers that are seen to have all of these."""
-        return tuple({
-            link.peer.thumbprint
-            for link_id, link in self._open_on.items()
-            if self.scheduler.is_seen_to_have(link_id, pieces)
-        })  # fmt: skip
+        return tuple(
+            {
+                link.peer.thumbprint
+                for link_id, link in self._open_on.items()
+                if self.scheduler.is_seen_to_have(link_id, pieces)
+            }
+        )
 
 
 def _order_for(action: Action, file_id: int) -> tuple[int | None, orders.AnyOrder]:

@@ -10,13 +10,16 @@ from tracker.protocol.invite_codes import invite_text
 @pytest.mark.parametrize(
     ("check", "value", "code"),
     [
-        (arguments.user_id, "a b", "bad_name"), (arguments.group_id, "", "bad_name"),
-        (arguments.file_name, "../a", "bad_name"), (arguments.file_name, "", "bad_name"),
+        (arguments.user_id, "a b", "bad_name"),
+        (arguments.group_id, "", "bad_name"),
+        (arguments.file_name, "../a", "bad_name"),
+        (arguments.file_name, "", "bad_name"),
         (arguments.password, "", "bad_password"),
         (arguments.password, "x" * (arguments.PASSWORD_LENGTH_MAX + 1), "bad_password"),
-        (arguments.password, "\udcff", "bad_password"), (arguments.invite, "short", "bad_invite"),
+        (arguments.password, "\udcff", "bad_password"),
+        (arguments.invite, "short", "bad_invite"),
     ],
-)  # fmt: skip
+)
 def test_what_no_request_may_carry_is_refused(check: Callable[[str], object], value: str, code: str) -> None:
     with pytest.raises(LocalError) as caught:
         check(value)

@@ -44,9 +44,7 @@ async def test_a_refused_login_leaves_the_client_logged_out(house: House) -> Non
     assert house.tracker.log == ["Login"]
 
 
-@pytest.mark.parametrize(
-    "command", ["logout", "revoke_sessions", "list_groups"]
-)
+@pytest.mark.parametrize("command", ["logout", "revoke_sessions", "list_groups"])
 async def test_what_needs_an_account_is_refused_before_a_login(house: House, command: str) -> None:
     client = await house.client()
     with pytest.raises(LocalError) as caught:

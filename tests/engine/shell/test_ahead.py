@@ -73,8 +73,10 @@ def files(tmp_path: Path) -> Path:
 def said(bench: "Bench") -> list[str]:
     """The name in each answer, the code of each error, or the command."""
     records = bench.records[len(LOGIN) :]
-    return [str(one["name"] if "name" in one else one.get("error", one)[("code" if "error" in one else "command")])
-            for one in records]  # fmt: skip
+    return [
+        str(one["name"] if "name" in one else one.get("error", one)[("code" if "error" in one else "command")])
+        for one in records
+    ]
 
 
 async def run(bench: "Bench", *lines: str) -> "asyncio.Task[None]":
@@ -98,9 +100,7 @@ async def test_small_files_are_under_way_together_and_answered_in_order(
     assert said(json_bench) == ["a", "b", "c", "list_groups"]
 
 
-async def test_an_answer_does_not_wait_for_the_next_line(
-    json_bench: "Bench", uploads: Uploads, files: Path
-) -> None:
+async def test_an_answer_does_not_wait_for_the_next_line(json_bench: "Bench", uploads: Uploads, files: Path) -> None:
     uploads.end("a")
     running = await run(json_bench, f"upload_file {files / 'a'} lab", f"upload_file {files / 'b'} lab")
     while said(json_bench) != ["a"]:
@@ -109,9 +109,7 @@ async def test_an_answer_does_not_wait_for_the_next_line(
     await running
 
 
-async def test_a_refusal_ends_its_own_upload_in_its_place(
-    json_bench: "Bench", uploads: Uploads, files: Path
-) -> None:
+async def test_a_refusal_ends_its_own_upload_in_its_place(json_bench: "Bench", uploads: Uploads, files: Path) -> None:
     uploads.refused.add("b")
     uploads.end("a", "b", "c")
     await (await run(json_bench, *(f"upload_file {files / name} lab" for name in "abc")))

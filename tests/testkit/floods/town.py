@@ -84,8 +84,11 @@ class Town:
         words = [kind, *ports.values(), ports[at], share, _SECONDS_MAX]
         process = subprocess.Popen(
             [sys.executable, "-m", "tests.testkit.floods.attacker", *map(str, words)],
-            cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
+            cwd=ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         with process:
             try:
                 assert process.stdout is not None

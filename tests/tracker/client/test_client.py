@@ -269,9 +269,7 @@ async def test_a_logout_waits_for_no_tracker_that_hangs(
 
 
 @pytest.mark.parametrize("tracker_count", [1, 2])
-@pytest.mark.parametrize(
-    "request_kind", [requests.RevokeSessions(), requests.ChangePassword("pw", "better")], ids=repr
-)
+@pytest.mark.parametrize("request_kind", [requests.RevokeSessions(), requests.ChangePassword("pw", "better")], ids=repr)
 async def test_a_client_whose_answer_was_lost_stays_in_and_every_other_is_out(
     town: "Town",
     make_ear: MakeEar,

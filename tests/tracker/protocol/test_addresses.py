@@ -157,7 +157,5 @@ def test_what_is_no_authority_has_no_fingerprint(pem: bytes) -> None:
         ("127.0.0.1", "", "127.0.0.1"),
     ],
 )
-def test_an_announced_host_is_believed_only_from_this_machine(
-    observed: str, announced: str, handed_out: str
-) -> None:
+def test_an_announced_host_is_believed_only_from_this_machine(observed: str, announced: str, handed_out: str) -> None:
     assert reachable_host(observed, announced) == handed_out

@@ -90,9 +90,7 @@ def _handshake(server: ssl.SSLContext, client: ssl.SSLContext, expected_name: st
 
 
 @pytest.mark.parametrize(("role", "is_trusted"), [("tracker", True), ("member", False)])
-def test_only_a_trackers_certificate_passes_for_a_tracker(
-    role: str, is_trusted: bool, tmp_path: Path
-) -> None:
+def test_only_a_trackers_certificate_passes_for_a_tracker(role: str, is_trusted: bool, tmp_path: Path) -> None:
     authority = load_authority(*make_authority(time.time()))
     if role == "tracker":
         key_pem, chain = issue_tracker(authority, time.time())

@@ -27,9 +27,7 @@ GOOD = {
 
 
 def make(now_s: float = NOW_S) -> str:
-    return sign(
-        KEY, "k1", user_id="ann", group_id="lab", epoch=3, thumbprint=THUMBPRINT, now_s=now_s, life_s=600
-    )
+    return sign(KEY, "k1", user_id="ann", group_id="lab", epoch=3, thumbprint=THUMBPRINT, now_s=now_s, life_s=600)
 
 
 def test_a_ticket_says_what_was_signed() -> None:

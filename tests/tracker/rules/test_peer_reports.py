@@ -9,6 +9,7 @@ FILE, OTHER_FILE = ("lab", bytes(32)), ("lab", b"\x01" * 32)
 OWNERS = {b"a": "ann", b"b": "bob"}
 BOB, CY = Asker(1, "bob"), Asker(2, "cy")
 
+
 def has_failed(reports: PeerReports, thumbprint: bytes, asker: Asker, now_s: float) -> bool:
     return thumbprint in reports.failed_of(FILE, asker, now_s)
 

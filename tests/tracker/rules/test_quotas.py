@@ -22,9 +22,12 @@ NOTHING = results.Groups([])
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (
-        ("GROUPS_PER_ACCOUNT_MAX", 2), ("FILES_PER_ACCOUNT_MAX", 3), ("MANIFEST_BYTES_PER_ACCOUNT_MAX", 320),
-        ("JOIN_REQUESTS_PER_ACCOUNT_MAX", 2), ("SESSIONS_PER_ACCOUNT_MAX", 3),
-    ):  # fmt: skip
+        ("GROUPS_PER_ACCOUNT_MAX", 2),
+        ("FILES_PER_ACCOUNT_MAX", 3),
+        ("MANIFEST_BYTES_PER_ACCOUNT_MAX", 320),
+        ("JOIN_REQUESTS_PER_ACCOUNT_MAX", 2),
+        ("SESSIONS_PER_ACCOUNT_MAX", 3),
+    ):
         assert getattr(quotas, name) > value
         monkeypatch.setattr(quotas, name, value)
 

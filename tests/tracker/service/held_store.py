@@ -163,9 +163,7 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(params=[1, 2], ids=["one tracker", "two trackers"])
-async def scene(
-    tmp_path: Path, filled: Path, clock: Clock, request: pytest.FixtureRequest
-) -> AsyncIterator[Scene]:
+async def scene(tmp_path: Path, filled: Path, clock: Clock, request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
     """Accounts are for invited people there."""
     folder = tmp_path / "state"
     shutil.copytree(filled, folder)

@@ -25,9 +25,7 @@ def test_a_handler_takes_the_request_it_is_registered_for(request_type: type) ->
 
 def test_a_standing_is_asked_for_by_what_names_a_group() -> None:
     """Else the group would be looked up without being named, or named without being looked up."""
-    asking = {
-        kind for kind, each in HANDLERS.items() if isinstance(each, Handler) and each.least_standing is not None
-    }
+    asking = {kind for kind, each in HANDLERS.items() if isinstance(each, Handler) and each.least_standing is not None}
     naming = {kind for kind in get_args(requests.Request) if "group_id" in kind.__struct_fields__}
     assert asking == naming - {requests.CreateGroup}
 

@@ -205,9 +205,7 @@ async def test_a_login_that_makes_the_hash_anew_does_not_bring_the_old_password_
     assert isinstance(await ann.login("ann", "pw ann"), LoggedIn)
     async with scene.office.store.changing() as db:
         await accounts.change_password_hash(db, "ann", older)
-    answer = await scene.ask_too_late(
-        ann.ask(CHANGE), lambda: scene.place.stranger().login("ann", "pw ann")
-    )
+    answer = await scene.ask_too_late(ann.ask(CHANGE), lambda: scene.place.stranger().login("ann", "pw ann"))
     assert isinstance(answer, Refused)
     assert isinstance(await scene.place.stranger().login("ann", "pw ann"), Refused)
     assert isinstance(await scene.place.stranger().login("ann", "better"), LoggedIn)
@@ -279,9 +277,7 @@ async def lost_answer(scene: Scene, request: requests.Request) -> tuple[Person, 
 
 
 @pytest.mark.parametrize("request_kind", ENDING, ids=repr)
-async def test_a_retry_on_another_connection_has_the_first_answer(
-    scene: Scene, request_kind: requests.Request
-) -> None:
+async def test_a_retry_on_another_connection_has_the_first_answer(scene: Scene, request_kind: requests.Request) -> None:
     thief = await enter(scene.place, "ann")
     _, _, request_id, elsewhere = await lost_answer(scene, request_kind)
     again = [await elsewhere.ask(request_kind, request_id) for _ in range(2)]

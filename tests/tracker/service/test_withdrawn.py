@@ -77,8 +77,10 @@ OF_ITSELF_ALONE = {requests.Heartbeat, requests.Logout}
 
 IN_ONE_TRANSACTION = {kind: each for kind, each in HANDLERS.items() if isinstance(each, Handler)}
 BEHIND_THE_LOCK = {kind for kind, handler in IN_ONE_TRANSACTION.items() if handler.is_change} | {
-    requests.CreateUser, requests.ChangePassword, requests.Login,
-}  # fmt: skip
+    requests.CreateUser,
+    requests.ChangePassword,
+    requests.Login,
+}
 
 
 class Withdrawal(NamedTuple):
@@ -135,12 +137,13 @@ WITHDRAWALS = {
     ),
     "the group is gone": Withdrawal(of_standing("none"), "no_such_group", by_ann(requests.LeaveGroup(DEN))),
     "who asks to join has an answer": Withdrawal(
-        frozenset({requests.AcceptRequest, requests.RejectRequest}), "no_such_request",
+        frozenset({requests.AcceptRequest, requests.RejectRequest}),
+        "no_such_request",
         by_ann(requests.RejectRequest(LAB, "cyd")),
     ),
     "the invitation is used": Withdrawal(frozenset({requests.CreateUser}), "bad_invite", use_invite),
     "the invitation ends": Withdrawal(frozenset({requests.CreateUser}), "bad_invite", a_day),
-}  # fmt: skip
+}
 CASES = [(kind, why) for why, withdrawal in WITHDRAWALS.items() for kind in SAMPLES if kind in withdrawal.concerns]
 
 

@@ -166,9 +166,7 @@ async def test_one_that_is_given_up_in_its_turn_leaves_nothing(place: Place) -> 
     assert await place.users() == ["bob"]
 
 
-async def test_a_lock_that_is_never_let_go_is_said_to_all_that_wait(
-    place: Place, tmp_path: Path
-) -> None:
+async def test_a_lock_that_is_never_let_go_is_said_to_all_that_wait(place: Place, tmp_path: Path) -> None:
     engine: Any = place.store._readers
     with engine.sync_engine.connect() as connection:
         connection.exec_driver_sql("PRAGMA busy_timeout=10")  # kept in the pool: the next one to be used

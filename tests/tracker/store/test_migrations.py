@@ -184,9 +184,7 @@ async def test_a_new_database_or_one_that_is_up_to_date_is_not_copied(tmp_path: 
     assert not list(tmp_path.glob("*before*"))
 
 
-async def test_a_step_that_fails_leaves_the_database_as_it_was(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_step_that_fails_leaves_the_database_as_it_was(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_first_version(tmp_path)
     before = list(ask(tmp_path / "tracker.db", "SELECT * FROM sqlite_master"))
 

@@ -37,9 +37,9 @@ def test_the_end_of_a_share_says_what_became_of_its_name(report: StopReport, end
     ],
 )
 def test_each_state_has_its_letter_and_says_why(state: DownloadState, letter: str, remark: str) -> None:
-    row = sentences.downloads([
-        replace(STATUS, state=state, copied_from="/data/b.bin", error="there is no folder /data", error_code="x")
-    ])  # fmt: skip
+    row = sentences.downloads(
+        [replace(STATUS, state=state, copied_from="/data/b.bin", error="there is no folder /data", error_code="x")]
+    )
     assert row.startswith(letter)
     assert row.rstrip().endswith(remark)
     assert "25 %" in row
