@@ -325,12 +325,10 @@ class Scheduler:
         """What was cut off goes to the idle link with the fewest failures; without one it waits."""
         for piece, begin, end in self._splits.free_ranges():
             able = [
-                link
-                for link, source in self._links.items()
-                if source.pieces.has(piece)
-                and not self._leases.of_link(link)
+                link for link, source in self._links.items()
+                if source.pieces.has(piece) and not self._leases.of_link(link)
                 and source.not_before_s.get(piece, 0.0) <= now_s
-            ]
+            ]  # fmt: skip
             if able:
                 link = min(able, key=lambda each: (self._links[each].silent_until_s > now_s, self._rng.random()))
                 self._splits.take(piece, begin, end)
@@ -346,10 +344,9 @@ class Scheduler:
         self._looked_at_s = now_s
         served = {request.thief for request in self._leases}
         idle = [
-            link
-            for link, source in self._links.items()
+            link for link, source in self._links.items()
             if link not in served and source.is_awake(now_s) and not self._leases.of_link(link)
-        ]
+        ]  # fmt: skip
         if idle and len(self._leases):
             for takeover in list(self._endgame.takeovers(idle, now_s, is_over=is_over)):
                 yield self._begin(takeover, now_s)
@@ -384,9 +381,8 @@ class Scheduler:
         twin = request.twin
         if request.end:
             self._end(request)
-            self._splits.give_back(
-                request.candidates[0] if request.piece is None else request.piece, request.begin, request.end
-            )
+            self._splits.give_back(request.candidates[0] if request.piece is None else request.piece,
+                                   request.begin, request.end)  # fmt: skip
             return
         for piece in self._end(request):
             self._release(piece)
