@@ -13,7 +13,7 @@ help: ## list these targets
 demo: $(VENV)/.runtime ## a tracker and four clients on this machine: three share a file, the fourth fetches it
 	$(RUN) -m bench demo
 
-test: $(VENV)/.dev ## the tests (about five minutes on two cores), and the slowest ten of them
+test: $(VENV)/.dev ## the tests (six to seven minutes on two cores), and the slowest ten of them
 	$(RUN) $(TEST)
 
 test-floods: $(VENV)/.dev ## floods at full size: a minute and a half that only a submission has to take

@@ -21,13 +21,13 @@ class MappedDestination(PwriteDestination):
     def __init__(self, descriptor: int, size_bytes: int) -> None:
         super().__init__(descriptor, size_bytes)
         if os.fstat(descriptor).st_size < size_bytes:
-            raise OSError(errno.EIO, "the file is shorter than it should be")
+            raise OSError(errno.ESTALE, "the file is shorter than it should be")
         self._map = mmap.mmap(descriptor, size_bytes, prot=mmap.PROT_READ)
         self._view = memoryview(self._map)
 
     def view(self, offset: int, length: int) -> memoryview:
         if os.fstat(self._descriptor).st_size < self._size_bytes:
-            raise OSError(errno.EIO, "the file became shorter while it was read")
+            raise OSError(errno.ESTALE, "the file became shorter while it was read")
         return self._view[offset : offset + length]
 
     def close(self) -> None:

@@ -21,7 +21,7 @@ class PwriteDestination:
         while len(data) < length:
             more = os.pread(self._descriptor, length - len(data), offset + len(data))
             if not more:
-                raise OSError(errno.EIO, "the file became shorter while it was read")
+                raise OSError(errno.ESTALE, "the file became shorter while it was read")
             data += more
         return data
 
