@@ -35,4 +35,4 @@ def hash_pieces(order: HashPieces, descriptor: int) -> bytes:
 
 def _check_length(descriptor: int, size_bytes: int) -> None:
     if os.fstat(descriptor).st_size < size_bytes:
-        raise OSError(errno.EIO, "the file became shorter while it was read")
+        raise OSError(errno.ESTALE, "the file became shorter while it was read")
